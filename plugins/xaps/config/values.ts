@@ -1,0 +1,64 @@
+/**
+ * The kinds of value that a key of xaps.ini can have: each reads the text of the file into what the code works
+ * with, or throws a sentence that says what was expected. Knows no key by name.
+ */
+
+/** Reads the text after `key =`. Throws an Error whose message completes "expected …". */
+export type Reader<T> = (text: string) => T
+
+export function expected(what: string): Error {
+  return new Error(what)
+}
+
+export const text: Reader<string> = value => value
+
+export const flag: Reader<boolean> = value => {
+  if (/^(true|yes|ok|enabled|on|1)$/i.test(value)) return true
+  if (/^(false|no|disabled|off|0)$/i.test(value)) return false
+  throw expected('true or false')
+}
+
+/** A whole number from `min` to `max`. */
+export function integer(min: number, max: number): Reader<number> {
+  return value => {
+    const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN
+    if (number >= min && number <= max) return number
+    throw expected(`a whole number from ${min} to ${max}`)
+  }
+}
+
+/** Seconds in the file (a fraction is fine, a trailing `s` too), milliseconds in the code. */
+export function seconds(min: number, max: number): Reader<number> {
+  return value => {
+    const match = /^(\d{1,9}(?:\.\d{1,3})?)\s*s?$/.exec(value)
+    const number = Number(match?.[1] ?? Number.NaN)
+    if (number >= min && number <= max) return Math.round(number * 1000)
+    throw expected(`seconds, from ${min} to ${max}`)
+  }
+}
+
+/** Days in the file, milliseconds in the code. */
+export function days(min: number, max: number): Reader<number> {
+  return value => integer(min, max)(value) * 86_400_000
+}
+
+export function oneOf<const T extends string>(...choices: T[]): Reader<T> {
+  return value => {
+    const choice = choices.find(candidate => candidate === value.toLowerCase())
+    if (choice !== undefined) return choice
+    throw expected(`one of ${choices.join(', ')}`)
+  }
+}
+
+/** A comma-separated list; blanks around the items do not count. */
+export const list: Reader<readonly string[]> = value =>
+  value
+    .split(',')
+    .map(item => item.trim())
+    .filter(item => item !== '')
+
+/** File permissions in octal, such as 0660; nobody outside user and group may have any. */
+export const mode: Reader<number> = value => {
+  if (!/^0?[0-7]{3}$/.test(value)) throw expected('an octal file mode such as 0660')
+  return Number.parseInt(value, 8)
+}

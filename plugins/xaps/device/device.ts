@@ -1,0 +1,43 @@
+/** What is known of one device, and of one user's devices. Pure data; knows no store. */
+
+/**
+ * One registration of one phone for one account. It is identified by user, account id and token: a phone restored
+ * from another's backup keeps the account id and gets a new token, and both phones must keep being pushed.
+ */
+export interface Device {
+  /** aps-account-id as the phone sent it, a UUID as a rule. */
+  readonly account: string
+  /** The device token: hex, lower case. */
+  readonly token: string
+  /** Mailbox names in canonical form (UTF-8, INBOX in capitals), as registered. */
+  readonly mailboxes: readonly string[]
+  readonly subtopic: string
+  /** The topic that the phone was told, and so the only one it listens to. */
+  readonly topic: string
+  /** Milliseconds since the epoch: the first registration, and the latest. */
+  readonly registeredAt: number
+  readonly lastSeen: number
+}
+
+/** A device that Apple reported gone at `at` (ms since the epoch): no registration from before may bring it back. */
+export interface GoneDevice {
+  readonly account: string
+  readonly token: string
+  readonly at: number
+}
+
+/** All that the store holds of one user. */
+export interface UserRecord {
+  readonly devices: readonly Device[]
+  readonly gone: readonly GoneDevice[]
+}
+
+export const EMPTY_RECORD: UserRecord = { devices: [], gone: [] }
+
+/** Whether both are the same device of one user. */
+export function sameDevice(
+  a: Pick<Device, 'account' | 'token'>,
+  b: Pick<Device, 'account' | 'token'>,
+): boolean {
+  return a.account === b.account && a.token === b.token
+}

@@ -1,0 +1,47 @@
+/** What every device store can do, whatever keeps the bytes. */
+
+import type { Device, UserRecord } from './device.ts'
+
+/**
+ * The answer to "may I push this device now?"
+ * - `granted`: yes, and `id` names the claim;
+ * - `covered`: no need, a push that started at or after the event has been claimed by somebody;
+ * - `wait`: the last push was before the event but less than a window ago; ask again in `ms`.
+ */
+export type Claim =
+  | { readonly kind: 'granted'; readonly id: number }
+  | { readonly kind: 'covered' }
+  | { readonly kind: 'wait'; readonly ms: number }
+
+export interface ClaimRequest {
+  /** Milliseconds since the newest event that the push is for. A duration, so that hosts need not agree on the time. */
+  readonly ageMs: number
+  /** The least time between two pushes to one device, in milliseconds. */
+  readonly windowMs: number
+  /** The id of a claim that the asker still holds (its push has not got through yet): it never stands in its own way. */
+  readonly held?: number
+}
+
+/**
+ * Every method rejects with an Error when the store cannot answer; an empty list always means "no devices".
+ * `user` is a canonical user name of at most 255 bytes.
+ */
+export interface DeviceStore {
+  /** The devices of a user that have been seen within the expiry time. One lookup. */
+  devices(user: string): Promise<readonly Device[]>
+  /**
+   * Changes one user's record atomically over all processes and hosts. `change` must be pure: it may run again.
+   * It gets the record without what has expired. Returning the very record it got changes nothing.
+   * Resolves with the new record once it is safely stored (LMDB: on disk).
+   */
+  update(user: string, change: (record: UserRecord) => UserRecord): Promise<UserRecord>
+  /** Claims the next push to a device. `push` names the device: its account id and token. */
+  claim(push: string, request: ClaimRequest): Promise<Claim>
+  /** Every user that has devices, in no order; bounded memory. */
+  users(): AsyncIterable<readonly [user: string, devices: readonly Device[]]>
+  /** Removes what has expired; resolves with how many devices that were. */
+  sweep(): Promise<number>
+  /** What an operator should know of this store (a Redis that keeps nothing on disk), one sentence each. */
+  warnings(): Promise<readonly string[]>
+  close(): Promise<void>
+}

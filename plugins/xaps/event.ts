@@ -1,0 +1,11 @@
+/** What both halves of the system hand to the push side. */
+
+/** Something happened in a mailbox. */
+export interface MailEvent {
+  /** Canonical user name. */
+  readonly user: string
+  /** `new` is pushed at once, `change` (flags, moves, deletions) waits for `change_delay`. */
+  readonly kind: 'new' | 'change'
+  /** When, in milliseconds since the epoch. */
+  readonly at: number
+}

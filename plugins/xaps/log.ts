@@ -1,0 +1,41 @@
+/**
+ * Where log lines go. Knows neither Haraka's logger nor systemd's journal: those are made elsewhere
+ * and passed in. Also the masks that keep personal data out of the log at level info and above.
+ */
+
+export type Fields = Readonly<Record<string, string | number | boolean>>
+
+export type Level = 'debug' | 'info' | 'notice' | 'warn' | 'error'
+
+/** One method per level. `message` is a sentence one can grep for, `fields` follow it as key=value. */
+export type Log = Readonly<Record<Level, (message: string, fields?: Fields) => void>>
+
+/** The message and its fields on one line; a value that is not a plain word is quoted as JSON does it. */
+export function formatLine(message: string, fields: Fields = {}): string {
+  const pairs = Object.entries(fields).map(([key, value]) => `${key}=${plain(String(value))}`)
+  return [message, ...pairs].join(' ')
+}
+
+function plain(value: string): string {
+  return /^[\w.:@/+*…-]+$/.test(value) ? value : JSON.stringify(value)
+}
+
+/** `a***@example.org`: enough to find a user one knows, too little to learn one. */
+export function maskUser(user: string): string {
+  const at = user.lastIndexOf('@')
+  const local = at < 0 ? user : user.slice(0, at)
+  return `${[...local][0] ?? ''}***${at < 0 ? '' : user.slice(at)}`
+}
+
+/** The first 8 and the last 4 digits of a device token; of an account id likewise. */
+export function maskToken(token: string): string {
+  return token.length <= 12 ? `${token.slice(0, 4)}…` : `${token.slice(0, 8)}…${token.slice(-4)}`
+}
+
+/** What went wrong, in one line: the message of an Error and of its causes, or the value itself. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const inner = error instanceof AggregateError ? error.errors[0] : error.cause
+  const message = error.message || (error as NodeJS.ErrnoException).code || error.name
+  return inner === undefined ? message : `${message}: ${reasonOf(inner)}`
+}
