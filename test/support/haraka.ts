@@ -1,0 +1,151 @@
+/** A real Haraka in a temporary directory, with this package installed in it as a user would install it. */
+
+import { execFileSync } from 'node:child_process'
+import {
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import path from 'node:path'
+import { descendantsOf, freePort, type ProcessEntry, startServer } from './server.ts'
+import { tempDirectory } from './temp.ts'
+
+export interface HarakaOptions {
+  /** Lines of config/plugins, in order; `xaps` among them when it is wanted. */
+  readonly plugins: readonly string[]
+  /** More files of the config directory: name → text. They replace those made here. */
+  readonly config?: Readonly<Record<string, string>>
+  /** config/xaps.ini; without it the file is not there. */
+  readonly xapsIni?: string
+  /** 0: one process. Otherwise a cluster with that many workers. */
+  readonly nodes?: number
+  /** Names or numeric ids that Haraka drops its privileges to. */
+  readonly user?: string
+  readonly group?: string
+  /** Domains of config/host_list. */
+  readonly domains?: readonly string[]
+  readonly logLevel?: 'debug' | 'info' | 'notice' | 'warn' | 'error'
+  /** A directory that holds an installed haraka-plugin-xaps; the one under test otherwise. */
+  readonly link?: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface Haraka {
+  readonly dir: string
+  readonly port: number
+  /** The process that was started: in a cluster the primary. */
+  readonly pid: number
+  log(): string
+  running(): boolean
+  /** Its living children, and theirs. */
+  children(): readonly ProcessEntry[]
+  waitForLog(pattern: RegExp, timeoutMs?: number): Promise<string>
+  /** Ends the process that was started, and it alone, by SIGKILL; what it leaves behind is left to the test. */
+  kill(): Promise<void>
+  /** Ends it and all it left behind, and removes its directory. Rejects when Haraka had ended by itself. */
+  stop(signal?: NodeJS.Signals): Promise<void>
+}
+
+/** The directory that the running test was compiled into: `dist` as a rule. */
+const COMPILED = path.resolve(__dirname, '..', '..')
+const ROOT = packageRoot(COMPILED)
+const HARAKA = path.dirname(require.resolve('haraka/package.json'))
+
+/** Starts one and resolves when it listens, in a cluster when every worker does. */
+export async function startHaraka(options: HarakaOptions): Promise<Haraka> {
+  const temp = tempDirectory('xaps-haraka-')
+  const port = await freePort()
+  writeConfig(temp.path, port, options)
+  linkPlugin(temp.path, options.link)
+  const server = startServer(process.execPath, [path.join(HARAKA, 'bin', 'haraka'), '-c', temp.path], {
+    cwd: temp.path,
+    env: { ...process.env, ...options.env },
+  })
+  const stop = (signal: NodeJS.Signals = 'SIGINT') => server.stop(signal).finally(temp.remove)
+  const listening = new RegExp(`(?:Listening on [^]*){${Math.max(1, options.nodes ?? 0)}}`)
+  await server.waitForOutput(listening).catch(error => stop().finally(() => Promise.reject(error)))
+  return {
+    dir: temp.path,
+    port,
+    pid: server.pid,
+    log: server.output,
+    running: server.running,
+    children: () => descendantsOf(server.pid),
+    waitForLog: server.waitForOutput,
+    kill: () => server.end('SIGKILL'),
+    stop,
+  }
+}
+
+function writeConfig(dir: string, port: number, options: HarakaOptions): void {
+  mkdirSync(path.join(dir, 'config'))
+  const files: Record<string, string> = {
+    'connection.ini': readFileSync(path.join(HARAKA, 'config', 'connection.ini'), 'utf8'),
+    'smtp.ini': smtpIni(port, options),
+    'outbound.ini': 'temp_fail_intervals=5s\n',
+    'log.ini': `[main]\nlevel=${options.logLevel ?? 'info'}\n`,
+    plugins: lines(options.plugins),
+    host_list: lines(options.domains ?? ['example.com']),
+    me: 'mx.example.com\n',
+    ...(options.xapsIni !== undefined && { 'xaps.ini': options.xapsIni }),
+    ...options.config,
+  }
+  for (const [name, text] of Object.entries(files)) writeFileSync(path.join(dir, 'config', name), text)
+  mkdirSync(path.join(dir, 'queue'))
+  if (options.user !== undefined) giveTo(options.user, options.group, dir, path.join(dir, 'queue'))
+}
+
+/** What Haraka writes to after it dropped its privileges must belong to that user. */
+function giveTo(user: string, group: string | undefined, ...directories: string[]): void {
+  const idOf = (flag: string) => Number(execFileSync('id', [flag, user], { encoding: 'utf8' }))
+  const gid = /^\d+$/.test(group ?? '') ? Number(group) : idOf('-g')
+  for (const directory of directories) chownSync(directory, idOf('-u'), gid)
+}
+
+function smtpIni(port: number, { nodes = 0, user, group }: HarakaOptions): string {
+  return lines([
+    `listen=127.0.0.1:${port}`,
+    `nodes=${nodes}`,
+    'graceful_shutdown=true',
+    ...(user === undefined ? [] : [`user=${user}`]),
+    ...(group === undefined ? [] : [`group=${group}`]),
+  ])
+}
+
+/** Puts the package into the directory's node_modules, where Haraka looks for plugins. */
+function linkPlugin(dir: string, installed: string | undefined): void {
+  const target = path.join(dir, 'node_modules', 'haraka-plugin-xaps')
+  mkdirSync(path.dirname(target))
+  if (installed !== undefined) symlinkSync(installed, target)
+  else if (COMPILED === path.join(ROOT, 'dist')) symlinkSync(ROOT, target)
+  else writeStandIn(target)
+}
+
+/**
+ * A package that points at the code compiled together with the test, for tests that were compiled elsewhere than
+ * to `dist`: what runs is always what was compiled with the test.
+ */
+function writeStandIn(target: string): void {
+  mkdirSync(path.join(target, 'config'), { recursive: true })
+  const main = path.relative(target, path.join(COMPILED, 'plugins', 'xaps.js'))
+  writeFileSync(path.join(target, 'package.json'), JSON.stringify({ name: 'haraka-plugin-xaps', main }))
+  const ini = path.join(ROOT, 'config', 'xaps.ini')
+  if (existsSync(ini)) copyFileSync(ini, path.join(target, 'config', 'xaps.ini'))
+}
+
+function packageRoot(directory: string): string {
+  const file = path.join(directory, 'package.json')
+  if (existsSync(file) && JSON.parse(readFileSync(file, 'utf8')).name === 'haraka-plugin-xaps')
+    return directory
+  const parent = path.dirname(directory)
+  if (parent === directory) throw new Error(`no package haraka-plugin-xaps above ${__dirname}`)
+  return packageRoot(parent)
+}
+
+function lines(items: readonly string[]): string {
+  return `${items.join('\n')}\n`
+}
