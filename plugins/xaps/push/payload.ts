@@ -1,0 +1,45 @@
+/** What a push to Apple Mail contains: facts of the wire, no connection. */
+
+import { createHash } from 'node:crypto'
+import type { Device } from '../device/device.ts'
+
+/** One request to Apple, but for the connection. */
+export interface Push {
+  readonly token: string
+  readonly headers: Readonly<Record<string, string | number>>
+  readonly body: string
+}
+
+export interface PushSettings {
+  /** `apns-priority`; `none` leaves the header out, which Apple reads as 10. */
+  readonly priority: '5' | '10' | 'none'
+  /** How long Apple keeps the push for a phone that is off, in milliseconds. 0: not at all. */
+  readonly expiration: number
+  /** Whether pushes of one account replace each other in Apple's store. */
+  readonly collapse_id: boolean
+}
+
+/** Apple takes at most 64 bytes (developer.apple.com, "Sending notification requests to APNs"). */
+const COLLAPSE_ID = /^[\x21-\x7e]{1,64}$/
+
+/**
+ * The push that makes a phone look into INBOX of one account. `now` in milliseconds since the epoch. The body names
+ * the account and carries no word of the mail. `aps.m`, the list of mailboxes, is left out on purpose: a phone that
+ * registered through today's Dovecot plugins ignores a push that has it.
+ */
+export function makePush(device: Device, settings: PushSettings, now: number): Push {
+  const headers: Record<string, string | number> = {
+    'apns-topic': device.topic,
+    'apns-push-type': 'background',
+    'apns-expiration': settings.expiration === 0 ? 0 : Math.floor((now + settings.expiration) / 1000),
+    'content-type': 'application/json',
+  }
+  if (settings.priority !== 'none') headers['apns-priority'] = settings.priority
+  if (settings.collapse_id) headers['apns-collapse-id'] = collapseId(device.account)
+  return { token: device.token, headers, body: JSON.stringify({ aps: { 'account-id': device.account } }) }
+}
+
+/** The account id, or its digest where it is no header value or too long: phones choose account ids freely. */
+function collapseId(account: string): string {
+  return COLLAPSE_ID.test(account) ? account : createHash('sha256').update(account).digest('hex')
+}

@@ -1,0 +1,81 @@
+/**
+ * What Apple's answer to a push means. One table: a row per (status, reason), from Apple's "Handling notification
+ * responses from APNs". Apple's "no" is a value here; nothing throws. What is done about it stands in pusher.ts.
+ */
+
+/** Apple's answer to one push, or the fault that kept it from us. */
+export type Answer =
+  | {
+      readonly status: number
+      /** Apple's reason, '' with 200. */
+      readonly reason: string
+      /** With 410: since when the token is dead, milliseconds since the epoch. */
+      readonly timestamp?: number
+      /** The Retry-After header, in milliseconds. */
+      readonly retryAfterMs?: number
+    }
+  | { readonly fault: string }
+  /** Nothing was sent, since our credentials are of no use: an ended certificate, a key that does not sign. */
+  | { readonly unusable: string }
+
+export type Verdict =
+  | { readonly kind: 'sent' }
+  /** The device is gone, unless it registered again after `since` (ms since the epoch). */
+  | { readonly kind: 'gone'; readonly since: number }
+  /** Not now: this device (or, `all`, every push) tries again, in `afterMs` where Apple or its rules say when. */
+  | { readonly kind: 'later'; readonly all: boolean; readonly reason: string; readonly afterMs?: number }
+  /**
+   * No. `fault` says where: `token` the token is wrong, if others are right; `device` this device until it registers
+   * again; `setup` credentials, configuration or code: an operator has to mend it, and no device is to blame.
+   */
+  | { readonly kind: 'refused'; readonly reason: string; readonly fault: 'token' | 'device' | 'setup' }
+  /** No answer: the connection, not the push, is at fault. */
+  | { readonly kind: 'broken'; readonly cause: string }
+
+type Said = Extract<Answer, { status: number }>
+type Rule = (answer: Said, now: number) => Verdict
+
+/** Apple allows a new provider token every 20 minutes. */
+export const PROVIDER_TOKEN_MIN_AGE_MS = 20 * 60_000
+
+const sent: Rule = () => ({ kind: 'sent' })
+const gone: Rule = ({ timestamp }, now) => ({ kind: 'gone', since: timestamp ?? now })
+const refused =
+  (fault: 'token' | 'device' | 'setup'): Rule =>
+  ({ reason }) => ({ kind: 'refused', reason, fault })
+const later =
+  (all: boolean, standardMs?: number): Rule =>
+  ({ reason, retryAfterMs }) => {
+    const afterMs = retryAfterMs ?? standardMs
+    return { kind: 'later', all, reason, ...(afterMs === undefined ? {} : { afterMs }) }
+  }
+const broken: Rule = ({ reason }) => ({ kind: 'broken', cause: reason })
+
+/** The table. `*` stands for every other reason with that status. */
+const TABLE: Readonly<Record<string, Rule>> = {
+  '200 *': sent,
+  '400 BadDeviceToken': refused('token'),
+  '400 DeviceTokenNotForTopic': refused('device'),
+  '400 IdleTimeout': broken,
+  '400 *': refused('setup'),
+  '403 ExpiredProviderToken': later(true),
+  '403 *': refused('setup'),
+  '404 *': refused('setup'),
+  '405 *': refused('setup'),
+  '410 *': gone,
+  '413 *': refused('setup'),
+  '429 TooManyRequests': later(false, 15_000),
+  '429 TooManyProviderTokenUpdates': later(true, PROVIDER_TOKEN_MIN_AGE_MS),
+  '429 *': later(false, 15_000),
+  '500 *': later(false),
+  '503 *': later(true),
+}
+
+/** What `answer` means. `now` (ms since the epoch) stands in for the time that a 410 should have named. */
+export function verdictOf(answer: Answer, now: number): Verdict {
+  if ('fault' in answer) return { kind: 'broken', cause: answer.fault }
+  if ('unusable' in answer) return { kind: 'refused', reason: answer.unusable, fault: 'setup' }
+  const rule = TABLE[`${answer.status} ${answer.reason}`] ?? TABLE[`${answer.status} *`]
+  if (rule) return rule(answer, now)
+  return answer.status >= 500 ? later(true)(answer, now) : refused('setup')(answer, now)
+}
