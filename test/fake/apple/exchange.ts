@@ -1,0 +1,127 @@
+/** One push: reads the request, judges it as Apple does, answers. The order of the checks is the order in `judge`. */
+
+import { randomUUID } from 'node:crypto'
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import type { Connection, Grant } from './connection.ts'
+import type { Journal } from './journal.ts'
+import { type Reason, type Refusal, refusal } from './reasons.ts'
+import { PAYLOAD_LIMIT, readPayload, tokenIn, wrongHeader, wrongTarget, wrongTopic } from './rules.ts'
+import type { Outcome, Verdicts } from './verdicts.ts'
+
+/** Where pushes are judged and kept. */
+export interface Desk {
+  readonly journal: Journal
+  readonly verdicts: Verdicts
+}
+
+interface Judged {
+  readonly topic: string | undefined
+  readonly payload: Readonly<Record<string, unknown>> | undefined
+  readonly outcome: Outcome | undefined
+}
+
+/** Serves one stream of `connection`. */
+export function serve(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  connection: Connection,
+  desk: Desk,
+): void {
+  const chunks: Buffer[] = []
+  let size = 0
+  stream.on('data', (chunk: Buffer) => {
+    size += chunk.length
+    if (size <= PAYLOAD_LIMIT) chunks.push(chunk)
+  })
+  stream.on('end', () => {
+    if (stream.aborted) return
+    const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
+    finish(stream, headers, connection, desk, judge(headers, body, size, connection, desk.verdicts))
+  })
+  stream.on('aborted', () => desk.journal.counts.aborted++)
+  stream.on('error', closeFollows)
+}
+
+function judge(
+  headers: IncomingHttpHeaders,
+  body: Buffer,
+  size: number,
+  connection: Connection,
+  verdicts: Verdicts,
+): Judged {
+  const topic = headers['apns-topic'] as string | undefined
+  const target = wrongTarget(headers)
+  if (target) return refused(target, topic)
+  const grant = connection.grant(headers.authorization)
+  if (typeof grant === 'string') return refused(grant, topic)
+  const payload = readPayload(body, size)
+  const wrong =
+    wrongHeader(headers) ?? wrongTopicFor(grant, topic) ?? (isReason(payload) ? payload : undefined)
+  if (wrong || isReason(payload)) return refused(wrong as Reason, topic)
+  const outcome = verdicts.outcome(tokenIn(headers[':path'] ?? ''))
+  return { topic: topic ?? grant.standard, payload, outcome }
+}
+
+function refused(reason: Reason, topic: string | undefined): Judged {
+  return { topic, payload: undefined, outcome: refusal(reason) }
+}
+
+function isReason(payload: ReturnType<typeof readPayload>): payload is Reason {
+  return typeof payload === 'string'
+}
+
+function wrongTopicFor(grant: Grant, topic: string | undefined): Reason | undefined {
+  return wrongTopic(topic, grant.topics, grant.standard !== undefined)
+}
+
+function finish(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  connection: Connection,
+  { journal, verdicts }: Desk,
+  { topic, payload, outcome }: Judged,
+): void {
+  const no = isRefusal(outcome) ? outcome : undefined
+  journal.add(outcome ? no?.status : 200, () => ({
+    token: tokenIn(headers[':path'] ?? ''),
+    topic,
+    headers: { ...headers },
+    payload,
+    session: connection.id,
+    reason: no?.reason,
+  }))
+  const apnsId = String(headers['apns-id'] ?? randomUUID())
+  if (verdicts.latencyMs > 0) setTimeout(answer, verdicts.latencyMs, stream, apnsId, outcome)
+  else answer(stream, apnsId, outcome)
+}
+
+function isRefusal(outcome: Outcome | undefined): outcome is Refusal {
+  return typeof outcome === 'object' && 'status' in outcome
+}
+
+function answer(stream: ServerHttp2Stream, apnsId: string, outcome: Outcome | undefined): void {
+  if (stream.destroyed || stream.closed || outcome === 'silence') return
+  if (outcome === undefined) stream.respond({ ':status': 200, 'apns-id': apnsId }, ACCEPTED)
+  else if (isRefusal(outcome)) refuse(stream, apnsId, outcome)
+  else stream.close(outcome.resetCode)
+}
+
+const ACCEPTED = { endStream: true, sendDate: false }
+
+function refuse(
+  stream: ServerHttp2Stream,
+  apnsId: string,
+  { status, reason, timestamp, retryAfter }: Refusal,
+): void {
+  stream.respond({
+    ':status': status,
+    'apns-id': apnsId,
+    'content-type': 'application/json; charset=UTF-8',
+    ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
+  })
+  stream.end(JSON.stringify({ reason, ...(timestamp !== undefined && { timestamp }) }))
+}
+
+function closeFollows(): void {
+  // A stream that its client or a fault has reset; 'aborted' has counted it.
+}

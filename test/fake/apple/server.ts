@@ -1,0 +1,172 @@
+/**
+ * Apple's push service, as far as a provider can see it: HTTP/2 over TLS on the loopback interface, as strict as
+ * Apple, and with faults on demand. Puts the parts together; what is checked stands in rules.ts, connection.ts and
+ * provider-token.ts, what can go wrong in faults.ts.
+ */
+
+import { once } from 'node:events'
+import http2 from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { type Clock, systemClock } from '../../../plugins/xaps/clock.ts'
+import { type Authority, authority, serverCertificate } from './certificates.ts'
+import { Connection, type Environment, presentsCertificate, type Rules } from './connection.ts'
+import { type Desk, serve } from './exchange.ts'
+import { Faults } from './faults.ts'
+import { Gate } from './gate.ts'
+import { type Counts, Journal, type PushRequest, type Wanted, waitIn } from './journal.ts'
+import type { TrustedKey } from './provider-key.ts'
+import { TokenVerifier } from './provider-token.ts'
+import { Verdicts } from './verdicts.ts'
+
+const USUAL_STREAMS = 1000
+const WAIT_MS = 15_000
+
+export interface AppleOptions {
+  /** Default: a free one. */
+  readonly port?: number
+  /** The address to listen on. Default: 127.0.0.1. */
+  readonly host?: string
+  /** Default: production. */
+  readonly environment?: Environment
+  /** Issues the server's certificate and is the one trusted for push certificates. Default: this process's. */
+  readonly authority?: Authority
+  /** The .p8 keys that Apple knows. */
+  readonly providerKeys?: readonly TrustedKey[]
+  /**
+   * Within what a provider token may be renewed only every 20 minutes: Apple documents the connection (default);
+   * `key` is stricter: all connections that use the key.
+   */
+  readonly tokenUpdates?: 'connection' | 'key'
+  /** Streams per connection. Default: 1000. */
+  readonly maxConcurrentStreams?: number
+  /** Keep requests; off: only count them. Default: true. */
+  readonly record?: boolean
+  /** Put a network that can be broken before the server. Off saves CPU in benchmarks. Default: true. */
+  readonly gate?: boolean
+  /** Judges the age of provider tokens. */
+  readonly clock?: Clock
+}
+
+export interface Apple {
+  /** A name that the server's certificate is for. */
+  readonly host: string
+  readonly port: number
+  /** The certificate (PEM) that clients must trust. */
+  readonly ca: string
+  /** What was accepted, in the order of arrival. Empty when recording is off, as `requests`. */
+  readonly pushes: readonly PushRequest[]
+  /** Accepted or not. */
+  readonly requests: readonly PushRequest[]
+  readonly counts: Readonly<Counts>
+  /** TCP connections accepted, TLS sessions since the start, TLS sessions open now. */
+  readonly connections: { readonly attempts: number; readonly opened: number; readonly open: number }
+  readonly faults: Faults
+  /** Waits for so many accepted pushes, or for one that fits, and resolves with them. */
+  waitFor(wanted: Wanted, timeoutMs?: number): Promise<PushRequest[]>
+  /** The same among all requests. */
+  waitForRequest(wanted: Wanted, timeoutMs?: number): Promise<PushRequest[]>
+  /** Forgets requests and counts. */
+  clear(): void
+  /** Ends every fault. */
+  heal(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Starts an Apple. Rejects when the port is taken. */
+export async function startApple(options: AppleOptions = {}): Promise<Apple> {
+  const issuer = options.authority ?? authority()
+  const { host = '127.0.0.1', port = 0, gate: gated = true } = options
+  const journal = new Journal(options.record ?? true)
+  const verdicts = new Verdicts()
+  const limit = options.maxConcurrentStreams ?? USUAL_STREAMS
+  const provider = new Provider(issuer, rulesOf(options), { journal, verdicts }, limit)
+  const inner = await provider.listen(gated ? '127.0.0.1' : host, gated ? 0 : port)
+  const gate = gated ? new Gate(inner, host, port) : undefined
+  await gate?.open()
+  const faults = new Faults(verdicts, provider, gate, limit)
+  return {
+    host: 'localhost',
+    port: gate?.port ?? inner,
+    ca: issuer.certificate,
+    pushes: journal.pushes,
+    requests: journal.requests,
+    counts: journal.counts,
+    get connections() {
+      const { opened, open } = provider
+      return { attempts: gate?.attempts ?? opened, opened, open: open.size }
+    },
+    faults,
+    waitFor: (wanted, timeoutMs = WAIT_MS) => waitIn(journal.pushes, wanted, timeoutMs),
+    waitForRequest: (wanted, timeoutMs = WAIT_MS) => waitIn(journal.requests, wanted, timeoutMs),
+    clear: () => journal.clear(),
+    heal: () => faults.heal(),
+    close: async () => {
+      await gate?.close()
+      await provider.close()
+    },
+  }
+}
+
+function rulesOf(options: AppleOptions): Rules {
+  return {
+    environment: options.environment ?? 'production',
+    verifier: new TokenVerifier(options.providerKeys ?? [], options.clock ?? systemClock),
+    lastTokens: options.tokenUpdates === 'key' ? new Map() : undefined,
+  }
+}
+
+/** The HTTP/2 server and its connections. */
+class Provider {
+  readonly open = new Set<Connection>()
+  opened = 0
+  readonly #server: http2.Http2SecureServer
+  readonly #rules: Rules
+  readonly #desk: Desk
+  #limit: number
+
+  constructor(issuer: Authority, rules: Rules, desk: Desk, limit: number) {
+    this.#rules = rules
+    this.#desk = desk
+    this.#limit = limit
+    const { certificate: cert, key } = serverCertificate(issuer)
+    this.#server = http2.createSecureServer({
+      cert,
+      key,
+      ca: issuer.certificate,
+      requestCert: true,
+      // A bad certificate is answered with Apple's words instead of a TLS alert.
+      rejectUnauthorized: false,
+    })
+    // Before the session is made: its first SETTINGS frame must already carry the limit that is right for it.
+    this.#server.prependListener('secureConnection', (socket: TLSSocket) => {
+      this.#server.updateSettings({ maxConcurrentStreams: presentsCertificate(socket) ? this.#limit : 1 })
+    })
+    this.#server.on('session', session => this.#accept(session))
+  }
+
+  async listen(host: string, port: number): Promise<number> {
+    this.#server.listen(port, host)
+    await once(this.#server, 'listening')
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  setLimit(streams: number): void {
+    this.#limit = streams
+    for (const connection of this.open) connection.limit(streams)
+  }
+
+  async close(): Promise<void> {
+    const closed = once(this.#server, 'close')
+    this.#server.close()
+    for (const { session } of this.open) session.destroy()
+    await closed
+  }
+
+  #accept(session: http2.ServerHttp2Session): void {
+    const connection = new Connection(session, ++this.opened, this.#rules, this.#limit)
+    this.open.add(connection)
+    session.on('close', () => this.open.delete(connection))
+    session.on('stream', (stream, headers) => serve(stream, headers, connection, this.#desk))
+  }
+}
