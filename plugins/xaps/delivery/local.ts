@@ -1,0 +1,51 @@
+/** Whether a mail that was handed over stays with us. Knows of Haraka only the lists of its local domains. */
+
+import type { Mode, Plugin } from '../haraka.ts'
+import { type Log, reasonOf } from '../log.ts'
+
+/** Whether mail to `host` (lower case) that was handed over by `mode` has reached one of our users. */
+export type IsLocal = (host: string, mode: Mode) => boolean
+
+/**
+ * LMTP is final delivery and always local (RFC 2033); for SMTP the domain decides. `domains` is [delivery] domains:
+ * `*` is any domain, `host_list` stands for Haraka's own lists, which are read again when they change.
+ */
+export function watchLocalDomains(
+  domains: readonly string[],
+  config: Plugin['config'],
+  log: Pick<Log, 'error'>,
+): IsLocal {
+  const listed = domains.includes('host_list') ? watchHostLists(config, log) : () => false
+  const named = new Set(domains.map(domain => domain.toLowerCase()))
+  return (host, mode) =>
+    mode === 'LMTP' || (host !== '' && (named.has('*') || named.has(host) || listed(host)))
+}
+
+/** config/host_list and host_list_regex, matched as rcpt_to.in_host_list does. */
+function watchHostLists(config: Plugin['config'], log: Pick<Log, 'error'>): (host: string) => boolean {
+  let hosts: ReadonlySet<string>
+  let pattern: RegExp
+  const readHosts = () => {
+    hosts = new Set(config.get('host_list', 'list', readHosts).map(host => host.toLowerCase()))
+  }
+  const readPatterns = () => {
+    pattern = anyOf(config.get('host_list_regex', 'list', readPatterns), log)
+  }
+  readHosts()
+  readPatterns()
+  return host => hosts.has(host) || pattern.test(host)
+}
+
+const NOTHING = /(?!)/
+
+function anyOf(patterns: readonly string[], log: Pick<Log, 'error'>): RegExp {
+  if (patterns.length === 0) return NOTHING
+  try {
+    return new RegExp(`^(?:${patterns.join('|')})$`, 'i')
+  } catch (error) {
+    log.error('config/host_list_regex cannot be used; only config/host_list counts', {
+      reason: reasonOf(error),
+    })
+    return NOTHING
+  }
+}

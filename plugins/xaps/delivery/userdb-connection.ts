@@ -1,0 +1,114 @@
+/**
+ * One connection to Dovecot's auth-userdb socket: many questions at once, each with its id and its time limit.
+ * Does not connect again and remembers nothing; what it knows of the lines is in userdb-protocol.ts.
+ */
+
+import net from 'node:net'
+import type { Clock, Timer } from '../clock.ts'
+import {
+  HANDSHAKE,
+  LAST_ID,
+  MAJOR_VERSION,
+  parseLine,
+  requestLine,
+  type UserDbAnswer,
+} from './userdb-protocol.ts'
+
+/** Longer than any lookup that a mail system could live with, short enough for a push to be of use afterwards. */
+export const LOOKUP_TIMEOUT_MS = 2_000
+
+/** Dovecot's own lines stay below 16 kB. */
+const LONGEST_LINE = 64 * 1024
+
+interface Question {
+  readonly resolve: (answer: UserDbAnswer) => void
+  readonly reject: (error: Error) => void
+  readonly timer: Timer
+}
+
+export class UserDbConnection {
+  readonly #socket: net.Socket
+  readonly #clock: Clock
+  readonly #onEnd: (failed: boolean) => void
+  readonly #questions = new Map<number, Question>()
+  #lastId = 0
+  #received = ''
+  #answered = false
+  #ended = false
+
+  /**
+   * `onEnd` is called once, before the questions that are left are rejected. `failed` means that there is no use in
+   * connecting again at once: Dovecot has answered nothing here, or has been silent for too long.
+   */
+  constructor(path: string, clock: Clock, onEnd: (failed: boolean) => void) {
+    this.#clock = clock
+    this.#onEnd = onEnd
+    this.#socket = net.connect({ path }).setEncoding('utf8')
+    this.#socket.write(HANDSHAKE)
+    this.#socket.on('data', (chunk: string) => this.#read(chunk))
+    this.#socket.on('error', cause => this.#end(new Error('connection failed', { cause })))
+    this.#socket.on('close', () => this.#end(new Error('connection closed by Dovecot')))
+  }
+
+  /** Rejects when no answer comes; the connection has ended then. */
+  ask(name: string): Promise<UserDbAnswer> {
+    if (this.#ended) return Promise.reject(new Error('connection closed'))
+    this.#lastId = this.#lastId === LAST_ID ? 1 : this.#lastId + 1
+    const id = this.#lastId
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.after(LOOKUP_TIMEOUT_MS, () => this.#giveUp())
+      this.#questions.set(id, { resolve, reject, timer })
+      this.#hold()
+      this.#socket.write(requestLine(id, name))
+    })
+  }
+
+  close(): void {
+    this.#end(new Error('connection closed'))
+  }
+
+  /** What has been silent for so long will not answer the other questions either. */
+  #giveUp(): void {
+    this.#answered = false
+    this.#end(new Error(`no answer within ${LOOKUP_TIMEOUT_MS} ms`))
+  }
+
+  #read(chunk: string): void {
+    const lines = (this.#received + chunk).split('\n')
+    this.#received = lines.pop() ?? ''
+    for (const line of lines) this.#take(line)
+    if (this.#received.length > LONGEST_LINE) this.#end(new Error('a line without end'))
+  }
+
+  #take(line: string): void {
+    const message = parseLine(line)
+    if (message.kind === 'version' && message.major !== MAJOR_VERSION) {
+      this.#end(new Error(`protocol version ${message.major}, expected ${MAJOR_VERSION}`))
+    }
+    if (message.kind !== 'answer') return
+    const question = this.#questions.get(message.id)
+    this.#questions.delete(message.id)
+    this.#answered = true
+    question?.timer.cancel()
+    question?.resolve(message.answer)
+    this.#hold()
+  }
+
+  #end(error: Error): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#socket.destroy()
+    this.#onEnd(!this.#answered)
+    for (const { timer, reject } of this.#questions.values()) {
+      timer.cancel()
+      reject(error)
+    }
+    this.#questions.clear()
+  }
+
+  /** Keeps the process alive for as long as somebody waits for an answer, and no longer. */
+  #hold(): void {
+    if (this.#questions.size > 0) this.#socket.ref()
+    else this.#socket.unref()
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Asks Dovecot which user an address belongs to. Connects when asked, again after a failure with growing pauses,
+ * and remembers answers for a short while. Knows nothing of recipients, nor what is done without an answer.
+ */
+
+import { type Clock, systemClock } from '../clock.ts'
+import { type Log, reasonOf } from '../log.ts'
+import { Remembered } from './remembered.ts'
+import { UserDbConnection } from './userdb-connection.ts'
+import type { UserDbAnswer } from './userdb-protocol.ts'
+
+/** A user that was renamed or removed is noticed after a minute; one that was just created after ten seconds. */
+const KEEP_USER_MS = 60_000
+const KEEP_OTHERS_MS = 10_000
+const MOST_KEPT = 10_000
+
+const FIRST_PAUSE_MS = 500
+const LONGEST_PAUSE_MS = 15_000
+
+/** More names than this are not asked for at a time; Dovecot would not get through them within the time limit. */
+const MOST_QUESTIONS = 1_000
+
+/** A userdb that fails for some names and not for others must not fill the log. */
+const WARN_AGAIN_MS = 60_000
+
+export class UserDb {
+  readonly #path: string
+  readonly #log: Pick<Log, 'info' | 'warn'>
+  readonly #clock: Clock
+  readonly #kept: Remembered<UserDbAnswer>
+  readonly #asking = new Map<string, Promise<UserDbAnswer>>()
+  #connection: UserDbConnection | undefined
+  #pauseMs = 0
+  #pauseEnds = 0
+  #failing = false
+  #quietUntil = 0
+
+  /** `path` is the socket's: auth-userdb in Dovecot's base_dir. */
+  constructor(path: string, log: Pick<Log, 'info' | 'warn'>, clock: Clock = systemClock) {
+    this.#path = path
+    this.#log = log
+    this.#clock = clock
+    this.#kept = new Remembered(MOST_KEPT, clock)
+  }
+
+  /** Resolves within a few seconds whatever Dovecot does; never rejects. */
+  lookup(name: string): Promise<UserDbAnswer> {
+    const kept = this.#kept.get(name)
+    if (kept) return Promise.resolve(kept)
+    const asking = this.#asking.get(name) ?? this.#answer(name)
+    this.#asking.set(name, asking)
+    return asking
+  }
+
+  /** Ends the connection for good: what is asked afterwards is `unavailable`. */
+  close(): void {
+    this.#pauseEnds = Number.POSITIVE_INFINITY
+    this.#connection?.close()
+  }
+
+  async #answer(name: string): Promise<UserDbAnswer> {
+    try {
+      const answer = await this.#ask(name)
+      this.#pauseMs = 0
+      this.#kept.set(name, answer, answer.kind === 'user' ? KEEP_USER_MS : KEEP_OTHERS_MS)
+      this.#note(answer.kind === 'unavailable' ? answer.reason : undefined)
+      return answer
+    } catch (error) {
+      const reason = reasonOf(error)
+      this.#note(reason)
+      return { kind: 'unavailable', reason }
+    } finally {
+      this.#asking.delete(name)
+    }
+  }
+
+  /** Asks a second time when a connection ends that had been good so far: Dovecot was restarted. */
+  async #ask(name: string): Promise<UserDbAnswer> {
+    if (this.#asking.size >= MOST_QUESTIONS) throw new Error('too many questions at once')
+    try {
+      return await this.#connected().ask(name)
+    } catch (error) {
+      if (this.#pausing()) throw error
+    }
+    return this.#connected().ask(name)
+  }
+
+  #connected(): UserDbConnection {
+    if (this.#connection) return this.#connection
+    if (this.#pausing()) throw new Error('not reachable a moment ago')
+    this.#connection = new UserDbConnection(this.#path, this.#clock, failed => {
+      this.#connection = undefined
+      if (failed) this.#pause()
+    })
+    return this.#connection
+  }
+
+  #pausing(): boolean {
+    return this.#clock.now() < this.#pauseEnds
+  }
+
+  #pause(): void {
+    this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS)
+    this.#pauseEnds = Math.max(this.#pauseEnds, this.#clock.now() + this.#pauseMs)
+  }
+
+  /** Says when lookups begin to fail and when they work again, not every time. */
+  #note(failure: string | undefined): void {
+    if (failure === undefined && this.#failing) {
+      this.#failing = false
+      this.#log.info("Dovecot's userdb answers again", { socket: this.#path })
+    }
+    if (failure === undefined || this.#failing || this.#clock.now() < this.#quietUntil) return
+    this.#failing = true
+    this.#quietUntil = this.#clock.now() + WARN_AGAIN_MS
+    this.#log.warn("Dovecot's userdb does not answer: users are taken from the addresses meanwhile", {
+      socket: this.#path,
+      reason: failure,
+    })
+  }
+}

@@ -1,0 +1,33 @@
+/** Recipient address → user name. Pure; knows neither Haraka's configuration nor Dovecot. */
+
+import type { Config } from '../config/config.ts'
+import type { Address } from '../haraka.ts'
+
+/** The user's name as `[users] username` and `recipient_delimiter` say; not yet in canonical form. */
+export function userNameOf(address: Address, users: Config['users']): string {
+  const mailbox = withoutDetail(localPart(address), users.recipient_delimiter)
+  return users.username === 'local_part' ? mailbox : joined(mailbox, address.host)
+}
+
+/** The address without its detail: what Dovecot's LMTP asks its userdb for, whatever our `username` is. */
+export function addressWithoutDetail(address: Address, delimiters: string): string {
+  return joined(withoutDetail(localPart(address), delimiters), address.host)
+}
+
+/** The local part without quoting (RFC 5321 4.1.2): `"alice"@…` and `alice@…` are one mailbox. */
+export function localPart({ user }: Address): string {
+  return /^".*"$/s.test(user) ? user.slice(1, -1).replace(/\\(.)/gs, '$1') : user
+}
+
+/**
+ * Cuts a local part at the first of `delimiters`, each a character of its own, as Postfix's setting of the same
+ * name does. A leading one does not cut: nobody is left before it.
+ */
+export function withoutDetail(local: string, delimiters: string): string {
+  const cut = local.split('').findIndex((character, index) => index > 0 && delimiters.includes(character))
+  return cut < 0 ? local : local.slice(0, cut)
+}
+
+function joined(mailbox: string, host: string): string {
+  return host === '' ? mailbox : `${mailbox}@${host}`
+}
