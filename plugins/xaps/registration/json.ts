@@ -1,7 +1,7 @@
 /**
  * The bodies of freswa's Dovecot plugin: JSON → one request. Knows no HTTP and no rules for values.
  *
- * The grammar is left to JSON.parse. A scan before it bounds the depth and finds what JSON.parse hides: a member
+ * The grammar is left to JSON.parse. A scan before it bounds depth and breadth and finds what JSON.parse hides: a member
  * given twice, of which it would silently keep the last.
  */
 
@@ -9,6 +9,9 @@ import { BadRequest, type NotifyRequest, type RegisterRequest } from './request.
 
 /** The plugin's bodies have two levels, the object and its list; members that we do not know may have some more. */
 const MAX_DEPTH = 8
+
+/** The plugin's objects have five members; 100,000 in one body would keep everybody waiting for a third of a second. */
+const MAX_MEMBERS = 64
 
 const QUOTE = 0x22
 const COLON = 0x3a
@@ -63,7 +66,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** One pass over the bytes: nowhere deeper than MAX_DEPTH, and no two members of the outer object with one name. */
+/** One pass over the bytes: nowhere deeper than MAX_DEPTH; the outer object's members few, each name once. */
 function checkStructure(body: Buffer): void {
   const names = new Set<string>()
   let depth = 0
@@ -96,6 +99,7 @@ function endOfString(body: Buffer, start: number): number {
 function addOnce(names: Set<string>, name: unknown): void {
   if (names.has(String(name))) throw new BadRequest('the body has a member twice')
   names.add(String(name))
+  if (names.size > MAX_MEMBERS) throw new BadRequest(`the body has more than ${MAX_MEMBERS} members`)
 }
 
 function stringIn(members: ReadonlyMap<string, unknown>, name: string): string {
