@@ -1,0 +1,260 @@
+import assert from 'node:assert/strict'
+import net from 'node:net'
+import path from 'node:path'
+import { describe, type TestContext, test } from 'node:test'
+import type { Clock } from '../../plugins/xaps/clock.ts'
+import { UserDb } from '../../plugins/xaps/delivery/userdb.ts'
+import { parseLine, requestLine } from '../../plugins/xaps/delivery/userdb-protocol.ts'
+import { missingDovecot, startDovecot } from '../support/dovecot.ts'
+import { tempDirectory } from '../support/temp.ts'
+import { until } from '../support/wait.ts'
+
+const ALICE = { kind: 'user', name: 'alice@example.com' } as const
+
+describe("the lines of Dovecot's auth-userdb socket", () => {
+  test('a question names the service, and what could end a field or a line is escaped', () => {
+    assert.equal(requestLine(7, 'a\tb\r\n\0\x01c'), 'USER\t7\ta\x01tb\x01r\x01n\x010\x011c\tservice=lmtp\n')
+  })
+
+  test('an answer carries the name as Dovecot knows it, unescaped', () => {
+    assert.deepEqual(parseLine('USER\t7\ta\x01tb\x011c\x01x\tuid=8\t'), {
+      kind: 'answer',
+      id: 7,
+      answer: { kind: 'user', name: 'a\tb\x01cx' },
+    })
+  })
+
+  test('NOTFOUND and FAIL are different answers, and lines of other verbs are none', () => {
+    assert.deepEqual(parseLine('NOTFOUND\t3'), { kind: 'answer', id: 3, answer: { kind: 'unknown' } })
+    assert.deepEqual(parseLine('FAIL\t4\treason=no SQL'), {
+      kind: 'answer',
+      id: 4,
+      answer: { kind: 'unavailable', reason: 'Dovecot answered FAIL reason=no SQL' },
+    })
+    assert.deepEqual(parseLine('SPID\t8551'), { kind: 'other' })
+  })
+})
+
+/** A log that is kept, and a clock that goes on only when told to. */
+function surroundings() {
+  const lines: string[] = []
+  const write = (message: string, fields = {}) => void lines.push(`${message} ${JSON.stringify(fields)}`)
+  let now = 0
+  const timers = new Set<{ at: number; run: () => void }>()
+  const clock: Clock = {
+    now: () => now,
+    after(ms, run) {
+      const timer = { at: now + ms, run }
+      timers.add(timer)
+      return { cancel: () => void timers.delete(timer) }
+    },
+  }
+  const advance = (ms: number) => {
+    now += ms
+    for (const timer of timers) if (timer.at <= now && timers.delete(timer)) timer.run()
+  }
+  return { lines, log: { info: write, warn: write }, clock, advance }
+}
+
+type Answering = (line: string, socket: net.Socket) => void
+
+/** Something that listens where Dovecot would, and treats each line as the test likes. */
+async function startFake(t: TestContext, answering: Answering, socketPath?: string) {
+  const temp = tempDirectory()
+  const listenAt = socketPath ?? path.join(temp.path, 'auth-userdb')
+  const asked: string[] = []
+  const sockets = new Set<net.Socket>()
+  const server = net.createServer(socket => {
+    sockets.add(socket)
+    socket.setEncoding('utf8').on('error', () => socket.destroy())
+    socket.on('data', (chunk: string) => {
+      for (const line of chunk.split('\n').filter(line => line.startsWith('USER'))) {
+        asked.push(line)
+        answering(line, socket)
+      }
+    })
+  })
+  const stop = async () => {
+    for (const socket of sockets) socket.destroy()
+    await new Promise(resolve => server.close(resolve))
+  }
+  t.after(() => stop().finally(temp.remove))
+  await new Promise<void>(resolve => server.listen(listenAt, resolve))
+  return { path: listenAt, asked, connections: () => sockets.size, stop }
+}
+
+const answerAll: Answering = (line, socket) =>
+  void socket.write(`VERSION\t1\t1\nSPID\t1\n${line.replace(/\tservice=.*/, '')}\t\n`)
+
+describe('UserDb with a real Dovecot', { skip: missingDovecot() }, () => {
+  test('knows users in any case, names behind other names, and who is nobody', async t => {
+    const dovecot = await startDovecot({
+      users: ['alice@example.com'],
+      aliases: { 'boss@example.com': 'alice@example.com' },
+    })
+    t.after(dovecot.stop)
+    const { lines, log } = surroundings()
+    const userDb = new UserDb(dovecot.authUserdbPath, log)
+    t.after(() => userDb.close())
+    const names = [
+      'alice@example.com',
+      'ALICE@Example.com',
+      'boss@example.com',
+      'nobody@example.com',
+      'a\tb\n@x',
+    ]
+    const answers = await Promise.all(names.map(name => userDb.lookup(name)))
+    assert.deepEqual(answers, [ALICE, ALICE, ALICE, { kind: 'unknown' }, { kind: 'unknown' }])
+    assert.deepEqual(lines, [])
+  })
+
+  test('a thousand questions at once on one connection get an answer each', async t => {
+    const dovecot = await startDovecot({ users: ['alice@example.com'] })
+    t.after(dovecot.stop)
+    const { lines, log } = surroundings()
+    const userDb = new UserDb(dovecot.authUserdbPath, log)
+    t.after(() => userDb.close())
+    const names = Array.from({ length: 999 }, (_, index) => `user${index}@example.com`)
+    const answers = await Promise.all([...names, 'alice@example.com'].map(name => userDb.lookup(name)))
+    assert.deepEqual(answers.pop(), ALICE)
+    assert.ok(answers.every(({ kind }) => kind === 'unknown'))
+    assert.deepEqual(lines, [])
+  })
+})
+
+describe('UserDb', () => {
+  test('asks once for a name that several wait for, and again when the answer is a minute old', async t => {
+    const fake = await startFake(t, answerAll)
+    const { log, clock, advance } = surroundings()
+    const userDb = new UserDb(fake.path, log, clock)
+    t.after(() => userDb.close())
+    await Promise.all([userDb.lookup('alice@example.com'), userDb.lookup('alice@example.com')])
+    advance(59_999)
+    assert.deepEqual(await userDb.lookup('alice@example.com'), ALICE)
+    assert.equal(fake.asked.length, 1)
+    advance(1)
+    await userDb.lookup('alice@example.com')
+    assert.equal(fake.asked.length, 2)
+    assert.equal(fake.connections(), 1)
+  })
+
+  test('remembers for ten seconds that there is no such user', async t => {
+    const fake = await startFake(t, (line, socket) => void socket.write(`NOTFOUND\t${line.split('\t')[1]}\n`))
+    const { log, clock, advance } = surroundings()
+    const userDb = new UserDb(fake.path, log, clock)
+    t.after(() => userDb.close())
+    await userDb.lookup('a')
+    advance(9_999)
+    assert.deepEqual(await userDb.lookup('a'), { kind: 'unknown' })
+    assert.equal(fake.asked.length, 1)
+    advance(1)
+    await userDb.lookup('a')
+    assert.equal(fake.asked.length, 2)
+  })
+
+  test('without a socket it answers at once, says so once, and finds it when it is there', async t => {
+    const temp = tempDirectory()
+    t.after(temp.remove)
+    const socketPath = path.join(temp.path, 'auth-userdb')
+    const { lines, log, clock, advance } = surroundings()
+    const userDb = new UserDb(socketPath, log, clock)
+    t.after(() => userDb.close())
+    assert.equal((await userDb.lookup('alice@example.com')).kind, 'unavailable')
+    assert.equal((await userDb.lookup('bob@example.com')).kind, 'unavailable')
+    assert.equal(lines.length, 1)
+    assert.match(lines[0] ?? '', /does not answer.*ENOENT/)
+
+    const fake = await startFake(t, answerAll, socketPath)
+    assert.equal((await userDb.lookup('alice@example.com')).kind, 'unavailable')
+    assert.equal(fake.asked.length, 0)
+    advance(500)
+    assert.deepEqual(await userDb.lookup('alice@example.com'), ALICE)
+    assert.match(lines[1] ?? '', /answers again/)
+    assert.equal(lines.length, 2)
+  })
+
+  test('a socket that never answers costs two seconds, and nothing while it is left alone', async t => {
+    const fake = await startFake(t, () => undefined)
+    const { lines, log, clock, advance } = surroundings()
+    const userDb = new UserDb(fake.path, log, clock)
+    t.after(() => userDb.close())
+    const waiting = Promise.all([userDb.lookup('alice@example.com'), userDb.lookup('bob@example.com')])
+    await until(() => fake.asked.length === 2, 'the questions')
+    advance(2_000)
+    assert.deepEqual(
+      (await waiting).map(({ kind }) => kind),
+      ['unavailable', 'unavailable'],
+    )
+    assert.equal((await userDb.lookup('carol@example.com')).kind, 'unavailable')
+    assert.equal(fake.asked.length, 2)
+    assert.equal(lines.length, 1)
+  })
+
+  test('the pause after failures grows to 15 seconds and not beyond', async t => {
+    const fake = await startFake(t, (_, socket) => void socket.destroy())
+    const { log, clock, advance } = surroundings()
+    const userDb = new UserDb(fake.path, log, clock)
+    t.after(() => userDb.close())
+    await userDb.lookup('a')
+    for (const [index, pause] of [500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000].entries()) {
+      advance(pause - 1)
+      await userDb.lookup('a')
+      assert.equal(fake.asked.length, index + 1)
+      advance(1)
+      await userDb.lookup('a')
+      assert.equal(fake.asked.length, index + 2)
+    }
+  })
+
+  test('a question that meets a restart of Dovecot is asked again on a new connection', async t => {
+    let restarting = false
+    const fake = await startFake(t, (line, socket) => {
+      if (restarting) socket.destroy()
+      else answerAll(line, socket)
+      restarting = false
+    })
+    const { lines, log, clock } = surroundings()
+    const userDb = new UserDb(fake.path, log, clock)
+    t.after(() => userDb.close())
+    await userDb.lookup('bob@example.com')
+    restarting = true
+    assert.deepEqual(await userDb.lookup('alice@example.com'), ALICE)
+    assert.deepEqual(lines, [])
+  })
+
+  test('a server of another protocol version, and one that talks without end, are left alone', async t => {
+    for (const nonsense of ['VERSION\t2\t0\n', 'x'.repeat(100_000)]) {
+      const fake = await startFake(t, (_, socket) => void socket.write(nonsense))
+      const { lines, log, clock } = surroundings()
+      const userDb = new UserDb(fake.path, log, clock)
+      t.after(() => userDb.close())
+      assert.equal((await userDb.lookup('a')).kind, 'unavailable')
+      assert.equal(lines.length, 1)
+    }
+  })
+
+  test('a userdb that fails for one user only does not fill the log', async t => {
+    const fake = await startFake(t, (line, socket) =>
+      line.includes('bad') ? void socket.write(`FAIL\t${line.split('\t')[1]}\n`) : answerAll(line, socket),
+    )
+    const { lines, log, clock, advance } = surroundings()
+    const userDb = new UserDb(fake.path, log, clock)
+    t.after(() => userDb.close())
+    for (let round = 0; round < 5; round++) {
+      assert.equal((await userDb.lookup(`bad${round}`)).kind, 'unavailable')
+      assert.equal((await userDb.lookup(`good${round}`)).kind, 'user')
+      advance(10_000)
+    }
+    assert.equal(lines.length, 2)
+  })
+
+  test('once closed it asks nobody', async t => {
+    const fake = await startFake(t, answerAll)
+    const { log } = surroundings()
+    const userDb = new UserDb(fake.path, log)
+    await userDb.lookup('a')
+    userDb.close()
+    assert.equal((await userDb.lookup('b')).kind, 'unavailable')
+    assert.equal(fake.asked.length, 1)
+  })
+})
