@@ -57,7 +57,8 @@ export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
   const log = () => readIfThere(at('dovecot.log'))
 
   const server = startServer(find('dovecot') ?? 'dovecot', ['-F', '-c', at('dovecot.conf')])
-  const stop = () => server.stop('SIGTERM').finally(temp.remove)
+  // By SIGTERM Dovecot takes seconds to end, and nothing of this one is kept.
+  const stop = () => server.stop('SIGKILL').finally(temp.remove)
   const ready = async () => {
     if (!server.running()) return true
     return (
