@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import fc from 'fast-check'
 import { confirmedByDelivered, confirmedByQueueOk } from '../../plugins/xaps/delivery/confirmed.ts'
 import type { OutboundRecipient, Transaction } from '../../plugins/xaps/haraka.ts'
 
@@ -71,6 +72,48 @@ describe('confirmedByDelivered', () => {
     const all = [recipient('alice', '<bob@example.com> full'), recipient('bob', '<alice@example.com> full')]
     assert.deepEqual(confirmedByDelivered('LMTP', [recipient('bob')], all, ''), all)
   })
+})
+
+type Outcome = 'saved' | 'unknown' | 'full'
+
+/**
+ * What Haraka 3.3 hands to `delivered` when Dovecot treats its recipients so: recipients refused after DATA take
+ * the first name off the list, and a refusal's note holds the words for those accepted just before it.
+ */
+function asHarakaTellsIt(outcomes: readonly Outcome[]) {
+  const recipients = outcomes.map((outcome, index) => ({
+    outcome,
+    user: `user${index}`,
+    host: 'example.com',
+    note: '',
+  }))
+  const okRecips = recipients.filter(({ outcome }) => outcome !== 'unknown')
+  let response: string[] = []
+  for (const recipient of recipients) {
+    const words = `<${recipient.user}@example.com> ${recipient.outcome}`
+    if (recipient.outcome === 'unknown') recipient.note = words
+    else response.push(words)
+    if (recipient.outcome !== 'full') continue
+    const noted = okRecips.shift()
+    if (noted) noted.note = response.join(' ')
+    response = []
+  }
+  const noted = recipients.map(({ note, ...rest }) => ({
+    ...rest,
+    ...(note !== '' && { dsn_smtp_response: note }),
+  }))
+  return { okRecips, recipients: noted, response: response.join(' ') }
+}
+
+test('whatever Dovecot refuses and in which order, exactly those it saved are confirmed', () => {
+  const outcome = fc.constantFrom<Outcome>('saved', 'unknown', 'full')
+  fc.assert(
+    fc.property(fc.array(outcome, { maxLength: 12 }), outcomes => {
+      const { okRecips, recipients, response } = asHarakaTellsIt(outcomes)
+      const saved = recipients.filter(({ outcome }) => outcome === 'saved')
+      assert.deepEqual(usersOf(confirmedByDelivered('LMTP', okRecips, recipients, response)), usersOf(saved))
+    }),
+  )
 })
 
 describe('confirmedByQueueOk', () => {
