@@ -1,0 +1,146 @@
+/**
+ * The DeviceStore over Keyv: one key per user, read by Keyv's get and changed by what the backend has for an atomic
+ * change of one key. Knows neither LMDB nor Redis.
+ */
+
+import { setImmediate } from 'node:timers/promises'
+import type { Clock } from '../clock.ts'
+import { type Log, maskUser, reasonOf } from '../log.ts'
+import { EMPTY_RECORD, type UserRecord } from './device.ts'
+import { withoutExpired } from './record.ts'
+import type { Claim, ClaimRequest, DeviceStore } from './store.ts'
+import {
+  DamagedRecord,
+  decodeRecord,
+  encodeRecord,
+  pushKey,
+  recordOf,
+  USER_PREFIX,
+  userKey,
+  userOf,
+} from './stored.ts'
+
+/** What a store of keys and texts must do beyond Keyv. Keys are without the namespace. */
+export interface Backend {
+  /** The value under `key` by Keyv's get: one lookup. */
+  read(key: string): Promise<unknown>
+  /**
+   * Replaces the text under `key` by what `change` makes of it, atomically over all processes, and resolves when it
+   * is safely stored. undefined means no key; the same text means no change. `change` may run several times.
+   */
+  change(key: string, change: (text: string | undefined) => string | undefined): Promise<void>
+  /** Keys that start with `prefix` and their texts, some hundreds at a time. */
+  batches(prefix: string): AsyncIterable<ReadonlyArray<readonly [key: string, text: string]>>
+  /** Claims a push; `key` is its key in the store. */
+  claim(key: string, request: ClaimRequest): Promise<Claim>
+  /** Drops what is of no use any more beside the users' records. */
+  tidy(): Promise<void>
+  warnings(): Promise<readonly string[]>
+  close(): Promise<void>
+}
+
+export interface KeyedStoreOptions {
+  /** Devices not seen for so long, in milliseconds, count as gone. */
+  readonly expireAfterMs: number
+  readonly log: Log
+  readonly clock: Clock
+}
+
+/** Makes a DeviceStore of a backend. */
+export function keyedStore(backend: Backend, options: KeyedStoreOptions): DeviceStore {
+  const { expireAfterMs, log, clock } = options
+  const current = (record: UserRecord) => withoutExpired(record, clock.now(), expireAfterMs)
+
+  /** The record in `text`, or undefined when it is damaged, which is logged. */
+  function readable(text: string, consequence: string, key: string): UserRecord | undefined {
+    try {
+      return decodeRecord(text)
+    } catch (error) {
+      const user = maskUser(userOf(key))
+      log.error(`the stored devices of a user are damaged and ${consequence}`, {
+        user,
+        reason: reasonOf(error),
+      })
+      return undefined
+    }
+  }
+
+  /** Writes the record under `key` without what has expired; resolves with how many devices that were. */
+  async function dropExpired(key: string): Promise<number> {
+    let dropped = 0
+    await backend.change(key, text => {
+      const record = text === undefined ? undefined : readable(text, 'left as they are', key)
+      const kept = record && current(record)
+      dropped = record && kept ? record.devices.length - kept.devices.length : 0
+      return kept && kept !== record ? encodeRecord(kept) : text
+    })
+    return dropped
+  }
+
+  function hasExpired([key, text]: readonly [string, string]): boolean {
+    const record = readable(text, 'left as they are', key)
+    return record !== undefined && current(record) !== record
+  }
+
+  return {
+    async devices(user) {
+      const value: unknown = await nameDamage(user, () => backend.read(userKey(user)))
+      if (value === undefined) return []
+      return current(await nameDamage(user, () => recordOf(value))).devices
+    },
+
+    async update(user, change) {
+      const key = userKey(user)
+      let result: UserRecord = EMPTY_RECORD
+      await backend.change(key, text => {
+        // A damaged record gives way to the next registration: refusing that would shut the user out for good.
+        const stored = text === undefined ? EMPTY_RECORD : readable(text, 'replaced', key)
+        const record = stored ? current(stored) : EMPTY_RECORD
+        result = change(record)
+        return stored && result === record ? text : encodeRecord(result)
+      })
+      return result
+    },
+
+    async claim(push, request) {
+      return backend.claim(pushKey(push), request)
+    },
+
+    async *users() {
+      for await (const batch of backend.batches(USER_PREFIX)) {
+        for (const [key, text] of batch) {
+          const user = userOf(key)
+          const { devices } = current(await nameDamage(user, () => decodeRecord(text)))
+          if (devices.length > 0) yield [user, devices] as const
+        }
+      }
+    },
+
+    async sweep() {
+      let removed = 0
+      for await (const batch of backend.batches(USER_PREFIX)) {
+        const counts = await Promise.all(batch.filter(hasExpired).map(([key]) => dropExpired(key)))
+        removed += counts.reduce((sum, count) => sum + count, 0)
+        await setImmediate()
+      }
+      await backend.tidy()
+      return removed
+    },
+
+    warnings: () => backend.warnings(),
+    close: () => backend.close(),
+  }
+}
+
+/** Says whose record is damaged, and what to do about it. */
+async function nameDamage<T>(user: string, read: () => T | Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (error) {
+    if (!(error instanceof DamagedRecord)) throw error
+    throw new DamagedRecord(
+      `the stored devices of ${JSON.stringify(user)} (key ${JSON.stringify(userKey(user))}) are damaged: ` +
+        `${error.message}; this user's next registration replaces them`,
+    )
+  }
+}

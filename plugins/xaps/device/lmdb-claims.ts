@@ -1,0 +1,114 @@
+/**
+ * Claims of pushes shared by the processes of one host. They have an LMDB environment of their own, next to the
+ * devices': a claim need not survive anything, and waiting for the disk is most of what it would cost (one at a time
+ * 0.79 ms and 444 µs of CPU with sync, 0.10 ms and 135 µs without).
+ *
+ * An environment that is not synced is sound after the death of any process but not after the system's. Its file is
+ * therefore named after the boot of the system, and those of earlier boots are deleted.
+ *
+ * Whatever goes wrong here, pushes go on, coalesced per process instead of per host.
+ */
+
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import type { Clock } from '../clock.ts'
+import { type Log, reasonOf } from '../log.ts'
+import { type Claims, claimsInMemory, decideClaim } from './claim.ts'
+import { type LmdbAdapter, lmdbAdapter, type TextDatabase } from './lmdb-adapter.ts'
+import { createStore, type LmdbFiles } from './lmdb-directory.ts'
+import { closeEnvironment, DamagedFile, openEnvironment, transact } from './lmdb-environment.ts'
+
+/** How long a claim may wait for other processes, in milliseconds. */
+const CLAIM_MS = 1_000
+
+const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id'
+
+export interface ClaimsOptions {
+  readonly directory: string
+  readonly namespace: string
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** Opens the claims in a store's directory. Never rejects: the worst are claims in memory. */
+export async function openClaims({ directory, namespace, clock, log }: ClaimsOptions): Promise<Claims> {
+  const memory = claimsInMemory(() => clock.now())
+  let announced = false
+  const fallBack = (error: unknown) => {
+    const level = announced ? 'debug' : 'warn'
+    announced = true
+    log[level]('pushes are coalesced per process only', { directory, reason: reasonOf(error) })
+    return memory
+  }
+  try {
+    return sharedClaims(lmdbAdapter(await openFile(directory), namespace), clock, fallBack)
+  } catch (error) {
+    return fallBack(error)
+  }
+}
+
+function sharedClaims(
+  { db, fullKey, batches }: LmdbAdapter,
+  clock: Clock,
+  fallBack: (error: unknown) => Claims,
+): Claims {
+  const lastOf = (key: string) => timeIn(db.get(fullKey(key)))
+  return {
+    async claim(key, request) {
+      try {
+        return await transact(db, CLAIM_MS, () => {
+          const claim = decideClaim(lastOf(key), clock.now(), request)
+          if (claim.kind === 'granted') db.putSync(fullKey(key), String(claim.id))
+          return claim
+        })
+      } catch (error) {
+        return fallBack(error).claim(key, request)
+      }
+    },
+    async sweep(before) {
+      const isOld = (time: number | undefined) => time === undefined || time < before
+      for await (const batch of batches('')) {
+        const old = batch.filter(([, text]) => isOld(timeIn(text))).map(([key]) => key)
+        await transact(db, CLAIM_MS, () => {
+          for (const key of old) if (isOld(lastOf(key))) db.removeSync(fullKey(key))
+        })
+      }
+      db.readerCheck()
+    },
+    close: () => closeEnvironment(db),
+  }
+}
+
+function timeIn(text: string | undefined): number | undefined {
+  const time = Number(text)
+  return Number.isFinite(time) ? time : undefined
+}
+
+async function openFile(directory: string): Promise<TextDatabase> {
+  const boot = bootId()
+  const data = path.join(directory, `claims-${boot ?? 'any-boot'}.mdb`)
+  const files = { data, lock: `${data}-lock` }
+  removeFiles(directory, name => name.startsWith('claims-') && !name.startsWith(path.basename(data)))
+  try {
+    return await createAndOpen(directory, files, boot !== undefined)
+  } catch (error) {
+    if (!(error instanceof DamagedFile)) throw error
+    removeFiles(directory, name => name.startsWith('claims-'))
+    return createAndOpen(directory, files, boot !== undefined)
+  }
+}
+
+async function createAndOpen(directory: string, files: LmdbFiles, noSync: boolean): Promise<TextDatabase> {
+  createStore(directory, files)
+  return openEnvironment(files, { noSync })
+}
+
+function removeFiles(directory: string, matches: (name: string) => boolean): void {
+  for (const name of readdirSync(directory).filter(matches))
+    rmSync(path.join(directory, name), { force: true })
+}
+
+/** Names the time since the system started; undefined where the system does not say (it is Linux that does). */
+function bootId(): string | undefined {
+  return existsSync(BOOT_ID_FILE) ? readFileSync(BOOT_ID_FILE, 'utf8').trim() : undefined
+}

@@ -1,0 +1,108 @@
+/**
+ * The device store in an LMDB directory on local disk, for all processes of one host; each opens it for itself. Not for
+ * network file systems: LMDB needs shared memory and real locks.
+ */
+
+import { existsSync } from 'node:fs'
+import { Keyv } from 'keyv'
+import { reasonOf } from '../log.ts'
+import type { Claims } from './claim.ts'
+import { type Backend, type KeyedStoreOptions, keyedStore } from './keyed-store.ts'
+import { type LmdbAdapter, lmdbAdapter } from './lmdb-adapter.ts'
+import { openClaims } from './lmdb-claims.ts'
+import { createStore, deviceFiles, isWritable, type LmdbFiles } from './lmdb-directory.ts'
+import { closeEnvironment, DamagedFile, openEnvironment, transact } from './lmdb-environment.ts'
+import type { DeviceStore } from './store.ts'
+import { parseJson } from './stored.ts'
+
+export interface LmdbStoreOptions extends KeyedStoreOptions {
+  readonly directory: string
+  readonly namespace: string
+  /** How long a change may wait for other processes and for the disk, in milliseconds. */
+  readonly deadlineMs?: number
+}
+
+/** Enough for a busy disk; whoever holds LMDB's lock for longer has been stopped. */
+const DEADLINE_MS = 10_000
+/** Longer than any window that the configuration allows, which is an hour. */
+const CLAIMS_KEPT_MS = 2 * 3_600_000
+
+const HOW_TO_GO_ON =
+  'Move the directory aside and start again: then `xaps import` takes what `xaps export` wrote before, ' +
+  'and without that every phone registers again within a day.'
+
+/**
+ * Opens the store, creating it where there is none. One that this process may read but not write is opened, too, and
+ * rejects changes. Rejects with an Error that says what to do when it cannot be created, cannot be read, or is damaged.
+ */
+export async function openLmdbStore(options: LmdbStoreOptions): Promise<DeviceStore> {
+  const { directory, namespace } = options
+  const files = deviceFiles(directory)
+  try {
+    const readOnly = !isPrepared(directory, files)
+    const adapter = lmdbAdapter(await openEnvironment(files, { readOnly }), namespace)
+    const claims = await openClaims(options)
+    return keyedStore(lmdbBackend(adapter, claims, readOnly, options), options)
+  } catch (error) {
+    const advice = error instanceof DamagedFile ? `. ${HOW_TO_GO_ON}` : ''
+    throw new Error(`the device store in ${directory} cannot be opened: ${reasonOf(error)}${advice}`)
+  }
+}
+
+/** Creates what is missing. False when the store is there but this process may not write it. */
+function isPrepared(directory: string, files: LmdbFiles): boolean {
+  const isThere = existsSync(files.data) && existsSync(files.lock)
+  if (!isThere) createStore(directory, files)
+  return [files.data, files.lock].every(isWritable)
+}
+
+function lmdbBackend(
+  adapter: LmdbAdapter,
+  claims: Claims,
+  readOnly: boolean,
+  options: LmdbStoreOptions,
+): Backend {
+  const { directory, namespace, clock, deadlineMs = DEADLINE_MS } = options
+  const { db, fullKey } = adapter
+  const keyv = new Keyv({
+    store: adapter,
+    namespace,
+    useKeyPrefix: false,
+    throwOnErrors: true,
+    serialize: JSON.stringify,
+    deserialize: parseJson,
+  })
+  const readOnlyReason = `the device store in ${directory} may only be read by this process`
+
+  return {
+    read: key => keyv.get(key),
+    batches: adapter.batches,
+    async change(key, change) {
+      if (readOnly) throw new Error(readOnlyReason)
+      const name = fullKey(key)
+      const run = () => {
+        const before = db.get(name)
+        const after = change(before)
+        if (after === before) return
+        if (after === undefined) db.removeSync(name)
+        else db.putSync(name, after)
+      }
+      try {
+        await transact(db, deadlineMs, run)
+      } catch (error) {
+        throw new Error(`the device store in ${directory} cannot be written`, { cause: error })
+      }
+    },
+    claim: claims.claim,
+    async tidy() {
+      await claims.sweep(clock.now() - CLAIMS_KEPT_MS)
+      db.readerCheck()
+    },
+    async warnings() {
+      return readOnly ? [`${readOnlyReason}: registrations are refused`] : []
+    },
+    async close() {
+      await Promise.all([closeEnvironment(db), claims.close()])
+    },
+  }
+}

@@ -1,0 +1,50 @@
+/** Which device store a URI means. The only file that knows all of them; each loads its own library when it is opened. */
+
+import path from 'node:path'
+import { type Clock, systemClock } from '../clock.ts'
+import type { Log } from '../log.ts'
+import { openLmdbStore } from './lmdb.ts'
+import { createStore, deviceFiles, ownStore } from './lmdb-directory.ts'
+import { openRedisStore } from './redis.ts'
+import type { DeviceStore } from './store.ts'
+
+export interface OpenStoreOptions {
+  /** `lmdb:PATH`, `redis://…` or `rediss://…`. */
+  readonly uri: string
+  /** What all keys in the store start with. */
+  readonly namespace: string
+  /** Devices not seen for so long, in milliseconds, count as gone. */
+  readonly expireAfterMs: number
+  /** What a relative PATH starts from. */
+  readonly harakaDir: string
+  readonly log: Log
+}
+
+/**
+ * Opens the store that `uri` names. Rejects with an Error of one line when the URI is none of those, or when an LMDB store
+ * cannot be opened; a Redis that is away makes the operations reject, not this.
+ */
+export async function openStore(options: OpenStoreOptions, clock: Clock = systemClock): Promise<DeviceStore> {
+  const { uri, harakaDir, ...common } = options
+  if (common.namespace === '') throw new Error('the namespace of the device store is empty')
+  const directory = lmdbDirectory(uri, harakaDir)
+  if (directory !== undefined) return openLmdbStore({ ...common, directory, clock })
+  if (/^rediss?:\/\//.test(uri) && URL.canParse(uri)) return openRedisStore({ ...common, uri, clock })
+  throw new Error('the URI of the device store must be lmdb:PATH, redis://HOST:PORT or rediss://HOST:PORT')
+}
+
+/**
+ * For a process that is root still: creates the store's directory and files, and hands them to the user and group that
+ * will use them; also what root has created earlier. Does nothing for a store elsewhere. Throws the system's errors.
+ */
+export function ownLmdbDirectory(uri: string, harakaDir: string, uid: number, gid: number): void {
+  const directory = lmdbDirectory(uri, harakaDir)
+  if (directory === undefined) return
+  createStore(directory, deviceFiles(directory))
+  ownStore(directory, uid, gid)
+}
+
+function lmdbDirectory(uri: string, harakaDir: string): string | undefined {
+  const [, name] = /^lmdb:(.+)$/.exec(uri) ?? []
+  return name === undefined ? undefined : path.resolve(harakaDir, name)
+}

@@ -1,0 +1,95 @@
+/**
+ * What may be done to the devices of one user, as pure functions on a UserRecord: each returns the very record it got
+ * when nothing changes, so that a store need not write. Knows no store and no clock: every time comes in as milliseconds
+ * since the epoch.
+ */
+
+import { type Device, type GoneDevice, sameDevice, type UserRecord } from './device.ts'
+
+/** A device as it registers at the time `at`. */
+export type Registration = Omit<Device, 'registeredAt' | 'lastSeen'> & { readonly at: number }
+
+/**
+ * How many reports of Apple's are remembered per user. They only guard against late writes (a spool, an import), so
+ * the newest are enough; a bound, because their number is in the hands of whoever registers.
+ */
+const MAX_GONE = 100
+
+/**
+ * The record after a registration: a new device, or the same one refreshed (it keeps `registeredAt`). What is no news
+ * changes nothing: a registration that is not newer than the device's last one (a replay), and one from before Apple
+ * reported the device gone. Beyond `maxDevices` the longest unseen device makes room.
+ */
+export function register(
+  record: UserRecord,
+  registration: Registration,
+  { maxDevices }: { readonly maxDevices: number },
+): UserRecord {
+  const { at, ...identity } = registration
+  const known = record.devices.find(device => sameDevice(device, identity))
+  if (known && known.lastSeen >= at) return record
+  if (record.gone.some(gone => sameDevice(gone, identity) && gone.at >= at)) return record
+
+  const device: Device = { ...identity, registeredAt: known?.registeredAt ?? at, lastSeen: at }
+  const devices = latestSeen([...record.devices.filter(other => other !== known), device], maxDevices)
+  if (!devices.includes(device)) return record
+  return { devices, gone: record.gone.filter(gone => !sameDevice(gone, device)) }
+}
+
+/**
+ * The record after Apple's "gone since `at`" (410 with a timestamp). A device that has registered after `at` stays, as
+ * Apple's documentation of the response's `timestamp` asks; otherwise it is removed, and remembered as gone, so that no
+ * older registration brings it back.
+ */
+export function removeGone(
+  record: UserRecord,
+  device: Pick<Device, 'account' | 'token'>,
+  at: number,
+): UserRecord {
+  const known = record.devices.find(other => sameDevice(other, device))
+  if (known && known.lastSeen > at) return record
+  const reported = record.gone.find(gone => sameDevice(gone, device))
+  if (!known && reported && reported.at >= at) return record
+
+  const gone: GoneDevice = {
+    account: device.account,
+    token: device.token,
+    at: Math.max(at, reported?.at ?? at),
+  }
+  const others = record.gone.filter(other => other !== reported)
+  return {
+    devices: record.devices.filter(other => other !== known),
+    gone: latest([...others, gone], MAX_GONE, entry => entry.at),
+  }
+}
+
+/** The record without the devices that `matches` picks. They may register again at any time. */
+export function forget(record: UserRecord, matches: (device: Device) => boolean): UserRecord {
+  const devices = record.devices.filter(device => !matches(device))
+  return devices.length === record.devices.length ? record : { ...record, devices }
+}
+
+/** The record without what is older than `expireAfterMs` at the time `now`: devices not seen, reports of Apple's. */
+export function withoutExpired(record: UserRecord, now: number, expireAfterMs: number): UserRecord {
+  const since = now - expireAfterMs
+  const devices = record.devices.filter(device => device.lastSeen > since)
+  const gone = record.gone.filter(entry => entry.at > since)
+  const unchanged = devices.length === record.devices.length && gone.length === record.gone.length
+  return unchanged ? record : { devices, gone }
+}
+
+function latestSeen(devices: readonly Device[], count: number): readonly Device[] {
+  return latest(devices, count, device => device.lastSeen)
+}
+
+/** The `count` items of the latest time, in the order they came in; of equal ones the later item. */
+function latest<T>(items: readonly T[], count: number, time: (item: T) => number): readonly T[] {
+  if (items.length <= count) return items
+  const kept = new Set(
+    [...items]
+      .reverse()
+      .sort((a, b) => time(b) - time(a))
+      .slice(0, count),
+  )
+  return items.filter(item => kept.has(item))
+}

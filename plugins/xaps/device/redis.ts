@@ -1,0 +1,143 @@
+/**
+ * The device store in a Redis server, for any number of hosts. Each operation touches one key, so that it would work in
+ * a Redis Cluster, too.
+ */
+
+import { setTimeout } from 'node:timers/promises'
+import { reasonOf } from '../log.ts'
+import { type Backend, type KeyedStoreOptions, keyedStore } from './keyed-store.ts'
+import { connectRedis, type RedisConnection } from './redis-connection.ts'
+import type { Claim, DeviceStore } from './store.ts'
+import { turns } from './turns.ts'
+
+export interface RedisStoreOptions extends KeyedStoreOptions {
+  readonly uri: string
+  readonly namespace: string
+  /** How long an operation may take before it rejects, in milliseconds. */
+  readonly deadlineMs?: number
+}
+
+const BATCH = 1_000
+const LONGEST_PAUSE_MS = 50
+
+/** Writes ARGV[2] for ARGV[1] if that is what is there still; '' stands for no key. Answers 1, or 0 for "changed". */
+const COMPARE_AND_SET = `
+local current = redis.call('GET', KEYS[1]) or ''
+if current ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1])
+else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+return 1`
+
+/**
+ * decideClaim of claim.ts by the server's clock, so that hosts need not agree on the time.
+ * ARGV: age, window, held (or ''), time to keep, all in milliseconds. Answers {kind, number}.
+ */
+const CLAIM = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local last = tonumber(redis.call('GET', KEYS[1]) or '')
+if last and last <= now and last ~= tonumber(ARGV[3]) then
+  if last >= now - ARGV[1] then return {0, 0} end
+  if last + ARGV[2] > now then return {1, last + ARGV[2] - now} end
+end
+redis.call('SET', KEYS[1], string.format('%.0f', now), 'PX', ARGV[4])
+return {2, now}`
+
+/** A claim is kept for so long at least: who asks late must still see that the push has been made. */
+const CLAIM_KEPT_MS = 60_000
+
+/** Opens the store. Never rejects because of the server: while it is away the operations reject. */
+export async function openRedisStore(options: RedisStoreOptions): Promise<DeviceStore> {
+  return keyedStore(redisBackend(await connectRedis(options), options), options)
+}
+
+function redisBackend(connection: RedisConnection, options: RedisStoreOptions): Backend {
+  const { server, keyv, adapter, client, deadlineMs, call } = connection
+  const { expireAfterMs, namespace } = options
+  const inTurn = turns()
+
+  const run = (script: string, key: string, args: readonly (string | number)[]) =>
+    client.eval(script, { keys: [adapter.createKeyPrefix(key, namespace)], arguments: args.map(String) })
+
+  /** Reads, changes, writes if nobody else has meanwhile, and begins again if somebody has. */
+  async function swap(key: string, change: Parameters<Backend['change']>[1], until: number): Promise<void> {
+    for (let attempt = 0; Date.now() < until; attempt++) {
+      const before = await adapter.get<string>(key)
+      const after = change(before)
+      if (after === before) return
+      const swapped = await run(COMPARE_AND_SET, key, [before ?? '', after ?? '', Math.ceil(expireAfterMs)])
+      if (swapped === 1) return
+      await setTimeout(Math.random() * Math.min(2 ** attempt, LONGEST_PAUSE_MS))
+    }
+    throw new Error('too many others are changing the same record')
+  }
+
+  return {
+    read: key => call(() => keyv.get(key)),
+
+    // Changes of one user's in this process queue up: only other processes are worth racing with.
+    async change(key, change) {
+      const until = Date.now() + deadlineMs
+      await call(() => inTurn(key, () => swap(key, change, until)))
+    },
+
+    async *batches(prefix) {
+      const full = adapter.createKeyPrefix('', namespace)
+      const match = `${(full + prefix).replace(/[*?[\]^\\]/g, '\\$&')}*`
+      let cursor = '0'
+      do {
+        const page = await call(() => client.scan(cursor, { MATCH: match, COUNT: BATCH }))
+        cursor = String(page.cursor)
+        const keys = page.keys.map(key => key.slice(full.length))
+        const texts = await call(() => adapter.getMany<string>(keys))
+        yield keys.flatMap((key, index) => pair(key, texts[index]))
+      } while (cursor !== '0')
+    },
+
+    async claim(key, { ageMs, windowMs, held }) {
+      const keepMs = Math.max(2 * windowMs, CLAIM_KEPT_MS)
+      return claimOf(await call(() => run(CLAIM, key, [ageMs, windowMs, held ?? '', Math.ceil(keepMs)])))
+    },
+
+    // The server itself drops keys that have expired.
+    tidy: async () => undefined,
+
+    async warnings() {
+      try {
+        return warningsOf(server, await call(() => client.info()))
+      } catch (error) {
+        if (!reasonOf(error).includes('NOPERM')) throw error
+        return [
+          `${server} does not let this user see whether it keeps data on disk: it should have appendonly yes`,
+        ]
+      }
+    },
+
+    close: () => connection.close(),
+  }
+}
+
+/** A key may have gone between SCAN and MGET. */
+function pair(key: string, text: unknown): Array<readonly [string, string]> {
+  return typeof text === 'string' ? [[key, text] as const] : []
+}
+
+function claimOf(answer: unknown): Claim {
+  const [kind, number] = answer as [number, number]
+  if (kind === 0) return { kind: 'covered' }
+  return kind === 1 ? { kind: 'wait', ms: number } : { kind: 'granted', id: number }
+}
+
+/** What the server's INFO says about losing data. */
+function warningsOf(server: string, info: string): string[] {
+  const value = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1]
+  const warnings: string[] = []
+  if (value('aof_enabled') === '0') {
+    warnings.push(`${server} has appendonly no: when it dies, registrations since its last snapshot are lost`)
+  }
+  const policy = value('maxmemory_policy')
+  if (value('maxmemory') !== '0' && policy !== undefined && policy !== 'noeviction') {
+    warnings.push(`${server} has maxmemory-policy ${policy}: when its memory is full, it drops devices`)
+  }
+  return warnings
+}
