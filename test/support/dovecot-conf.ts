@@ -1,7 +1,9 @@
 /**
  * The configuration of a private Dovecot in the language of its version: Debian 12 has 2.3, Debian 13 has 2.4. Pure
- * but for the user id that the test runs as.
+ * but for the user that the test runs as.
  */
+
+import { execFileSync } from 'node:child_process'
 
 /** `nobody` on Debian: Dovecot refuses to deliver mail as root. */
 export const MAIL_ID = 65534
@@ -134,11 +136,15 @@ function identity(): string {
     name => `service ${name} {\n  chroot =\n}`,
   )
   return [
-    `default_internal_user = #${uid}`,
-    `default_internal_group = #${gid}`,
-    `default_login_user = #${uid}`,
+    `default_internal_user = ${nameBy('-un')}`,
+    `default_internal_group = ${nameBy('-gn')}`,
+    `default_login_user = ${nameBy('-un')}`,
     `mail_uid = ${uid}`,
     `mail_gid = ${gid}`,
     ...unconfined,
   ].join('\n')
+}
+
+function nameBy(flag: '-un' | '-gn'): string {
+  return execFileSync('id', [flag], { encoding: 'utf8' }).trim()
 }
