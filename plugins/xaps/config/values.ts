@@ -57,7 +57,7 @@ export const list: Reader<readonly string[]> = value =>
     .map(item => item.trim())
     .filter(item => item !== '')
 
-/** File permissions in octal, such as 0660; nobody outside user and group may have any. */
+/** File permissions in octal, such as 0660. */
 export const mode: Reader<number> = value => {
   if (!/^0?[0-7]{3}$/.test(value)) throw expected('an octal file mode such as 0660')
   return Number.parseInt(value, 8)

@@ -1,0 +1,41 @@
+/**
+ * haraka-plugin-xaps: Haraka's entry. Which hook calls what, nothing else.
+ *
+ * In a hook `next()` comes first: a push may never cost the mail anything. What follows it never rejects.
+ */
+
+import type { Connection, DeliveredParams, Hmail, Next, Plugin } from './xaps/haraka.ts'
+import { type InHaraka, startInHaraka } from './xaps/in-haraka.ts'
+
+interface XapsPlugin extends Plugin {
+  xaps?: InHaraka | undefined
+}
+
+export function register(this: XapsPlugin): void {
+  this.xaps = startInHaraka(this)
+  if (!this.xaps) return
+  this.register_hook('init_master', 'start_companion')
+  this.register_hook('delivered', 'mail_delivered')
+  this.register_hook('queue_ok', 'mail_forwarded')
+}
+
+export function start_companion(this: XapsPlugin, next: Next): void {
+  next()
+  this.xaps?.startCompanion()
+}
+
+export function mail_delivered(this: XapsPlugin, next: Next, hmail: Hmail, params: DeliveredParams): void {
+  next()
+  this.xaps?.delivered(hmail, params)
+}
+
+/** The transaction is gone after next(), so its recipients are read before. */
+export function mail_forwarded(this: XapsPlugin, next: Next, connection: Connection): void {
+  const recipients = this.xaps?.forwarded(connection)
+  next()
+  if (recipients) this.xaps?.push(recipients, 'SMTP')
+}
+
+export function shutdown(this: XapsPlugin): void {
+  this.xaps?.shutdown()
+}

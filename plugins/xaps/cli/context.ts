@@ -1,0 +1,52 @@
+/** What every command needs: the Haraka directory, the configuration, a place to print, a way to fail. */
+
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import type { Command } from 'commander'
+import { type Config, configFile, loadConfig } from '../config/config.ts'
+import type { DeviceStore } from '../device/store.ts'
+import { openDeviceStore } from '../service.ts'
+import { stderrLog } from '../stderr-log.ts'
+
+/** Ends the command with exit status 1 and this one line. */
+export class Failure extends Error {
+  override name = 'Failure'
+}
+
+/** Debian's place for Haraka. */
+const SYSTEM_DIR = '/etc/haraka'
+
+/**
+ * The directory given to `haraka -c`: option -c, else the environment's HARAKA, else the current directory when it
+ * holds config/xaps.ini, else /etc/haraka.
+ */
+export function harakaDirectory(option: string | undefined, env = process.env, cwd = process.cwd()): string {
+  const named = option ?? env.HARAKA
+  if (named) return path.resolve(cwd, named)
+  return existsSync(configFile(cwd)) ? cwd : SYSTEM_DIR
+}
+
+/** The configuration for a command. Throws ConfigError, and Failure for a directory that is none of Haraka's. */
+export function configOf(command: Command): Config {
+  const dir = harakaDirectory(command.optsWithGlobals<{ configs?: string }>().configs)
+  if (!existsSync(path.join(dir, 'config'))) {
+    throw new Failure(
+      `${dir}: no Haraka directory (no config/ in it); name the one given to haraka -c with -c DIR`,
+    )
+  }
+  return loadConfig(dir)
+}
+
+/** Runs `work` with the store open, and closes it whatever happens. */
+export async function withStore<T>(config: Config, work: (store: DeviceStore) => Promise<T>): Promise<T> {
+  const store = await openDeviceStore(config, stderrLog())
+  try {
+    return await work(store)
+  } finally {
+    await store.close()
+  }
+}
+
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}

@@ -1,0 +1,62 @@
+/** `xaps devices`: who has registered what. */
+
+import type { Command } from 'commander'
+import type { Config } from '../config/config.ts'
+import type { Device } from '../device/device.ts'
+import type { DeviceStore } from '../device/store.ts'
+import { maskToken } from '../log.ts'
+import { canonicalUser } from '../names.ts'
+import { configOf, print, withStore } from './context.ts'
+
+export function addDevices(xaps: Command): void {
+  xaps
+    .command('devices')
+    .description('list registered devices')
+    .argument('[user]', "one user's only")
+    .option('--json', 'one JSON object a line')
+    .option('--full', 'show device tokens in full')
+    .action(async (user: string | undefined, options: { json?: true; full?: true }, command: Command) => {
+      const config = configOf(command)
+      const show = options.json ? asJson : asText
+      await withStore(config, async store => {
+        for await (const [owner, devices] of recordsOf(store, user, config)) {
+          for (const device of devices) print(show(owner, device, options.full === true))
+        }
+      })
+    })
+}
+
+async function* recordsOf(store: DeviceStore, user: string | undefined, config: Config) {
+  if (user === undefined) return yield* store.users()
+  const name = canonicalUser(user, config.users)
+  yield [name, await store.devices(name)] as const
+}
+
+/** The contract's form of a device, also what `xaps export` writes. Times in ISO 8601. */
+export function asJson(user: string, device: Device, full: boolean): string {
+  const { account, token, mailboxes, subtopic, topic } = device
+  return JSON.stringify({
+    user,
+    account,
+    token: full ? token : maskToken(token),
+    mailboxes,
+    subtopic,
+    topic,
+    registeredAt: new Date(device.registeredAt).toISOString(),
+    lastSeen: new Date(device.lastSeen).toISOString(),
+  })
+}
+
+function asText(user: string, device: Device, full: boolean): string {
+  const token = full ? device.token : maskToken(device.token)
+  const seen = new Date(device.lastSeen).toISOString().slice(0, 16).replace('T', ' ')
+  const mailboxes = device.mailboxes.map(printable).join(', ')
+  return [user, printable(device.account), token, seen, mailboxes].join('  ')
+}
+
+/** Names come from phones: what could steer a terminal is shown escaped. */
+function printable(name: string): string {
+  return name.replace(/[\p{Control}\p{Format}\u2028\u2029]/gu, character =>
+    JSON.stringify(character).slice(1, -1),
+  )
+}

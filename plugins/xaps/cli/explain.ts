@@ -1,0 +1,53 @@
+/** `xaps explain`: whose phones hear of mail to an address, and why (not). */
+
+import path from 'node:path'
+import type { Command } from 'commander'
+import type { Address } from '../haraka.ts'
+import { maskToken } from '../log.ts'
+import { loadCredentials } from '../push/credentials.ts'
+import { openDeliverySide } from '../service.ts'
+import { stderrLog } from '../stderr-log.ts'
+import { configOf, Failure, print, withStore } from './context.ts'
+import { hostLists } from './host-lists.ts'
+
+export function addExplain(xaps: Command): void {
+  xaps
+    .command('explain')
+    .description('say whose devices are pushed for mail to an address')
+    .argument('<address>')
+    .action(async (text: string, _options: unknown, command: Command) => {
+      const config = configOf(command)
+      const address = parseAddress(text)
+      const delivery = openDeliverySide(config, hostLists(path.join(config.harakaDir, 'config')), stderrLog())
+      try {
+        const [bySmtp] = await delivery.usersOf([address], 'SMTP')
+        const [user] = await delivery.usersOf([address], 'LMTP')
+        if (user === undefined) throw new Failure(`${text}: Dovecot knows no such user; nothing is pushed`)
+        print(`user: ${user}`)
+        print(`domain ${address.host}: ${bySmtp === undefined ? 'local over LMTP only' : 'local'}`)
+        await explainDevices(config, user)
+      } finally {
+        delivery.close()
+      }
+    })
+}
+
+async function explainDevices(config: Parameters<typeof withStore>[0], user: string): Promise<void> {
+  const { topics } = loadCredentials(config.apns, config.harakaDir)
+  const devices = await withStore(config, store => store.devices(user))
+  for (const { token, topic, lastSeen } of devices) {
+    const why = topics.includes(topic)
+      ? 'pushed'
+      : `not pushed: it listens to ${topic} until it registers again`
+    print(`device ${maskToken(token)}, last seen ${new Date(lastSeen).toISOString()}: ${why}`)
+  }
+  if (devices.length === 0) print('no device: no phone has registered for this user, or not for too long')
+}
+
+/** An address as in an envelope, with or without angle brackets. */
+function parseAddress(text: string): Address {
+  const bare = text.replace(/^<(.*)>$/, '$1')
+  const at = bare.lastIndexOf('@')
+  if (at < 1) throw new Failure(`${text}: expected an address such as alice@example.org`)
+  return { user: bare.slice(0, at), host: bare.slice(at + 1).toLowerCase() }
+}

@@ -1,0 +1,60 @@
+/** `xaps push`: one push to each of a user's devices, now, with Apple's answer to each. */
+
+import type { Command } from 'commander'
+import { removeGone } from '../device/record.ts'
+import { maskToken } from '../log.ts'
+import { canonicalUser } from '../names.ts'
+import { loadCredentials } from '../push/credentials.ts'
+import { makePush } from '../push/payload.ts'
+import { makeSettler } from '../push/settle.ts'
+import { openTransport } from '../push/transport.ts'
+import { type Verdict, verdictOf } from '../push/verdict.ts'
+import { stderrLog } from '../stderr-log.ts'
+import { configOf, Failure, print, withStore } from './context.ts'
+
+export function addPush(xaps: Command): void {
+  xaps
+    .command('push')
+    .description("push all of a user's devices now; done when Apple accepts at least one")
+    .argument('<user>')
+    .action(async (name: string, _options: unknown, command: Command) => {
+      const config = configOf(command)
+      const user = canonicalUser(name, config.users)
+      const log = stderrLog()
+      const transport = openTransport(loadCredentials(config.apns, config.harakaDir), config.apns, log)
+      let accepted = 0
+      await withStore(config, async store => {
+        const settler = makeSettler(
+          (owner, change) => store.update(owner, change),
+          removeGone,
+          log,
+          () => false,
+        )
+        const devices = await store.devices(user)
+        if (devices.length === 0) throw new Failure(`${user}: no device`)
+        for (const device of devices) {
+          const now = Date.now()
+          const verdict = verdictOf(await transport.send(makePush(device, config.apns, now)), now)
+          print(`${maskToken(device.token)}  ${inWords(verdict)}`)
+          if (verdict.kind === 'sent') accepted += 1
+          await settler.settle({ user, device }, verdict)
+        }
+      }).finally(() => transport.close())
+      if (accepted === 0) throw new Failure(`${user}: Apple accepted none`)
+    })
+}
+
+function inWords(verdict: Verdict): string {
+  switch (verdict.kind) {
+    case 'sent':
+      return 'accepted by Apple'
+    case 'gone':
+      return `gone since ${new Date(verdict.since).toISOString()}`
+    case 'later':
+      return `not now: ${verdict.reason}`
+    case 'refused':
+      return `refused: ${verdict.reason}`
+    case 'broken':
+      return `no answer: ${verdict.cause}`
+  }
+}

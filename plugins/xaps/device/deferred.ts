@@ -1,0 +1,43 @@
+/**
+ * A store that is opened at its first use and, where that fails, again later: inside Haraka mail matters more than
+ * a device store, and each process must open the store for itself, after it has dropped its privileges.
+ */
+
+import { type Clock, systemClock } from '../clock.ts'
+import type { DeviceStore } from './store.ts'
+
+/** After a failure to open, how long callers get the same error before it is tried again. */
+const TRY_AGAIN_MS = 5_000
+
+export function deferStore(open: () => Promise<DeviceStore>, clock: Clock = systemClock): DeviceStore {
+  let opening: Promise<DeviceStore> | undefined
+  let failedAt = 0
+  const opened = (): Promise<DeviceStore> => {
+    if (failedAt > 0 && clock.now() - failedAt >= TRY_AGAIN_MS) opening = undefined
+    opening ??= open().then(
+      store => {
+        failedAt = 0
+        return store
+      },
+      error => {
+        failedAt = clock.now()
+        throw error
+      },
+    )
+    return opening
+  }
+  return {
+    devices: async user => (await opened()).devices(user),
+    update: async (user, change) => (await opened()).update(user, change),
+    claim: async (push, request) => (await opened()).claim(push, request),
+    users: async function* () {
+      yield* (await opened()).users()
+    },
+    sweep: async () => (await opened()).sweep(),
+    warnings: async () => (await opened()).warnings(),
+    async close() {
+      const store = await opening?.catch(() => undefined)
+      await store?.close()
+    },
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * Config → the running parts: the only file that sees all stages. Haraka's workers take the push side and the
+ * delivery side, the companion the push side and the registration side.
+ */
+
+import path from 'node:path'
+import type { Clock } from './clock.ts'
+import { type Config, pathIn } from './config/config.ts'
+import { watchLocalDomains } from './delivery/local.ts'
+import { usersOf } from './delivery/recipients.ts'
+import { UserDb } from './delivery/userdb.ts'
+import { deferStore } from './device/deferred.ts'
+import { openStore } from './device/open.ts'
+import { register, removeGone } from './device/record.ts'
+import type { DeviceStore } from './device/store.ts'
+import type { Address, Mode, Plugin } from './haraka.ts'
+import type { Log } from './log.ts'
+import { type Credentials, credentialFiles, loadCredentials } from './push/credentials.ts'
+import { openPusher, type Pusher } from './push/pusher.ts'
+import { watchCredentials } from './push/renewal.ts'
+import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
+
+/** How long a process that ends takes to send what is pending, in milliseconds. */
+export const GRACE_MS = 3_000
+
+/** How often expired devices are swept out of the store. */
+const SWEEP_EVERY_MS = 6 * 3_600_000
+
+/** Opens the device store that the configuration names. Rejects when it cannot be opened. */
+export function openDeviceStore(config: Config, log: Log): Promise<DeviceStore> {
+  const { uri, namespace, expire_days } = config.store
+  return openStore({
+    uri,
+    namespace,
+    expireAfterMs: expire_days,
+    harakaDir: config.harakaDir,
+    log,
+  })
+}
+
+/** The same, opened at its first use. */
+export function deferDeviceStore(config: Config, log: Log): DeviceStore {
+  return deferStore(() => openDeviceStore(config, log))
+}
+
+/** The push side and what it needs to stay up to date. */
+export interface PushSide extends Pick<Pusher, 'submit' | 'close'> {
+  /** The credentials in use. */
+  credentials(): Credentials
+}
+
+export function openPushSide(
+  config: Config,
+  first: Credentials,
+  store: DeviceStore,
+  log: Log,
+  clock?: Clock,
+): PushSide {
+  let credentials = first
+  const { window, change_delay, keep_for } = config.push
+  const settings = { ...config.apns, windowMs: window, changeDelayMs: change_delay, keepForMs: keep_for }
+  const pusher = openPusher(first, settings, { store, removeGone, log }, clock)
+  const renewal = watchCredentials(
+    credentialFiles(config.apns, config.harakaDir),
+    () => loadCredentials(config.apns, config.harakaDir),
+    renewed => {
+      credentials = renewed
+      pusher.renew(renewed)
+    },
+    log,
+    clock,
+  )
+  return {
+    submit: event => pusher.submit(event),
+    credentials: () => credentials,
+    close(graceMs) {
+      renewal.close()
+      return pusher.close(graceMs)
+    },
+  }
+}
+
+/** The delivery side: which users' devices are to hear of a mail to `recipients`. */
+export interface DeliverySide {
+  usersOf(recipients: readonly Address[], mode: Mode): Promise<string[]>
+  close(): void
+}
+
+export function openDeliverySide(config: Config, haraka: Plugin['config'], log: Log): DeliverySide {
+  const { dovecot_userdb } = config.users
+  const userDb = dovecot_userdb === '' ? undefined : new UserDb(pathIn(config, dovecot_userdb), log)
+  const options = {
+    users: config.users,
+    isLocal: watchLocalDomains(config.delivery.domains, haraka, log),
+    lookup: userDb && ((address: string) => userDb.lookup(address)),
+  }
+  return {
+    usersOf: (recipients, mode) => usersOf(recipients, mode, options),
+    close: () => userDb?.close(),
+  }
+}
+
+/** Where registrations wait while the store is away. */
+export function spoolDirectory(config: Config): string {
+  return path.join(config.harakaDir, 'xaps-spool')
+}
+
+/** The registration side with the push side that its notifications feed. `door`: how the sockets are opened. */
+export async function openRegistrationSide(
+  config: Config,
+  push: PushSide,
+  store: DeviceStore,
+  door: Pick<CompanionOptions, 'socketFd' | 'retry'>,
+  log: Log,
+): Promise<Companion> {
+  const { socket, socket_mode, socket_user, socket_group, listen, subtopics, notify } = config.registration
+  const { max_devices: maxDevices } = config.store
+  const sweeping = sweepRegularly(store, log)
+  const companion = await startCompanion(
+    {
+      ...door,
+      socket: pathIn(config, socket),
+      socketMode: socket_mode,
+      socketUser: socket_user,
+      socketGroup: socket_group,
+      listen,
+      subtopics,
+      notify,
+      lowercase: config.users.lowercase,
+      spoolDir: spoolDirectory(config),
+    },
+    {
+      save: entry => store.update(entry.user, record => register(record, entry, { maxDevices })),
+      devices: user => store.devices(user),
+      submit: event => push.submit(event),
+      topic: () => push.credentials().topic,
+      log,
+    },
+  )
+  return {
+    ...companion,
+    close() {
+      clearInterval(sweeping)
+      return companion.close()
+    },
+  }
+}
+
+function sweepRegularly(store: DeviceStore, log: Log): NodeJS.Timeout {
+  const sweep = (): void => {
+    store.sweep().then(
+      removed =>
+        removed > 0 && log.info('devices that did not register again are forgotten', { devices: removed }),
+      error => log.debug('sweeping the device store', { cause: String(error) }),
+    )
+  }
+  return setInterval(sweep, SWEEP_EVERY_MS).unref()
+}
