@@ -14,14 +14,15 @@ interface XapsPlugin extends Plugin {
 export function register(this: XapsPlugin): void {
   this.xaps = startInHaraka(this)
   if (!this.xaps) return
-  this.register_hook('init_master', 'start_companion')
+  this.register_hook('init_master', 'haraka_ready')
+  this.register_hook('init_child', 'haraka_ready')
   this.register_hook('delivered', 'mail_delivered')
   this.register_hook('queue_ok', 'mail_forwarded')
 }
 
-export function start_companion(this: XapsPlugin, next: Next): void {
+export function haraka_ready(this: XapsPlugin, next: Next): void {
   next()
-  this.xaps?.startCompanion()
+  this.xaps?.ready()
 }
 
 export function mail_delivered(this: XapsPlugin, next: Next, hmail: Hmail, params: DeliveredParams): void {

@@ -8,7 +8,7 @@
 import cluster from 'node:cluster'
 import path from 'node:path'
 import { type Config, pathIn } from './config/config.ts'
-import { harakaUser, type UserIds } from './config/smtp-ini.ts'
+import type { SmtpIni } from './config/smtp-ini.ts'
 import { ownLmdbDirectory } from './device/open.ts'
 import { makeOwnDirectory } from './directory.ts'
 import { type Log, reasonOf } from './log.ts'
@@ -33,17 +33,17 @@ const SOCKET_FD = 3
 export function keepCompanion(
   config: Config,
   credentials: Credentials,
+  smtpIni: SmtpIni,
   log: Log,
 ): CompanionKeeper | undefined {
   if (!cluster.isPrimary) return undefined
-  const ids = harakaUser(config.harakaDir)
-  if (isRoot()) prepareDirectories(config, ids, log)
-  return config.registration.enabled ? new Keeper(config, credentials, ids, log) : undefined
+  if (isRoot()) prepareDirectories(config, smtpIni, log)
+  return config.registration.enabled ? new Keeper(config, credentials, smtpIni, log) : undefined
 }
 
 class Keeper implements CompanionKeeper {
   readonly #config: Config
-  readonly #ids: UserIds
+  readonly #smtpIni: SmtpIni
   readonly #log: Log
   #credentials: Credentials
   #socket: BoundSocket | undefined
@@ -51,10 +51,10 @@ class Keeper implements CompanionKeeper {
   #companion: Supervised | undefined
   #started = false
 
-  constructor(config: Config, credentials: Credentials, ids: UserIds, log: Log) {
+  constructor(config: Config, credentials: Credentials, smtpIni: SmtpIni, log: Log) {
     this.#config = config
     this.#credentials = credentials
-    this.#ids = ids
+    this.#smtpIni = smtpIni
     this.#log = log
     if (isRoot()) this.#binding = keepOpening(() => this.#bind(), { retry: true, log })
     process.once('exit', () => this.#removeSocket())
@@ -75,7 +75,8 @@ class Keeper implements CompanionKeeper {
         ],
         fds: this.#socket ? [this.#socket.fd] : [],
         input: () => JSON.stringify({ credentials: this.#latestCredentials() }),
-        ...this.#ids,
+        uid: this.#smtpIni.uid,
+        gid: this.#smtpIni.gid,
       },
       this.#log,
     )
@@ -130,10 +131,10 @@ class Keeper implements CompanionKeeper {
 }
 
 /** The workers and the companion run as another user: what they write to must be theirs. */
-function prepareDirectories(config: Config, ids: UserIds, log: Log): void {
+function prepareDirectories(config: Config, { uid, gid }: SmtpIni, log: Log): void {
   try {
-    makeOwnDirectory(spoolDirectory(config), 0o700, ids)
-    ownLmdbDirectory(config.store.uri, config.harakaDir, ids.uid ?? 0, ids.gid ?? 0)
+    makeOwnDirectory(spoolDirectory(config), 0o700, { uid, gid })
+    ownLmdbDirectory(config.store.uri, config.harakaDir, uid ?? 0, gid ?? 0)
   } catch (error) {
     log.error('a directory for registrations cannot be made', { cause: reasonOf(error) })
   }

@@ -4,8 +4,10 @@
  * the companion; with nodes=0 one process does both. Whatever goes wrong here is logged, and mail goes on.
  */
 
+import cluster from 'node:cluster'
 import { type CompanionKeeper, keepCompanion } from './companion-keeper.ts'
 import { type Config, ConfigError, loadConfig } from './config/config.ts'
+import { readSmtpIni, type SmtpIni } from './config/smtp-ini.ts'
 import { confirmedByDelivered, confirmedByQueueOk } from './delivery/confirmed.ts'
 import type { DeviceStore } from './device/store.ts'
 import type { Address, Connection, DeliveredParams, Hmail, Mode, Plugin } from './haraka.ts'
@@ -23,7 +25,8 @@ import {
 import { onTermination } from './termination.ts'
 
 export interface InHaraka {
-  startCompanion(): void
+  /** Haraka listens and has dropped its privileges; in the primary, it is about to start its workers. */
+  ready(): void
   /** Pushes to whom a `delivered` hook stands for. Returns at once. */
   delivered(hmail: Hmail, params: DeliveredParams): void
   /** Whom a `queue_ok` hook stands for; empty when it is not the hook that confirms. */
@@ -50,6 +53,7 @@ export function startInHaraka(plugin: Plugin): InHaraka | undefined {
 class Life implements InHaraka {
   readonly #config: Config
   readonly #credentials: Credentials
+  readonly #smtpIni: SmtpIni
   readonly #log: Log
   readonly #delivery: DeliverySide
   readonly #companion: CompanionKeeper | undefined
@@ -61,14 +65,16 @@ class Life implements InHaraka {
     this.#config = config
     this.#credentials = credentials
     this.#log = log
+    this.#smtpIni = readSmtpIni(config.harakaDir)
     this.#store = deferDeviceStore(config, log)
     this.#delivery = openDeliverySide(config, plugin.config, log)
-    this.#companion = keepCompanion(config, credentials, log)
+    this.#companion = keepCompanion(config, credentials, this.#smtpIni, log)
     onTermination(() => this.#end())
   }
 
-  startCompanion(): void {
+  ready(): void {
     this.#companion?.start()
+    if (cluster.isWorker || this.#smtpIni.singleProcess) this.#warmUp()
   }
 
   delivered(hmail: Hmail, params: DeliveredParams): void {
@@ -98,8 +104,22 @@ class Life implements InHaraka {
 
   #submit(users: readonly string[], at: number): void {
     if (this.#ending) return
+    for (const user of users) this.#pushSide().submit({ user, kind: 'new', at })
+  }
+
+  #pushSide(): PushSide {
     this.#push ??= openPushSide(this.#config, this.#credentials, this.#store, this.#log)
-    for (const user of users) this.#push.submit({ user, kind: 'new', at })
+    return this.#push
+  }
+
+  /** Connects to store and Apple before the first mail has to wait for them, which costs it a quarter of a second. */
+  #warmUp(): void {
+    this.#caught(() => this.#pushSide().warmUp())
+    this.#store
+      .warnings()
+      .catch((error: unknown) =>
+        this.#log.error('the device store cannot be opened; trying again', { cause: reasonOf(error) }),
+      )
   }
 
   /** A fault in our own code must reach neither Haraka nor the mail. */

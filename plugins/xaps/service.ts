@@ -44,7 +44,7 @@ export function deferDeviceStore(config: Config, log: Log): DeviceStore {
 }
 
 /** The push side and what it needs to stay up to date. */
-export interface PushSide extends Pick<Pusher, 'submit' | 'close'> {
+export interface PushSide extends Pick<Pusher, 'warmUp' | 'submit' | 'close'> {
   /** The credentials in use. */
   credentials(): Credentials
 }
@@ -71,6 +71,7 @@ export function openPushSide(
     clock,
   )
   return {
+    warmUp: () => pusher.warmUp(),
     submit: event => pusher.submit(event),
     credentials: () => credentials,
     close(graceMs) {

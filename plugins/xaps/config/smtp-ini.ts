@@ -1,31 +1,37 @@
-/** The user and group that Haraka drops to, from its smtp.ini. */
+/** What Haraka's own smtp.ini says of its processes. */
 
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { groupId, userId } from '../registration/owner.ts'
 import { parseIni } from './ini.ts'
 
-/** Undefined where Haraka stays what it is. */
-export interface UserIds {
+export interface SmtpIni {
+  /** Whom Haraka drops to; undefined where it stays what it is. */
   readonly uid: number | undefined
   readonly gid: number | undefined
+  /** Whether one process does everything (nodes=0), or a primary has workers; Haraka's default is one worker. */
+  readonly singleProcess: boolean
 }
 
 /** Throws when smtp.ini names a user or group that does not exist; Haraka would not start either. */
-export function harakaUser(harakaDir: string): UserIds {
+export function readSmtpIni(harakaDir: string): SmtpIni {
   const main = new Map(
-    parseIni(readSmtpIni(harakaDir))
+    parseIni(textOf(path.join(harakaDir, 'config', 'smtp.ini')))
       .filter(({ section }) => section === 'main')
       .map(({ key, value }) => [key, value]),
   )
   const user = main.get('user')
   const group = main.get('group')
-  return { uid: user ? userId(user) : undefined, gid: group ? groupId(group) : undefined }
+  return {
+    uid: user ? userId(user) : undefined,
+    gid: group ? groupId(group) : undefined,
+    singleProcess: main.get('nodes') === '0',
+  }
 }
 
-function readSmtpIni(harakaDir: string): string {
+function textOf(file: string): string {
   try {
-    return readFileSync(path.join(harakaDir, 'config', 'smtp.ini'), 'utf8')
+    return readFileSync(file, 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
     throw error

@@ -13,6 +13,8 @@ import type { Push } from './payload.ts'
 import type { Answer } from './verdict.ts'
 
 export interface Transport {
+  /** Opens the connection ahead of the first push. Returns at once; what fails shows with that push. */
+  connect(): void
   send(push: Push): Promise<Answer>
   /** How many pushes the peer takes at a time; Infinity while it has not said. */
   streams(): number
@@ -42,6 +44,9 @@ class ApnTransport implements Transport {
   #client: ApnClient | undefined
   /** The answer to the first push on a new connection: until it is there Apple allows no second stream. */
   #first: Promise<Answer> | undefined
+  /** The connection in use, and whether Apple has answered on it. */
+  #session: ClientHttp2Session | undefined
+  #proven = false
   readonly #retryAfter = new Map<string, number>()
   #lastUse = 0
   #ping: Timer | undefined
@@ -53,6 +58,14 @@ class ApnTransport implements Transport {
     this.#clock = clock
   }
 
+  connect(): void {
+    const client = this.#usableClient()
+    if ('unusable' in client || client.session) return
+    this.#connected(client).catch((error: unknown) =>
+      this.#log.debug('connecting to Apple', { cause: reasonOf(error) }),
+    )
+  }
+
   async send(push: Push): Promise<Answer> {
     this.#lastUse = this.#clock.now()
     const first = await this.#first
@@ -60,7 +73,7 @@ class ApnTransport implements Transport {
     const client = this.#usableClient()
     if ('unusable' in client) return client
     const session = client.session
-    if (session && !this.#first) return this.#sendOver(client, session, push)
+    if (session === this.#session && session && this.#proven) return this.#sendOver(client, session, push)
     if (this.#first) return this.send(push)
     this.#first = this.#sendFirst(client, push)
     try {
@@ -100,12 +113,23 @@ class ApnTransport implements Transport {
 
   async #sendFirst(client: ApnClient, push: Push): Promise<Answer> {
     try {
-      const session = await client.connect()
-      this.#watch(session)
-      return await this.#sendOver(client, session, push)
+      const session = client.session ?? (await this.#connected(client))
+      const answer = await this.#sendOver(client, session, push)
+      this.#proven = 'status' in answer
+      return answer
     } catch (error) {
       return { fault: reasonOf(error) }
     }
+  }
+
+  async #connected(client: ApnClient): Promise<ClientHttp2Session> {
+    const session = await client.connect()
+    if (session === this.#session) return session
+    this.#session = session
+    this.#proven = false
+    this.#tapRetryAfter(session)
+    this.#schedulePing(session)
+    return session
   }
 
   async #sendOver(client: ApnClient, session: ClientHttp2Session, push: Push): Promise<Answer> {
@@ -134,11 +158,6 @@ class ApnTransport implements Transport {
     client
       ?.close()
       .catch((error: unknown) => this.#log.debug('closing a connection to Apple', { cause: reasonOf(error) }))
-  }
-
-  #watch(session: ClientHttp2Session): void {
-    this.#tapRetryAfter(session)
-    this.#schedulePing(session)
   }
 
   /** Reads Retry-After, which `apn` drops. */
