@@ -80,7 +80,7 @@ async function show(apple: Apple, mailboxes: Mailboxes, haraka: Haraka, socket: 
   say(`Apple: a stand-in on port ${apple.port}; topic ${MAIL_TOPIC}`)
   say(`Mailboxes: ${mailboxes.name}, LMTP on port ${mailboxes.lmtpPort}`)
   say(`Haraka with the plugin: SMTP on port ${haraka.port}, companion on ${socket}`)
-  await haraka.waitForLog(/companion is up/)
+  await haraka.waitForLog(/companion ready/)
 
   say(`phone → companion: REGISTER ${USER}`)
   const answer = await register(socket)

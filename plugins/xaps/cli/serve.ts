@@ -61,7 +61,7 @@ async function serve(config: Config, options: Options, log: Log): Promise<void> 
   const systemd = makeSystemd(log)
   announceExpiry(() => push.credentials(), log)
   announceStore(store, log)
-  log.notice('ready', { topic: credentials.topic })
+  log.notice('companion ready', { topic: credentials.topic })
   await systemd.ready()
   endOnSignals(options, async () => {
     await systemd.stopping()
