@@ -1,0 +1,57 @@
+/** A notification from Dovecot → whether, and how, its user's devices are pushed. Knows no protocol and no Apple. */
+
+import { type Clock, systemClock } from '../clock.ts'
+import type { Device } from '../device/device.ts'
+import type { MailEvent } from '../event.ts'
+import { isInbox } from '../names.ts'
+import { within } from './deadline.ts'
+import type { Notification } from './validate.ts'
+
+/** Dovecot holds the LMTP reply until we answer. */
+const LOOKUP_DEADLINE_MS = 300
+
+/** `[registration] notify`: all but new mail, which Haraka sees itself; also new mail; or nothing. */
+export type NotifyMode = 'changes' | 'all' | 'off'
+
+/** What came of it: a push is on its way; the user is known, but this is no reason to push; no devices. */
+export type NotifyOutcome = 'accepted' | 'nothing' | 'unknown'
+
+export interface NotifyParts {
+  readonly devices: (user: string) => Promise<readonly Device[]>
+  /** Takes an event for pushing; returns at once. */
+  readonly submit: (event: MailEvent) => void
+  readonly notify: NotifyMode
+}
+
+/** `receivedAt`: ms since the epoch. */
+export type Notify = (notification: Notification, receivedAt: number) => Promise<NotifyOutcome>
+
+/**
+ * Asks the store whether the user has devices, and submits the event when they should be pushed. A store that does
+ * not answer, or not in time, counts as yes: the push side asks again as long as it takes.
+ */
+export function makeNotify({ devices, submit, notify }: NotifyParts, clock: Clock = systemClock): Notify {
+  const mayHaveDevices = (user: string): Promise<boolean> =>
+    within(devices(user), LOOKUP_DEADLINE_MS, 'store', clock).then(
+      found => found.length > 0,
+      () => true,
+    )
+
+  return async (notification, receivedAt) => {
+    if (!(await mayHaveDevices(notification.user))) return 'unknown'
+    const kind = kindOf(notification, notify)
+    if (kind === undefined) return 'nothing'
+    submit({ user: notification.user, kind, at: receivedAt })
+    return 'accepted'
+  }
+}
+
+/** What to push for a notification; undefined for nothing. Phones are told about the inbox only. */
+export function kindOf(
+  { mailbox, events }: Pick<Notification, 'mailbox' | 'events'>,
+  mode: NotifyMode,
+): MailEvent['kind'] | undefined {
+  if (mode === 'off' || !isInbox(mailbox)) return undefined
+  if (mode === 'all' && events.includes('MessageNew')) return 'new'
+  return events.some(event => event !== 'MessageNew') ? 'change' : undefined
+}

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Device } from '../../plugins/xaps/device/device.ts'
+import type { MailEvent } from '../../plugins/xaps/event.ts'
+import { kindOf, makeNotify, type NotifyMode } from '../../plugins/xaps/registration/notify.ts'
+import { FakeClock } from './tools.ts'
+
+const device: Device = {
+  account: 'A',
+  token: 'ab'.repeat(32),
+  mailboxes: ['INBOX'],
+  subtopic: 'com.apple.mobilemail',
+  topic: 'T',
+  registeredAt: 1,
+  lastSeen: 1,
+}
+const changed = { user: 'user@example.org', mailbox: 'INBOX', events: ['FlagsSet'] }
+
+function setup(devices: (user: string) => Promise<readonly Device[]>, notify: NotifyMode = 'changes') {
+  const clock = new FakeClock()
+  const submitted: MailEvent[] = []
+  const submit = (event: MailEvent) => void submitted.push(event)
+  return { clock, submitted, notify: makeNotify({ devices, submit, notify }, clock) }
+}
+
+test('submits what is to be pushed, with the time at which the notification came', async () => {
+  const { submitted, notify } = setup(async () => [device])
+  assert.equal(await notify(changed, 1234), 'accepted')
+  assert.deepEqual(submitted, [{ user: 'user@example.org', kind: 'change', at: 1234 }])
+})
+
+test('says that there is nothing to do for a known user when the event is no reason to push', async () => {
+  const { submitted, notify } = setup(async () => [device])
+  assert.equal(await notify({ ...changed, mailbox: 'Notes' }, 1), 'nothing')
+  assert.deepEqual(submitted, [])
+})
+
+test('says so when the user has no devices, whatever the event', async () => {
+  const { submitted, notify } = setup(async () => [])
+  assert.equal(await notify(changed, 1), 'unknown')
+  assert.equal(await notify({ ...changed, mailbox: 'Notes' }, 1), 'unknown')
+  assert.deepEqual(submitted, [])
+})
+
+test('submits for a user whose devices cannot be looked up: the push side will ask again', async () => {
+  const { submitted, notify } = setup(() => Promise.reject(new Error('away')))
+  assert.equal(await notify(changed, 1), 'accepted')
+  assert.equal(submitted.length, 1)
+})
+
+test('submits after 300 ms when the store says nothing', async () => {
+  const { clock, submitted, notify } = setup(() => new Promise(() => undefined))
+  const outcome = notify(changed, 1)
+  await clock.advance(299)
+  assert.equal(submitted.length, 0)
+  await clock.advance(1)
+  assert.equal(await outcome, 'accepted')
+  assert.equal(submitted.length, 1)
+})
+
+const KINDS: readonly [NotifyMode, mailbox: string, events: string[], kind: MailEvent['kind'] | undefined][] =
+  [
+    ['changes', 'INBOX', ['MessageNew'], undefined],
+    ['changes', 'INBOX', ['MessageNew', 'FlagsSet'], 'change'],
+    ['changes', 'INBOX', ['MessageAppend'], 'change'],
+    ['changes', 'INBOX', ['MessageExpunge'], 'change'],
+    ['changes', 'inbox', ['FlagsClear', 'FlagsSet', 'MessageRead'], 'change'],
+    ['changes', 'INBOX', [], undefined],
+    ['changes', 'Notes', ['FlagsSet'], undefined],
+    ['all', 'INBOX', ['MessageNew'], 'new'],
+    ['all', 'InBox', ['MessageNew', 'FlagsSet'], 'new'],
+    ['all', 'INBOX', ['MessageAppend'], 'change'],
+    ['all', 'INBOX', [], undefined],
+    ['all', 'Notes', ['MessageNew'], undefined],
+    ['off', 'INBOX', ['MessageNew', 'FlagsSet'], undefined],
+  ]
+
+for (const [mode, mailbox, events, kind] of KINDS) {
+  test(`notify=${mode}: [${events}] in ${mailbox} is ${kind ?? 'nothing'}`, () => {
+    assert.equal(kindOf({ mailbox, events }, mode), kind)
+  })
+}
