@@ -1,0 +1,77 @@
+/** A small SMTP server that takes every mail and keeps it in memory: the next hop of a Haraka that relays. */
+
+import net from 'node:net'
+import { createInterface } from 'node:readline'
+
+export interface SmtpSinkOptions {
+  /** Addresses refused at RCPT. */
+  readonly refuse?: ReadonlySet<string>
+}
+
+export interface SunkMail {
+  readonly to: readonly string[]
+}
+
+export interface SmtpSink {
+  readonly port: number
+  readonly mails: readonly SunkMail[]
+  stop(): Promise<void>
+}
+
+/** Listens on a free port of 127.0.0.1. */
+export async function startSmtpSink({ refuse = new Set() }: SmtpSinkOptions = {}): Promise<SmtpSink> {
+  const mails: SunkMail[] = []
+  const sockets = new Set<net.Socket>()
+  const server = net.createServer(socket => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    socket.on('error', () => socket.destroy())
+    serve(socket, refuse, mails)
+  })
+  server.listen(0, '127.0.0.1')
+  await new Promise((resolve, reject) => server.once('listening', resolve).once('error', reject))
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    mails,
+    stop: () =>
+      new Promise(resolve => {
+        server.close(() => resolve())
+        for (const socket of sockets) socket.destroy()
+      }),
+  }
+}
+
+function serve(socket: net.Socket, refuse: ReadonlySet<string>, mails: SunkMail[]): void {
+  let to: string[] = []
+  let inData = false
+  const reply = (line: string) => socket.writable && socket.write(`${line}\r\n`)
+
+  const endOfData = () => {
+    inData = false
+    mails.push({ to })
+    reply('250 2.0.0 taken')
+  }
+
+  const command = (line: string) => {
+    const verb = line.slice(0, 4).toUpperCase()
+    const address = /<(.*?)>/.exec(line)?.[1] ?? ''
+    if (verb === 'MAIL' || verb === 'RSET') to = []
+    const refused = verb === 'RCPT' && refuse.has(address)
+    if (verb === 'RCPT' && !refused) to.push(address)
+    inData = verb === 'DATA'
+    reply(refused ? `550 5.1.1 <${address}> no such user` : (ANSWERS[verb] ?? '250 2.0.0 OK'))
+    if (verb === 'QUIT') socket.end()
+  }
+
+  reply('220 sink.example.net ESMTP')
+  createInterface({ input: socket }).on('line', line => {
+    if (!inData) command(line)
+    else if (line === '.') endOfData()
+  })
+}
+
+const ANSWERS: Readonly<Record<string, string>> = {
+  EHLO: '250-sink.example.net\r\n250 8BITMIME',
+  DATA: '354 go on',
+  QUIT: '221 2.0.0 bye',
+}
