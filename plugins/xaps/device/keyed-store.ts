@@ -19,6 +19,7 @@ import {
   userKey,
   userOf,
 } from './stored.ts'
+import type { Change } from './swap.ts'
 
 /** What a store of keys and texts must do beyond Keyv. Keys are without the namespace. */
 export interface Backend {
@@ -28,7 +29,7 @@ export interface Backend {
    * Replaces the text under `key` by what `change` makes of it, atomically over all processes, and resolves when it
    * is safely stored. undefined means no key; the same text means no change. `change` may run several times.
    */
-  change(key: string, change: (text: string | undefined) => string | undefined): Promise<void>
+  change(key: string, change: Change): Promise<void>
   /** Keys that start with `prefix` and their texts, some hundreds at a time. */
   batches(prefix: string): AsyncIterable<ReadonlyArray<readonly [key: string, text: string]>>
   /** Claims a push; `key` is its key in the store. */

@@ -1,8 +1,6 @@
 /** A Keyv storage adapter over an LMDB database of strings. Knows nothing of devices. */
 
-import type { RootDatabase } from 'lmdb'
-
-export type TextDatabase = RootDatabase<string, string>
+import { newVersion, type TextDatabase } from './lmdb-environment.ts'
 
 type Batch = ReadonlyArray<readonly [key: string, text: string]>
 
@@ -50,8 +48,12 @@ export function lmdbAdapter(db: TextDatabase, namespace: string): LmdbAdapter {
     // Keyv offers its iterator only for dialects that it knows; none of them is LMDB.
     opts: { dialect: 'sqlite', url: '' },
     get: async key => db.get(fullKey(key)),
-    set: (key, text) => db.put(fullKey(key), text),
-    delete: key => db.transaction(() => db.doesExist(fullKey(key)) && db.removeSync(fullKey(key))),
+    set: (key, text) => db.put(fullKey(key), text, newVersion()),
+    async delete(key) {
+      const isThere = db.doesExist(fullKey(key))
+      await db.remove(fullKey(key))
+      return isThere
+    },
     async clear() {
       for await (const batch of batches('')) await Promise.all(batch.map(([key]) => db.remove(fullKey(key))))
     },

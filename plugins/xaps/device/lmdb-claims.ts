@@ -11,12 +11,22 @@
 
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import { type Log, reasonOf } from '../log.ts'
 import { type Claims, claimsInMemory, decideClaim } from './claim.ts'
-import { type LmdbAdapter, lmdbAdapter, type TextDatabase } from './lmdb-adapter.ts'
+import { within } from './deadline.ts'
+import { type LmdbAdapter, lmdbAdapter } from './lmdb-adapter.ts'
 import { createStore, type LmdbFiles } from './lmdb-directory.ts'
-import { closeEnvironment, DamagedFile, openEnvironment, transact } from './lmdb-environment.ts'
+import {
+  cellsIn,
+  closeEnvironment,
+  DamagedFile,
+  openEnvironment,
+  type TextDatabase,
+} from './lmdb-environment.ts'
+import type { Claim } from './store.ts'
+import { type Change, swapper } from './swap.ts'
 
 /** How long a claim may wait for other processes, in milliseconds. */
 const CLAIM_MS = 1_000
@@ -52,26 +62,27 @@ function sharedClaims(
   clock: Clock,
   fallBack: (error: unknown) => Claims,
 ): Claims {
-  const lastOf = (key: string) => timeIn(db.get(fullKey(key)))
+  const swap = swapper(cellsIn(db, fullKey))
+  const change = (key: string, change: Change) => within(CLAIM_MS, swap(key, change, Date.now() + CLAIM_MS))
   return {
     async claim(key, request) {
+      let claim: Claim = { kind: 'covered' }
       try {
-        return await transact(db, CLAIM_MS, () => {
-          const claim = decideClaim(lastOf(key), clock.now(), request)
-          if (claim.kind === 'granted') db.putSync(fullKey(key), String(claim.id))
-          return claim
+        await change(key, text => {
+          claim = decideClaim(timeIn(text), clock.now(), request)
+          return claim.kind === 'granted' ? String(claim.id) : text
         })
+        return claim
       } catch (error) {
         return fallBack(error).claim(key, request)
       }
     },
     async sweep(before) {
-      const isOld = (time: number | undefined) => time === undefined || time < before
+      const isOld = (text: string | undefined) => (timeIn(text) ?? 0) < before
       for await (const batch of batches('')) {
-        const old = batch.filter(([, text]) => isOld(timeIn(text))).map(([key]) => key)
-        await transact(db, CLAIM_MS, () => {
-          for (const key of old) if (isOld(lastOf(key))) db.removeSync(fullKey(key))
-        })
+        const old = batch.filter(([, text]) => isOld(text))
+        await Promise.all(old.map(([key]) => change(key, text => (isOld(text) ? undefined : text))))
+        await setImmediate()
       }
       db.readerCheck()
     },

@@ -1,11 +1,14 @@
-/** LMDB environments as this project opens and writes them. Knows nothing of what is in them. */
+/** LMDB environments as this project opens, writes and closes them. Knows nothing of what is in them. */
 
 import path from 'node:path'
+import type { RootDatabase } from 'lmdb'
 import { reasonOf } from '../log.ts'
 import { within } from './deadline.ts'
-import type { TextDatabase } from './lmdb-adapter.ts'
 import { damageOf } from './lmdb-check.ts'
 import type { LmdbFiles } from './lmdb-directory.ts'
+import type { Cells } from './swap.ts'
+
+export type TextDatabase = RootDatabase<string, string>
 
 /** How long LMDB may take to say why a commit failed, and to finish its work when closed; in milliseconds. */
 const REASON_MS = 1_000
@@ -33,38 +36,56 @@ export async function openEnvironment(
     path: inDirectory ? path.dirname(files.data) : files.data,
     noSubdir: !inDirectory,
     encoding: 'string',
+    useVersions: true,
     // A commit is then synced before it is acknowledged, and a sync that fails is a commit that fails.
     overlappingSync: false,
+    // Batching by event turn makes a promise per batch that nobody holds: a failing commit would go unhandled.
+    eventTurnBatching: false,
     ...options,
   })
 }
 
 /**
- * Runs `action` in a write transaction and resolves with its result once that is committed, and synced unless the
- * environment was opened with `noSync`. Another process's transaction is waited for outside the event loop, for `ms`
- * milliseconds at most; the transaction may still happen after that.
+ * The texts in a database as cells. LMDB compares the versions in its own thread, which has the write lock for the
+ * commit alone. (Its `transaction(callback)` would wait for this process's event loop with the lock in its hands, stop
+ * all other processes meanwhile, and when the process exits just then never end.)
  */
-export async function transact<T>(db: TextDatabase, ms: number, action: () => T): Promise<T> {
+export function cellsIn(db: TextDatabase, fullKey: (key: string) => string): Cells<number | null> {
+  return {
+    async load(key) {
+      // Reads otherwise see what was there when this turn of the event loop began.
+      db.resetReadTxn()
+      const entry = db.getEntry(fullKey(key))
+      return { text: entry?.value, version: entry?.version ?? null }
+    },
+    async replace(key, version, text) {
+      if (text !== undefined) return committed(db.put(fullKey(key), text, newVersion(), version as number))
+      return version === null || committed(db.remove(fullKey(key), version))
+    },
+  }
+}
+
+/** Never used before under the same key, in any process. (LMDB takes null, which its types leave out, for "no key".) */
+export function newVersion(): number {
+  return Math.random()
+}
+
+/** Waits for a write. LMDB's "Commit failed" carries the reason as a promise of its own, which must be handled, too. */
+async function committed(write: Promise<boolean>): Promise<boolean> {
   try {
-    return await within(ms, db.transaction(action))
+    return await write
   } catch (error) {
-    throw await realReason(error)
+    throw new Error(`the commit failed: ${await reasonOfCommit(error)}`)
   }
 }
 
-/** LMDB's "Commit failed" carries the reason as a promise of its own, which must not go unhandled. */
-async function realReason(error: unknown): Promise<unknown> {
+async function reasonOfCommit(error: unknown): Promise<string> {
   const reason = error instanceof Error && 'commitError' in error ? error.commitError : undefined
-  if (!(reason instanceof Promise)) return error
-  try {
-    await within(REASON_MS, reason)
-    return error
-  } catch (cause) {
-    return new Error(`the commit failed: ${reasonOf(cause)}`)
-  }
+  if (!(reason instanceof Promise)) return reasonOf(error)
+  return within(REASON_MS, reason).then(() => reasonOf(error), reasonOf)
 }
 
-/** Closes the environment, waiting a bounded time for its transactions. */
+/** Closes the environment, waiting a bounded time for writes that are under way. */
 export async function closeEnvironment(db: TextDatabase): Promise<void> {
   await within(CLOSE_MS, db.close())
 }

@@ -4,16 +4,17 @@
  */
 
 import { existsSync } from 'node:fs'
-import { Keyv } from 'keyv'
 import { reasonOf } from '../log.ts'
 import type { Claims } from './claim.ts'
+import { within } from './deadline.ts'
 import { type Backend, type KeyedStoreOptions, keyedStore } from './keyed-store.ts'
+import { keyvOver } from './keyv.ts'
 import { type LmdbAdapter, lmdbAdapter } from './lmdb-adapter.ts'
 import { openClaims } from './lmdb-claims.ts'
 import { createStore, deviceFiles, isWritable, type LmdbFiles } from './lmdb-directory.ts'
-import { closeEnvironment, DamagedFile, openEnvironment, transact } from './lmdb-environment.ts'
+import { cellsIn, closeEnvironment, DamagedFile, openEnvironment } from './lmdb-environment.ts'
 import type { DeviceStore } from './store.ts'
-import { parseJson } from './stored.ts'
+import { swapper } from './swap.ts'
 
 export interface LmdbStoreOptions extends KeyedStoreOptions {
   readonly directory: string
@@ -64,14 +65,8 @@ function lmdbBackend(
 ): Backend {
   const { directory, namespace, clock, deadlineMs = DEADLINE_MS } = options
   const { db, fullKey } = adapter
-  const keyv = new Keyv({
-    store: adapter,
-    namespace,
-    useKeyPrefix: false,
-    throwOnErrors: true,
-    serialize: JSON.stringify,
-    deserialize: parseJson,
-  })
+  const swap = swapper(cellsIn(db, fullKey))
+  const keyv = keyvOver(adapter, namespace)
   const readOnlyReason = `the device store in ${directory} may only be read by this process`
 
   return {
@@ -79,16 +74,8 @@ function lmdbBackend(
     batches: adapter.batches,
     async change(key, change) {
       if (readOnly) throw new Error(readOnlyReason)
-      const name = fullKey(key)
-      const run = () => {
-        const before = db.get(name)
-        const after = change(before)
-        if (after === before) return
-        if (after === undefined) db.removeSync(name)
-        else db.putSync(name, after)
-      }
       try {
-        await transact(db, deadlineMs, run)
+        await within(deadlineMs, swap(key, change, Date.now() + deadlineMs))
       } catch (error) {
         throw new Error(`the device store in ${directory} cannot be written`, { cause: error })
       }

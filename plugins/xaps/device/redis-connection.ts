@@ -3,12 +3,12 @@
  * deadline, with an Error that says why when the server is away. Knows nothing of devices.
  */
 
-import type KeyvRedis from '@keyv/redis'
 import type { RedisClientOptions, RedisClientType } from '@keyv/redis'
-import { Keyv } from 'keyv'
+import type { Keyv } from 'keyv'
 import { type Log, reasonOf } from '../log.ts'
 import { DeadlineExceeded, within } from './deadline.ts'
-import { DamagedRecord, parseJson } from './stored.ts'
+import { keyvOver } from './keyv.ts'
+import { DamagedRecord } from './stored.ts'
 
 export interface RedisOptions {
   /** redis:// or rediss://, with user, password and database as there may be. */
@@ -24,8 +24,11 @@ export interface RedisConnection {
   readonly server: string
   readonly deadlineMs: number
   readonly keyv: Keyv
-  readonly adapter: KeyvRedis<string>
   readonly client: RedisClientType
+  /** The key with the namespace, as the server knows it. */
+  fullKey(key: string): string
+  /** The texts under keys without namespace, undefined for those not there. */
+  texts(keys: string[]): Promise<ReadonlyArray<string | undefined>>
   /** Runs `run` and waits for it until the deadline. Rejects with an Error that names the server and the reason. */
   call<T>(run: () => Promise<T>): Promise<T>
   close(): Promise<void>
@@ -42,18 +45,9 @@ const START_MS = 1_500
 export async function connectRedis(options: RedisOptions): Promise<RedisConnection> {
   const { uri, namespace, log, deadlineMs = DEADLINE_MS } = options
   const { default: Adapter } = await import('@keyv/redis')
-  const adapter: KeyvRedis<string> = new Adapter(clientOptions(uri), { namespace, throwOnErrors: true })
+  const adapter = new Adapter(clientOptions(uri), { namespace, throwOnErrors: true })
   const client = adapter.client as RedisClientType
-  // Keyv emits what it also rejects with; without a listener emitting an error throws.
-  const keyv = new Keyv({
-    store: adapter,
-    namespace,
-    useKeyPrefix: false,
-    throwOnErrors: true,
-    emitErrors: false,
-    serialize: JSON.stringify,
-    deserialize: parseJson,
-  })
+  const keyv = keyvOver(adapter, namespace)
   const server = `Redis at ${new URL(uri).host}`
   const line = watchLine(client, server, log)
   let closed = false
@@ -80,8 +74,9 @@ export async function connectRedis(options: RedisOptions): Promise<RedisConnecti
     server,
     deadlineMs,
     keyv,
-    adapter,
     client,
+    fullKey: key => adapter.createKeyPrefix(key, namespace),
+    texts: keys => adapter.getMany<string>(keys) as Promise<Array<string | undefined>>,
     async call(run) {
       if (closed) throw new Error(`${server}: the store is closed`)
       try {

@@ -3,12 +3,11 @@
  * a Redis Cluster, too.
  */
 
-import { setTimeout } from 'node:timers/promises'
 import { reasonOf } from '../log.ts'
 import { type Backend, type KeyedStoreOptions, keyedStore } from './keyed-store.ts'
 import { connectRedis, type RedisConnection } from './redis-connection.ts'
 import type { Claim, DeviceStore } from './store.ts'
-import { turns } from './turns.ts'
+import { swapper } from './swap.ts'
 
 export interface RedisStoreOptions extends KeyedStoreOptions {
   readonly uri: string
@@ -18,7 +17,6 @@ export interface RedisStoreOptions extends KeyedStoreOptions {
 }
 
 const BATCH = 1_000
-const LONGEST_PAUSE_MS = 50
 
 /** Writes ARGV[2] for ARGV[1] if that is what is there still; '' stands for no key. Answers 1, or 0 for "changed". */
 const COMPARE_AND_SET = `
@@ -38,7 +36,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local last = tonumber(redis.call('GET', KEYS[1]) or '')
 if last and last <= now and last ~= tonumber(ARGV[3]) then
   if last >= now - ARGV[1] then return {0, 0} end
-  if last + ARGV[2] > now then return {1, last + ARGV[2] - now} end
+  if last + ARGV[2] > now then return {1, math.ceil(last + ARGV[2] - now)} end
 end
 redis.call('SET', KEYS[1], string.format('%.0f', now), 'PX', ARGV[4])
 return {2, now}`
@@ -52,45 +50,38 @@ export async function openRedisStore(options: RedisStoreOptions): Promise<Device
 }
 
 function redisBackend(connection: RedisConnection, options: RedisStoreOptions): Backend {
-  const { server, keyv, adapter, client, deadlineMs, call } = connection
-  const { expireAfterMs, namespace } = options
-  const inTurn = turns()
+  const { server, keyv, client, fullKey, texts, deadlineMs, call } = connection
+  const { expireAfterMs } = options
 
   const run = (script: string, key: string, args: readonly (string | number)[]) =>
-    client.eval(script, { keys: [adapter.createKeyPrefix(key, namespace)], arguments: args.map(String) })
+    client.eval(script, { keys: [fullKey(key)], arguments: args.map(String) })
 
-  /** Reads, changes, writes if nobody else has meanwhile, and begins again if somebody has. */
-  async function swap(key: string, change: Parameters<Backend['change']>[1], until: number): Promise<void> {
-    for (let attempt = 0; Date.now() < until; attempt++) {
-      const before = await adapter.get<string>(key)
-      const after = change(before)
-      if (after === before) return
-      const swapped = await run(COMPARE_AND_SET, key, [before ?? '', after ?? '', Math.ceil(expireAfterMs)])
-      if (swapped === 1) return
-      await setTimeout(Math.random() * Math.min(2 ** attempt, LONGEST_PAUSE_MS))
-    }
-    throw new Error('too many others are changing the same record')
-  }
+  // The text is its own version: who finds the same text again has missed nothing.
+  const swap = swapper<string>({
+    async load(key) {
+      const [text] = await texts([key])
+      return { text, version: text ?? '' }
+    },
+    async replace(key, version, text) {
+      return (await run(COMPARE_AND_SET, key, [version, text ?? '', Math.ceil(expireAfterMs)])) === 1
+    },
+  })
 
   return {
     read: key => call(() => keyv.get(key)),
 
-    // Changes of one user's in this process queue up: only other processes are worth racing with.
-    async change(key, change) {
-      const until = Date.now() + deadlineMs
-      await call(() => inTurn(key, () => swap(key, change, until)))
-    },
+    change: (key, change) => call(() => swap(key, change, Date.now() + deadlineMs)),
 
     async *batches(prefix) {
-      const full = adapter.createKeyPrefix('', namespace)
+      const full = fullKey('')
       const match = `${(full + prefix).replace(/[*?[\]^\\]/g, '\\$&')}*`
       let cursor = '0'
       do {
         const page = await call(() => client.scan(cursor, { MATCH: match, COUNT: BATCH }))
         cursor = String(page.cursor)
         const keys = page.keys.map(key => key.slice(full.length))
-        const texts = await call(() => adapter.getMany<string>(keys))
-        yield keys.flatMap((key, index) => pair(key, texts[index]))
+        const found = await call(() => texts(keys))
+        yield keys.flatMap((key, index) => pair(key, found[index]))
       } while (cursor !== '0')
     },
 
@@ -118,8 +109,8 @@ function redisBackend(connection: RedisConnection, options: RedisStoreOptions): 
 }
 
 /** A key may have gone between SCAN and MGET. */
-function pair(key: string, text: unknown): Array<readonly [string, string]> {
-  return typeof text === 'string' ? [[key, text] as const] : []
+function pair(key: string, text: string | undefined): Array<readonly [string, string]> {
+  return text === undefined ? [] : [[key, text] as const]
 }
 
 function claimOf(answer: unknown): Claim {
