@@ -8,7 +8,21 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { reasonOf } from '../log.ts'
 import { parseIni } from './ini.ts'
-import { days, flag, integer, list, mode, oneOf, type Reader, seconds, text } from './values.ts'
+import {
+  addresses,
+  days,
+  flag,
+  integer,
+  list,
+  mode,
+  oneOf,
+  type Reader,
+  seconds,
+  someOf,
+  storeUri,
+  text,
+  word,
+} from './values.ts'
 
 type Key<T = unknown> = readonly [read: Reader<T>, standard: T]
 
@@ -16,7 +30,7 @@ const key = <T>(read: Reader<T>, standard: T): Key<T> => [read, standard]
 
 const KEYS = {
   delivery: {
-    domains: key(list, ['host_list']),
+    domains: key(someOf, ['host_list']),
   },
   users: {
     username: key(oneOf('address', 'local_part'), 'address'),
@@ -49,8 +63,8 @@ const KEYS = {
     keep_for: key(seconds(1, 2_592_000), 86_400_000),
   },
   store: {
-    uri: key(text, 'lmdb:xaps'),
-    namespace: key(text, 'xaps'),
+    uri: key(storeUri, 'lmdb:xaps'),
+    namespace: key(word, 'xaps'),
     expire_days: key(days(1, 3650), 30 * 86_400_000),
     max_devices: key(integer(1, 1000), 50),
   },
@@ -60,8 +74,8 @@ const KEYS = {
     socket_mode: key(mode, 0o660),
     socket_user: key(text, ''),
     socket_group: key(text, ''),
-    listen: key(list, []),
-    subtopics: key(list, ['com.apple.mobilemail']),
+    listen: key(addresses, []),
+    subtopics: key(someOf, ['com.apple.mobilemail']),
     notify: key(oneOf('changes', 'all', 'off'), 'changes'),
   },
 } as const
@@ -161,7 +175,7 @@ function shown(entry: { key: string; value: string }): string {
   return entry.value.replace(/(:\/\/[^:@/]*:)[^@]*@/, '$1***@')
 }
 
-/** `name` as a path: absolute as it is, otherwise below the Haraka directory. */
+/** `name` as a path: absolute as it is, otherwise below the Haraka directory; empty stays empty. */
 export function pathIn(config: Pick<Config, 'harakaDir'>, name: string): string {
-  return path.resolve(config.harakaDir, name)
+  return name === '' ? '' : path.resolve(config.harakaDir, name)
 }

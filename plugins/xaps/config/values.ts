@@ -57,6 +57,32 @@ export const list: Reader<readonly string[]> = value =>
     .map(item => item.trim())
     .filter(item => item !== '')
 
+/** A list that may not be empty. */
+export const someOf: Reader<readonly string[]> = value => {
+  const items = list(value)
+  if (items.length === 0) throw expected('a comma-separated list of at least one')
+  return items
+}
+
+/** Where a store is: a scheme that device/open.ts knows, and what belongs to it. */
+export const storeUri: Reader<string> = value => {
+  if (/^lmdb:./.test(value) || (/^rediss?:\/\/./.test(value) && URL.canParse(value))) return value
+  throw expected('lmdb:DIRECTORY, redis://HOST:PORT or rediss://HOST:PORT')
+}
+
+/** One word without blanks. */
+export const word: Reader<string> = value => {
+  if (/^\S+$/.test(value)) return value
+  throw expected('one word')
+}
+
+/** Addresses to listen on, each with a port. */
+export const addresses: Reader<readonly string[]> = value => {
+  const items = list(value)
+  if (items.every(item => /^(\[[\da-f:.]+\]|[\w.-]+):\d{1,5}$/i.test(item))) return items
+  throw expected('addresses with a port such as [::1]:11619, separated by commas')
+}
+
 /** File permissions in octal, such as 0660. */
 export const mode: Reader<number> = value => {
   if (!/^0?[0-7]{3}$/.test(value)) throw expected('an octal file mode such as 0660')
