@@ -35,7 +35,8 @@ export function maskToken(token: string): string {
 /** What went wrong, in one line: the message of an Error and of its causes, or the value itself. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const inner = error instanceof AggregateError ? error.errors[0] : error.cause
   const message = error.message || (error as NodeJS.ErrnoException).code || error.name
-  return inner === undefined ? message : `${message}: ${reasonOf(inner)}`
+  const inner = error instanceof AggregateError ? error.errors[0] : error.cause
+  // The errors of `apn` have a method of that name, and their message tells the cause already.
+  return inner === undefined || typeof inner === 'function' ? message : `${message}: ${reasonOf(inner)}`
 }

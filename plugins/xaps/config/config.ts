@@ -13,7 +13,6 @@ import {
   days,
   flag,
   integer,
-  list,
   mode,
   oneOf,
   type Reader,
