@@ -65,14 +65,14 @@ export function makeAuthority(): Authority {
   })
 }
 
-/** A certificate for localhost, 127.0.0.1, ::1 and `names`, which are host names or addresses. */
-export function serverCertificate(issuer: Authority = authority(), names: readonly string[] = []): Pair {
+/** A certificate for the server that clients reach as `name` (host name or address), 127.0.0.1 or ::1. */
+export function serverCertificate(issuer: Authority = authority(), name = 'localhost'): Pair {
   return issue({
     issuer,
-    subject: [{ shortName: 'CN', value: 'localhost' }],
+    subject: [{ shortName: 'CN', value: name }],
     extensions: [
       { name: 'extKeyUsage', serverAuth: true },
-      { name: 'subjectAltName', altNames: ['localhost', '127.0.0.1', '::1', ...names].map(altName) },
+      { name: 'subjectAltName', altNames: [name, '127.0.0.1', '::1'].map(altName) },
     ],
   })
 }

@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import type { Connection, Grant } from './connection.ts'
 import type { Journal } from './journal.ts'
 import { type Reason, type Refusal, refusal } from './reasons.ts'
-import { PAYLOAD_LIMIT, readPayload, tokenIn, wrongHeader, wrongTarget, wrongTopic } from './rules.ts'
+import { isUuid, PAYLOAD_LIMIT, readPayload, tokenIn, wrongHeader, wrongTarget, wrongTopic } from './rules.ts'
 import type { Outcome, Verdicts } from './verdicts.ts'
 
 /** Where pushes are judged and kept. */
@@ -90,9 +90,15 @@ function finish(
     session: connection.id,
     reason: no?.reason,
   }))
-  const apnsId = String(headers['apns-id'] ?? randomUUID())
+  const apnsId = idOf(headers)
   if (verdicts.latencyMs > 0) setTimeout(answer, verdicts.latencyMs, stream, apnsId, outcome)
   else answer(stream, apnsId, outcome)
+}
+
+/** The push's own id, or a new one when it has none that is a UUID. */
+function idOf(headers: IncomingHttpHeaders): string {
+  const id = headers['apns-id']
+  return typeof id === 'string' && isUuid(id) ? id : randomUUID()
 }
 
 function isRefusal(outcome: Outcome | undefined): outcome is Refusal {

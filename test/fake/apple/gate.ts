@@ -43,7 +43,11 @@ export class Gate {
 
   /** Ends all connections with a TCP reset. */
   reset(): void {
-    for (const { client } of this.#passages) client.resetAndDestroy()
+    for (const { client } of this.#passages) {
+      // libuv cannot reset a socket that is shutting down, and Node then never closes its handle.
+      if (client.writableEnded) client.destroy()
+      else client.resetAndDestroy()
+    }
   }
 
   /** Resets all connections and frees the port: the next connection is refused. */

@@ -43,18 +43,22 @@ export class Journal {
   readonly pushes: PushRequest[] = []
   readonly counts: Counts = { requests: 0, accepted: 0, aborted: 0 }
   readonly #recording: boolean
+  readonly #observe: ((request: PushRequest) => void) | undefined
 
-  constructor(recording: boolean) {
+  constructor(recording: boolean, observe?: (request: PushRequest) => void) {
     this.#recording = recording
+    this.#observe = observe
   }
 
-  /** Counts a request, and keeps what `describe` says of it when recording is on. */
+  /** Counts a request; what `describe` says of it is kept when recording is on, and shown to the observer. */
   add(status: number | undefined, describe: () => Omit<PushRequest, 'at' | 'epoch' | 'status'>): void {
     this.counts.requests++
     if (status === 200) this.counts.accepted++
-    if (!this.#recording) return
+    if (!this.#recording && !this.#observe) return
     const at = performance.now()
     const request = { at, epoch: performance.timeOrigin + at, status, ...describe() }
+    this.#observe?.(request)
+    if (!this.#recording) return
     this.requests.push(request)
     if (status === 200) this.pushes.push(request)
   }

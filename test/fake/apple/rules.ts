@@ -56,6 +56,10 @@ export function wrongHeader(headers: IncomingHttpHeaders): Reason | undefined {
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
+export function isUuid(text: string): boolean {
+  return UUID.test(text)
+}
+
 function absentOr(pattern: RegExp, value: string | string[] | undefined): boolean {
   return value === undefined || (typeof value === 'string' && pattern.test(value))
 }

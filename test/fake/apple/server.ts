@@ -29,6 +29,8 @@ export interface AppleOptions {
   readonly host?: string
   /** Default: production. */
   readonly environment?: Environment
+  /** The name that clients use, in the server's certificate beside 127.0.0.1 and ::1. Default: localhost. */
+  readonly name?: string
   /** Issues the server's certificate and is the one trusted for push certificates. Default: this process's. */
   readonly authority?: Authority
   /** The .p8 keys that Apple knows. */
@@ -42,6 +44,8 @@ export interface AppleOptions {
   readonly maxConcurrentStreams?: number
   /** Keep requests; off: only count them. Default: true. */
   readonly record?: boolean
+  /** Called with every request when it is answered or refused an answer. */
+  readonly onRequest?: (request: PushRequest) => void
   /** Put a network that can be broken before the server. Off saves CPU in benchmarks. Default: true. */
   readonly gate?: boolean
   /** Judges the age of provider tokens. */
@@ -76,17 +80,17 @@ export interface Apple {
 /** Starts an Apple. Rejects when the port is taken. */
 export async function startApple(options: AppleOptions = {}): Promise<Apple> {
   const issuer = options.authority ?? authority()
-  const { host = '127.0.0.1', port = 0, gate: gated = true } = options
-  const journal = new Journal(options.record ?? true)
+  const { host = '127.0.0.1', port = 0, name = 'localhost', gate: gated = true } = options
+  const journal = new Journal(options.record ?? true, options.onRequest)
   const verdicts = new Verdicts()
   const limit = options.maxConcurrentStreams ?? USUAL_STREAMS
-  const provider = new Provider(issuer, rulesOf(options), { journal, verdicts }, limit)
+  const provider = new Provider(issuer, name, rulesOf(options), { journal, verdicts }, limit)
   const inner = await provider.listen(gated ? '127.0.0.1' : host, gated ? 0 : port)
   const gate = gated ? new Gate(inner, host, port) : undefined
   await gate?.open()
   const faults = new Faults(verdicts, provider, gate, limit)
   return {
-    host: 'localhost',
+    host: name,
     port: gate?.port ?? inner,
     ca: issuer.certificate,
     pushes: journal.pushes,
@@ -125,11 +129,11 @@ class Provider {
   readonly #desk: Desk
   #limit: number
 
-  constructor(issuer: Authority, rules: Rules, desk: Desk, limit: number) {
+  constructor(issuer: Authority, name: string, rules: Rules, desk: Desk, limit: number) {
     this.#rules = rules
     this.#desk = desk
     this.#limit = limit
-    const { certificate: cert, key } = serverCertificate(issuer)
+    const { certificate: cert, key } = serverCertificate(issuer, name)
     this.#server = http2.createSecureServer({
       cert,
       key,

@@ -1,0 +1,117 @@
+/**
+ * `npm run apple`: the stand-in alone, so that an operator can point a Haraka at it and see what it pushes, and what
+ * it does when Apple is slow, refuses or is gone.
+ */
+
+import { once } from 'node:events'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { reasonOf } from '../../../plugins/xaps/log.ts'
+import { tempDirectory } from '../../support/temp.ts'
+import { MAIL_TOPIC } from './certificates.ts'
+import type { Environment } from './connection.ts'
+import { openDirectory } from './directory.ts'
+import type { Faults } from './faults.ts'
+import { iniLines, pushLine } from './output.ts'
+import { isReason, REASONS, type Reason } from './reasons.ts'
+import { startApple } from './server.ts'
+
+/** The faults that need no further value, by the name that --fault takes. */
+const FAULTS: Readonly<Record<string, (faults: Faults) => void>> = {
+  hang: faults => faults.hang(),
+  'reset-streams': faults => faults.resetStreams(),
+  'black-hole': faults => faults.blackHole('all'),
+}
+
+interface Options {
+  readonly port: number
+  readonly host: string
+  readonly name: string
+  readonly dir?: string
+  readonly topic: string
+  readonly environment: Environment
+  readonly passphrase: string
+  readonly streams: number
+  readonly latency: number
+  readonly reason?: Reason
+  readonly status?: number
+  readonly retryAfter?: number
+  readonly times?: number
+  readonly slowStart: number
+  readonly fault?: string
+}
+
+function command(): Command {
+  return new Command('apple')
+    .description("Apple's push service on this machine, for trying out; no phone will ever hear of it")
+    .option('--port <port>', 'where to listen; 0: a free port', whole, 2197)
+    .option('--host <address>', 'the address to listen on', '127.0.0.1')
+    .option('--name <name>', 'how Haraka reaches it: stands in its certificate', 'localhost')
+    .option('--dir <directory>', 'keeps certificates and keys over restarts (default: new ones each time)')
+    .option('--topic <topic>', 'topic of a new push certificate', MAIL_TOPIC)
+    .addOption(new Option('--environment <name>').choices(['production', 'sandbox']).default('production'))
+    .option('--passphrase <passphrase>', 'locks push.p12', 'secret')
+    .option('--streams <number>', 'concurrent streams per connection', whole, 1000)
+    .option('--latency <ms>', 'every answer takes that long', whole, 0)
+    .option('--reason <reason>', 'refuse every push, for example Unregistered', reason)
+    .option('--status <status>', "the refusal's status, when it is not the one Apple gives with it", whole)
+    .option('--retry-after <seconds>', 'with --reason', whole)
+    .option('--times <number>', 'with --reason: only so many pushes', whole)
+    .option('--slow-start <ms>', 'TLS begins only after that long', whole, 0)
+    .addOption(new Option('--fault <name>', 'break something').choices(Object.keys(FAULTS)))
+}
+
+function whole(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Expected a whole number.')
+  return Number(text)
+}
+
+function reason(text: string): Reason {
+  if (!isReason(text)) throw new InvalidArgumentError(`Expected one of ${Object.keys(REASONS).join(', ')}.`)
+  return text
+}
+
+function breakThings(faults: Faults, options: Options): void {
+  const { latency, slowStart, fault, status, retryAfter, times } = options
+  faults.latency(latency)
+  if (slowStart > 0) faults.slowStart(slowStart)
+  const given = options.reason ?? (status === undefined ? undefined : reasonFor(status))
+  if (given) {
+    const more = { status, retryAfter, times }
+    faults.answer(given, Object.fromEntries(Object.entries(more).filter(([, value]) => value !== undefined)))
+  }
+  if (fault) FAULTS[fault]?.(faults)
+}
+
+/** The first of Apple's reasons with this status. */
+function reasonFor(status: number): Reason {
+  const known = Object.keys(REASONS) as Reason[]
+  return known.find(name => REASONS[name] === status) ?? 'InternalServerError'
+}
+
+async function run(options: Options): Promise<void> {
+  const { port, host, name, environment, passphrase, streams } = options
+  const dir = options.dir ?? tempDirectory('xaps-apple-').path
+  const { authority, providerKey, topic } = openDirectory(dir, options)
+  const apple = await startApple({
+    port,
+    host,
+    name,
+    environment,
+    authority,
+    providerKeys: [providerKey],
+    maxConcurrentStreams: streams,
+    record: false,
+    onRequest: request => console.log(pushLine(request)),
+  })
+  breakThings(apple.faults, options)
+  const endpoint = { directory: dir, host: name, port: apple.port, environment, topic, passphrase }
+  console.log(iniLines({ ...endpoint, key: providerKey }))
+  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
+  await apple.close()
+  console.log(`${apple.counts.accepted} of ${apple.counts.requests} pushes were accepted`)
+}
+
+run(command().parse().opts<Options>()).catch((error: unknown) => {
+  console.error(`apple: ${reasonOf(error)}`)
+  process.exitCode = 1
+})
