@@ -100,11 +100,17 @@ export async function mailTo(haraka: Haraka, ...to: string[]): Promise<void> {
 /** Waits for pushes at the stand-in; when they don't come, what Haraka logged says why. */
 export async function pushed(apple: Apple, site: Haraka, wanted: Wanted): Promise<PushRequest[]> {
   return apple.waitFor(wanted).catch(error => {
-    throw new Error(`${error.message}; Haraka's log:\n${site.log()}`)
+    throw new Error(`${error.message}; Haraka's log:\n${withoutDebug(site.log())}`)
   })
 }
 
 /** The lines of the plugin and its companion in Haraka's log, of level info and above. */
 export function pluginLines(log: string): string[] {
-  return log.split('\n').filter(line => /\[xaps\]/.test(line) && !/\[DEBUG\]/.test(line))
+  return withoutDebug(log)
+    .split('\n')
+    .filter(line => line.includes('[xaps]'))
+}
+
+function withoutDebug(log: string): string {
+  return log.replace(/^.*\[DEBUG\].*\n/gm, '')
 }

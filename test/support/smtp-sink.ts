@@ -64,7 +64,9 @@ function serve(socket: net.Socket, refuse: ReadonlySet<string>, mails: SunkMail[
   }
 
   reply('220 sink.example.net ESMTP')
-  createInterface({ input: socket }).on('line', line => {
+  const lines = createInterface({ input: socket })
+  lines.on('error', () => socket.destroy())
+  lines.on('line', line => {
     if (!inData) command(line)
     else if (line === '.') endOfData()
   })
