@@ -4,7 +4,7 @@
  * a provider token whenever Apple calls it expired, however young it is. Nothing else in this project knows `apn`.
  */
 
-import type { ClientHttp2Session } from 'node:http2'
+import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2'
 import { Provider, type ProviderOptions } from 'apn'
 import { type Clock, systemClock } from '../clock.ts'
 import { reasonOf } from '../log.ts'
@@ -17,7 +17,16 @@ export interface Endpoint {
   readonly host: string
   readonly port: number
   readonly environment: 'production' | 'sandbox'
+  /** How long Apple may take to answer a push, in milliseconds. */
   readonly request_timeout: number
+}
+
+/** What Apple said, or why it said nothing. */
+export type Outcome = Extract<Answer, { status: number }> | Silence
+
+export interface Silence {
+  readonly fault: string
+  readonly timedOut: boolean
 }
 
 interface ProviderToken {
@@ -34,7 +43,7 @@ interface Failure {
 
 interface Client {
   readonly config: { address: string; token: ProviderToken | null }
-  session?: ClientHttp2Session
+  session?: ClientHttp2Session | undefined
   connect(): Promise<void>
   request(
     session: ClientHttp2Session,
@@ -46,52 +55,88 @@ interface Client {
   shutdown(): Promise<void>
 }
 
-/** Apn's own ping only writes a debug line; ours (transport.ts) ends a dead connection. The longest delay of a timer. */
+/** Apn's own ping only writes a debug line; ours (connection.ts) ends a dead connection. The longest delay of a timer. */
 const NO_HEARTBEAT_MS = 2 ** 31 - 1
 
-/** One `apn` client: one connection to Apple at a time, one try per request. */
+const ACCEPTED: Outcome = { status: 200, reason: '' }
+const HUNG_UP: Outcome = { fault: 'closed without an answer', timedOut: false }
+
+/** One `apn` client: one set of credentials, one provider token over all its connections, one try per request. */
 export class ApnClient {
   readonly #client: Client
+  readonly #clock: Clock
+  /** The stream of the request being made: `apn` keeps it to itself. */
+  #stream: ClientHttp2Stream | undefined
 
+  /** Throws when the credentials are of no use. */
   constructor(credentials: Credentials, endpoint: Endpoint, clock: Clock = systemClock) {
+    this.#clock = clock
     this.#client = (new Provider(optionsOf(credentials, endpoint)) as unknown as { client: Client }).client
     const { host } = endpoint
     if (host !== '') this.#client.config.address = host.includes(':') ? `[${host}]` : host
     if (this.#client.config.token) slowDown(this.#client.config.token, clock)
   }
 
-  /** The open connection, if there is one that takes requests. */
-  get session(): ClientHttp2Session | undefined {
-    const { session } = this.#client
-    return session && !session.closed && !session.destroyed ? session : undefined
-  }
-
-  /** Starts a connection; it may still be on its way up when this resolves. */
+  /** Starts a connection of the caller's own; it may still be on its way up when this resolves. */
   async connect(): Promise<ClientHttp2Session> {
     await this.#client.connect()
-    if (!this.#client.session) throw new Error('no connection')
-    return this.#client.session
-  }
-
-  /** Sends one push over `session`. Never rejects: a fault is an Answer too. */
-  async request(session: ClientHttp2Session, push: Push): Promise<Answer> {
-    try {
-      await this.#client.request(
-        session,
-        this.#client.config.address,
-        push,
-        `/3/device/${push.token}`,
-        'POST',
-      )
-      return { status: 200, reason: '' }
-    } catch (failure) {
-      return answerOf(failure as Failure)
+    const { session } = this.#client
+    if (!session) throw new Error('no connection')
+    this.#client.session = undefined
+    // At GOAWAY `apn` would destroy what is in flight; Node itself lets it finish.
+    session.removeAllListeners('goaway')
+    const { request } = session
+    session.request = (headers, options) => {
+      this.#stream = request.call(session, headers, options)
+      return this.#stream
     }
+    return session
   }
 
-  /** Lets what is under way finish, then closes the connection. */
-  async close(): Promise<void> {
-    await this.#client.shutdown()
+  /** Sends one push over `session`, which connect() gave. Never rejects. */
+  request(session: ClientHttp2Session, push: Push): Promise<Outcome> {
+    return new Promise(resolve => {
+      const { address } = this.#client.config
+      let headers: IncomingHttpHeaders = {}
+      this.#client.request(session, address, push, `/3/device/${push.token}`, 'POST').then(
+        () => resolve(ACCEPTED),
+        (failure: Failure) => resolve(this.#outcomeOf(failure, headers)),
+      )
+      const stream = this.#takeStream()
+      stream?.once('response', answered => {
+        headers = answered
+      })
+      stream?.once('close', () => {
+        // Closed without end or error, as by a peer that hangs up: `apn` would wait for ever.
+        if (!stream.readableEnded && !stream.errored) resolve(HUNG_UP)
+      })
+    })
+  }
+
+  /** Stops the timers of `apn`. The connections are their owners' to close. */
+  dispose(): Promise<void> {
+    return this.#client.shutdown()
+  }
+
+  /** The stream of the request that was just made; none when the session took no request. */
+  #takeStream(): ClientHttp2Stream | undefined {
+    const stream = this.#stream
+    this.#stream = undefined
+    return stream
+  }
+
+  #outcomeOf(failure: Failure, headers: IncomingHttpHeaders): Outcome {
+    const { status, response } = failure
+    if (typeof status !== 'number') return silence(failure.error ?? failure)
+    const reason = response?.reason ?? reasonFromError(failure)
+    const timestamp = Number(response?.timestamp)
+    const retryAfterMs = retryAfter(headers['retry-after'], this.#clock.now())
+    return {
+      status,
+      reason,
+      ...(timestamp > 0 ? { timestamp } : {}),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    }
   }
 }
 
@@ -119,14 +164,19 @@ function slowDown(token: ProviderToken, clock: Clock): void {
   }
 }
 
-function answerOf(failure: Failure): Answer {
-  if (typeof failure.status !== 'number') return { fault: reasonOf(failure.error ?? failure) }
-  const reason = failure.response?.reason ?? reasonFromError(failure)
-  const timestamp = Number(failure.response?.timestamp)
-  return { status: failure.status, reason, ...(timestamp > 0 ? { timestamp } : {}) }
+function silence(error: unknown): Silence {
+  const fault = reasonOf(error)
+  return { fault, timedOut: fault === 'apn write timeout' }
 }
 
 /** Two answers come with an error in place of the body: 403 with its reason, and 500 with a sentence. */
 function reasonFromError({ status, error }: Failure): string {
   return status === 500 ? 'InternalServerError' : reasonOf(error)
+}
+
+/** RFC 9110, 10.2.3: seconds, or a date. At most an hour, in milliseconds. */
+function retryAfter(header: string | string[] | undefined, now: number): number | undefined {
+  if (typeof header !== 'string') return undefined
+  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now
+  return ms > 0 ? Math.min(ms, 3_600_000) : undefined
 }

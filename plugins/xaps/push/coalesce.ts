@@ -1,40 +1,51 @@
 /**
  * When is a device due? A keyed map of what is pending, one entry per device however many events come in, and the
- * rule of decision 6: a push covers every event before it, so the first event is due at once, what comes within
- * `window` after a push is due at the window's end, and a change waits `change_delay` for another push to cover it.
- * Knows nothing of Apple, stores or processes: whoever is told that an entry is ready pushes it and says how it went.
+ * rule: a push covers every event before it, so the first event is due at once, what comes within `window` after a
+ * push is due at the window's end, and a change waits `change_delay` for another push to cover it. Knows nothing of
+ * Apple, stores or processes: whoever is told that an entry is ready pushes it and says how it went.
  */
 
 import { type Clock, systemClock, type Timer } from '../clock.ts'
 import type { MailEvent } from '../event.ts'
 
-/** Events that no push covers yet. Times in milliseconds since the epoch. */
-export interface Wanted {
-  readonly oldest: number
+/** Events that one push is for. Times in milliseconds since the epoch. */
+interface Wanted {
+  /** A push that starts now or later covers them all. */
   readonly newest: number
   /** When a push for them is due. */
   readonly due: number
 }
 
-/** One device with events that are not covered, or with a push that started less than a window ago. */
+/** One device with events that are not covered yet, or with a push that started less than a window ago. */
 export interface Entry<T> {
   readonly key: string
   /** Whom to push: as the newest event knew the device. */
   target: T
+  /** What the next push is for. */
   wanted: Wanted | undefined
+  /** What the push under way is for: wanted again should it fail. */
+  taken: Wanted | undefined
+  /** When the push under way started; undefined while it is only being prepared. */
+  startedAt: number | undefined
+  /** Events up to this time need no push any more. */
+  coveredUpTo: number
   /** The store's claim under which a push is tried, until it gets through. */
   held: number | undefined
-  /** Failed tries of the pushes that are pending, one after another. */
+  /** The store failed to answer a claim, so a claim that it knows of may be that one. */
+  unsure: boolean
+  /** Failed tries of what is pending that were this device's own matter, one after another. */
   failures: number
   /** Nothing is pushed before this time: a window, or a wait that Apple asked for. */
   notBefore: number
   /** `resting` between pushes, `ready` in the hands of the sender's queue, `busy` while a push is under way. */
   state: 'resting' | 'ready' | 'busy'
-  timer: { readonly at: number; readonly cancel: () => void } | undefined
+  timer: (Timer & { readonly at: number }) | undefined
 }
 
 export interface Rule {
+  /** The least time from the start of one push to the start of the next, in milliseconds. */
   readonly windowMs: number
+  /** How long a change waits for another push to cover it, in milliseconds. */
   readonly changeDelayMs: number
 }
 
@@ -43,72 +54,100 @@ export class Coalescer<T> {
   readonly #rule: Rule
   readonly #ready: (entry: Entry<T>) => void
   readonly #clock: Clock
+  /** Entries that are only kept until their window is over. */
+  #quiet = 0
   #hurry = false
 
-  /** `ready` is called whenever an entry falls due; it must lead to begin() and one of done(), wait() or retry(). */
+  /** `ready` is called when an entry falls due; it must lead to begin() and then to one of the ways to end a push. */
   constructor(rule: Rule, ready: (entry: Entry<T>) => void, clock: Clock = systemClock) {
     this.#rule = rule
     this.#ready = ready
     this.#clock = clock
   }
 
-  /** How many devices have events that wait for a push. */
+  /** How many devices have events that no push covers yet, or a push under way. */
   get pending(): number {
-    let pending = 0
-    for (const entry of this.#entries.values()) if (entry.wanted || entry.state === 'busy') pending += 1
-    return pending
+    return this.#entries.size - this.#quiet
+  }
+
+  /** How many devices are remembered: what is pending, and what was pushed less than a window ago. */
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** The window that pushes keep at present, in milliseconds. */
+  get windowMs(): number {
+    return this.#hurry ? 0 : this.#rule.windowMs
   }
 
   /** An event for the device `key`. */
   add(key: string, target: T, { kind, at }: Pick<MailEvent, 'kind' | 'at'>): void {
-    const due = kind === 'new' ? at : at + this.#rule.changeDelayMs
     const entry = this.#entries.get(key) ?? this.#create(key, target)
+    if (at <= entry.coveredUpTo) return
+    if (isQuiet(entry)) this.#quiet -= 1
     entry.target = target
-    entry.wanted = merge(entry.wanted, { oldest: at, newest: at, due })
+    const wanted = { newest: at, due: kind === 'new' ? at : at + this.#rule.changeDelayMs }
+    if (entry.startedAt !== undefined && at <= entry.startedAt) entry.taken = merge(entry.taken, wanted)
+    else entry.wanted = merge(entry.wanted, wanted)
     this.#schedule(entry)
   }
 
-  /** A push of `entry` is being prepared; what it will cover is still open. */
-  begin(entry: Entry<T>): void {
+  /** A push of `entry` is being prepared. Returns the time of the newest event that it is for. */
+  begin(entry: Entry<T>): number {
     entry.state = 'busy'
-  }
-
-  /** The push of `entry` starts now: hands over the events that it covers. Later ones are collected for the next. */
-  take(entry: Entry<T>): Wanted {
-    const taken = entry.wanted ?? { oldest: 0, newest: 0, due: 0 }
+    entry.taken = entry.wanted
     entry.wanted = undefined
-    return taken
+    return entry.taken?.newest ?? 0
   }
 
-  /** Some push that covers all events up to `covered` is done: ours or another process's. */
-  done(entry: Entry<T>, covered: number): void {
-    entry.held = undefined
-    entry.failures = 0
-    if (entry.wanted && entry.wanted.newest <= covered) entry.wanted = undefined
-    this.#rest(entry, covered + this.#rule.windowMs)
+  /** The push of `entry` starts now, and so is for what came in meanwhile too. Returns the time. */
+  start(entry: Entry<T>): number {
+    if (entry.wanted) entry.taken = merge(entry.taken, entry.wanted)
+    entry.wanted = undefined
+    entry.startedAt = this.#clock.now()
+    return entry.startedAt
   }
 
-  /** `entry` may not be pushed for another `ms` milliseconds; `taken` are the events of a push that failed. */
-  wait(entry: Entry<T>, ms: number, taken?: Wanted): void {
-    if (taken) entry.wanted = merge(entry.wanted, taken)
+  /** The push under way is over for good: accepted, or refused in a way that another try would not change. */
+  done(entry: Entry<T>): void {
+    this.#end(entry, entry.startedAt ?? 0)
+  }
+
+  /** No push is needed: another process has pushed since the newest of the events that begin() told of. */
+  covered(entry: Entry<T>): void {
+    this.#end(entry, entry.taken?.newest ?? 0)
+  }
+
+  /** The push that was begun is given up, and with it the events that it was for. */
+  drop(entry: Entry<T>): void {
+    this.#end(entry, entry.taken?.newest ?? 0)
+  }
+
+  /** The push under way did not get through; the next try is in `ms` milliseconds at the earliest. */
+  wait(entry: Entry<T>, ms: number): void {
+    if (entry.taken) entry.wanted = merge(entry.wanted, entry.taken)
     this.#rest(entry, this.#clock.now() + ms)
   }
 
   /** The push failed for a reason that lies not with the device: `entry` is ready again at once. */
-  retry(entry: Entry<T>, taken: Wanted): void {
-    this.wait(entry, 0, taken)
+  retry(entry: Entry<T>): void {
+    this.wait(entry, 0)
   }
 
-  /** Drops what is pending for `entry`; a new event starts afresh. */
-  drop(entry: Entry<T>): void {
-    entry.timer?.cancel()
-    this.#entries.delete(entry.key)
-  }
-
-  /** From now on everything pending is due at once: the process is about to end. */
+  /** From now on no window and no change delay is kept: the process is about to end. */
   hurry(): void {
     this.#hurry = true
-    for (const entry of this.#entries.values()) this.#schedule(entry)
+    for (const entry of this.#entries.values()) {
+      if (entry.failures === 0) entry.notBefore = 0
+      this.#schedule(entry)
+    }
+  }
+
+  /** Forgets everything. */
+  close(): void {
+    for (const entry of this.#entries.values()) entry.timer?.cancel()
+    this.#entries.clear()
+    this.#quiet = 0
   }
 
   #create(key: string, target: T): Entry<T> {
@@ -116,38 +155,58 @@ export class Coalescer<T> {
       key,
       target,
       wanted: undefined,
+      taken: undefined,
+      startedAt: undefined,
+      coveredUpTo: Number.NEGATIVE_INFINITY,
       held: undefined,
+      unsure: false,
       failures: 0,
       notBefore: 0,
       state: 'resting',
       timer: undefined,
     }
     this.#entries.set(key, entry)
+    this.#quiet += 1
     return entry
   }
 
+  /** A push is over, and the story of its tries with it; it started at `coveredUpTo`, or at least not before. */
+  #end(entry: Entry<T>, coveredUpTo: number): void {
+    entry.coveredUpTo = coveredUpTo
+    entry.held = undefined
+    entry.unsure = false
+    entry.failures = 0
+    this.#rest(entry, coveredUpTo + this.windowMs)
+  }
+
   #rest(entry: Entry<T>, notBefore: number): void {
+    entry.taken = undefined
+    entry.startedAt = undefined
     entry.state = 'resting'
     entry.notBefore = notBefore
+    if (isQuiet(entry)) this.#quiet += 1
     this.#schedule(entry)
   }
 
   /** Sets the timer of a resting entry: for its next push, or for its removal when the window is over. */
   #schedule(entry: Entry<T>): void {
     if (entry.state !== 'resting') return
-    const at = this.#hurry && entry.wanted ? 0 : Math.max(entry.wanted?.due ?? 0, entry.notBefore)
-    if (at <= this.#clock.now()) return this.#wake(entry)
-    if (entry.timer && entry.timer.at === at) return
+    const due = this.#hurry ? 0 : (entry.wanted?.due ?? 0)
+    const at = Math.max(due, entry.notBefore)
+    const now = this.#clock.now()
+    if (at <= now) return this.#wake(entry)
+    if (entry.timer?.at === at) return
     entry.timer?.cancel()
-    const timer: Timer = this.#clock.after(at - this.#clock.now(), () => this.#wake(entry))
+    const timer = this.#clock.after(at - now, () => this.#wake(entry))
     entry.timer = { at, cancel: () => timer.cancel() }
   }
 
   #wake(entry: Entry<T>): void {
     entry.timer?.cancel()
     entry.timer = undefined
-    if (!entry.wanted) {
+    if (isQuiet(entry)) {
       this.#entries.delete(entry.key)
+      this.#quiet -= 1
       return
     }
     entry.state = 'ready'
@@ -155,11 +214,11 @@ export class Coalescer<T> {
   }
 }
 
+function isQuiet(entry: Entry<unknown>): boolean {
+  return entry.state === 'resting' && entry.wanted === undefined
+}
+
 function merge(a: Wanted | undefined, b: Wanted): Wanted {
   if (!a) return b
-  return {
-    oldest: Math.min(a.oldest, b.oldest),
-    newest: Math.max(a.newest, b.newest),
-    due: Math.min(a.due, b.due),
-  }
+  return { newest: Math.max(a.newest, b.newest), due: Math.min(a.due, b.due) }
 }

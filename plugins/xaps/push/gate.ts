@@ -1,8 +1,8 @@
 /**
  * Whether pushes may go to Apple at all, and how many at once: a breaker. It closes when the connection is broken,
  * when Apple is overloaded, or when Apple refuses our credentials; it tries again by itself with one push, and after
- * a success lets the others follow in growing numbers, so that a recovery is no stampede. It writes one log line per
- * change of state. Knows nothing of devices.
+ * a success lets those that waited follow in growing numbers, so that a recovery is no stampede. It writes one log
+ * line per change of state. Knows nothing of devices.
  */
 
 import { type Clock, systemClock, type Timer } from '../clock.ts'
@@ -15,12 +15,24 @@ export const SETUP_RETRY_MS = 60_000
 /** After an outage the devices that waited are pushed at this rate at most: every push makes a phone fetch mail. */
 export const RECOVERY_PER_SECOND = 1_000
 
+/** So many pushes that fail each by itself, without one answer in between, are no accident. */
+export const ALONE_IN_A_ROW = 10
+
 export interface Trouble {
   /** `connection`: nobody answers. `busy`: Apple asks to wait. `setup`: an operator has to mend something. */
   readonly kind: 'connection' | 'busy' | 'setup'
   readonly cause: string
-  /** How long to wait, where Apple said so. */
+  /** How long to wait at least, where Apple said so, in milliseconds. */
   readonly afterMs?: number
+}
+
+export interface GateParts {
+  /** Called when pushes may be tried again. */
+  readonly opened: () => void
+  /** How many pushes wait at present. */
+  readonly waiting: () => number
+  readonly log: Log
+  readonly random?: (() => number) | undefined
 }
 
 const SAID: Record<Trouble['kind'], string> = {
@@ -31,59 +43,65 @@ const SAID: Record<Trouble['kind'], string> = {
 }
 
 export class Gate {
-  readonly #log: Log
+  readonly #parts: GateParts
   readonly #clock: Clock
-  readonly #random: () => number
-  readonly #opened: () => void
+  /** What keeps pushes from being sent, from the first failure to the first answer. */
   #trouble: (Trouble & { readonly since: number }) | undefined
+  /** Set while the gate is closed. Trouble without it: one push may try. */
+  #timer: Timer | undefined
   #closedAt = 0
   #failures = 0
-  #timer: Timer | undefined
-  /** How many may be under way; Infinity in normal times. */
-  #allowed = Number.POSITIVE_INFINITY
+  #alone = 0
+  /** After an outage: how many of those that waited have not started yet, and how many may be under way. */
+  #backlog = 0
+  #allowed = 0
   #second = { from: 0, started: 0 }
   #pause: Timer | undefined
 
-  /** `opened` is called when pushes may be tried again. */
-  constructor(log: Log, opened: () => void, clock: Clock = systemClock, random: () => number = Math.random) {
-    this.#log = log
-    this.#opened = opened
+  constructor(parts: GateParts, clock: Clock = systemClock) {
+    this.#parts = parts
     this.#clock = clock
-    this.#random = random
   }
 
-  /** What keeps pushes from being sent, or undefined. */
-  get trouble(): Trouble | undefined {
-    return this.#trouble
+  /** Whether no push at all may go out now. */
+  get closed(): boolean {
+    return this.#timer !== undefined
   }
 
   /** May one more push start while `underWay` are under way? A yes counts against the rate after an outage. */
   pass(underWay: number): boolean {
-    if (this.#timer || underWay >= this.#allowed) return false
-    return this.#allowed === Number.POSITIVE_INFINITY || this.#withinRate()
+    if (this.#timer) return false
+    if (this.#trouble) return underWay === 0
+    if (this.#backlog === 0) return true
+    if (underWay >= this.#allowed || !this.#withinRate()) return false
+    this.#backlog -= 1
+    if (this.#backlog === 0) this.#failures = 0
+    return true
   }
 
   /** Apple answered a push, whatever it said of the device. */
   answered(): void {
+    this.#alone = 0
     if (this.#timer) return
     if (this.#trouble) this.#open(this.#trouble)
-    else if (this.#allowed !== Number.POSITIVE_INFINITY) this.#allowed += 1
+    else this.#allowed += 1
   }
 
-  /** Nothing waits any more: the recovery is over, the next burst is an ordinary one. */
-  caughtUp(): void {
-    if (!this.#trouble) this.#allowed = Number.POSITIVE_INFINITY
-  }
-
-  /** A push that started at `startedAt` met `trouble`. Of many that fail together the first one counts. */
+  /** A push that started at `startedAt` met `trouble` that all would meet. Of many that fail together one counts. */
   failed(trouble: Trouble, startedAt: number): void {
     if (startedAt <= this.#closedAt) return
     this.#failures += 1
     this.#report(trouble)
-    this.#closeFor(trouble.afterMs ?? this.#standardWait(trouble))
+    this.#closeFor(Math.max(trouble.afterMs ?? 0, this.#standardWait(trouble)))
   }
 
-  /** Tries again now: something was mended. */
+  /** A push failed by itself, on a connection that works: trouble only when nothing else gets through. */
+  failedAlone(trouble: Trouble, startedAt: number): void {
+    this.#alone += 1
+    if (this.#alone >= ALONE_IN_A_ROW) this.failed(trouble, startedAt)
+  }
+
+  /** Tries again now: something was mended, or there is no time to wait. */
   reset(): void {
     if (!this.#timer) return
     this.#timer.cancel()
@@ -95,37 +113,36 @@ export class Gate {
     this.#pause?.cancel()
   }
 
-  #standardWait(trouble: Trouble): number {
-    return trouble.kind === 'setup' ? SETUP_RETRY_MS : backoffMs(this.#failures, APPLE_BACKOFF, this.#random)
+  #standardWait({ kind }: Trouble): number {
+    return kind === 'setup' ? SETUP_RETRY_MS : backoffMs(this.#failures, APPLE_BACKOFF, this.#parts.random)
   }
 
   #closeFor(ms: number): void {
     this.#timer?.cancel()
     this.#closedAt = this.#clock.now()
-    this.#allowed = 1
     this.#timer = this.#clock.after(ms, () => this.#halfOpen())
   }
 
   #halfOpen(): void {
     this.#timer = undefined
-    this.#opened()
+    this.#parts.opened()
   }
 
   #open(trouble: Trouble & { since: number }): void {
     const seconds = Math.round((this.#clock.now() - trouble.since) / 1000)
-    this.#log.notice('Apple accepts pushes again', { after_seconds: seconds })
+    this.#backlog = this.#parts.waiting()
+    this.#parts.log.notice('Apple accepts pushes again', { after_seconds: seconds, waiting: this.#backlog })
     this.#trouble = undefined
-    this.#failures = 0
     this.#allowed = 2
+    if (this.#backlog === 0) this.#failures = 0
   }
 
   #report(trouble: Trouble): void {
-    const since = this.#trouble?.since ?? this.#clock.now()
-    const changed = this.#trouble?.kind !== trouble.kind
-    this.#trouble = { ...trouble, since }
-    if (!changed) return
+    const known = this.#trouble
+    this.#trouble = { ...trouble, since: known?.since ?? this.#clock.now() }
+    if (known?.kind === trouble.kind) return
     const level = trouble.kind === 'setup' ? 'error' : 'warn'
-    this.#log[level](SAID[trouble.kind], { cause: trouble.cause })
+    this.#parts.log[level](SAID[trouble.kind], { cause: trouble.cause })
   }
 
   #withinRate(): boolean {
@@ -137,7 +154,7 @@ export class Gate {
     }
     this.#pause ??= this.#clock.after(this.#second.from + 1000 - now, () => {
       this.#pause = undefined
-      this.#opened()
+      this.#parts.opened()
     })
     return false
   }

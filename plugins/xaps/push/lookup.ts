@@ -11,6 +11,9 @@ import { type Backoff, backoffMs } from './backoff.ts'
 
 const STORE_BACKOFF: Backoff = { firstMs: 500, lastMs: 15_000 }
 
+/** How many lookups at a time make up for an outage of the store: it has just come back. */
+const AT_ONCE = 50
+
 export interface LookupParts {
   readonly devices: (user: string) => Promise<readonly Device[]>
   /** Called for every device of the event's user. */
@@ -22,12 +25,14 @@ export class Lookup {
   readonly #parts: LookupParts
   readonly #keepForMs: number
   readonly #clock: Clock
-  /** While the store is away: the newest event of each user, as urgent as the most urgent. */
+  /** What could not be looked up yet: the newest event of each user, as urgent as the most urgent. */
   readonly #waiting = new Map<string, MailEvent>()
   /** How often the store has failed in a row; while it is away nothing but one probe at a time goes to it. */
   #failures = 0
+  /** Set until the next probe. */
   #timer: Timer | undefined
   #underWay = 0
+  #closed = false
   #idle: (() => void)[] = []
 
   constructor(parts: LookupParts, keepForMs: number, clock: Clock = systemClock) {
@@ -36,9 +41,15 @@ export class Lookup {
     this.#clock = clock
   }
 
+  /** How many users wait for the store. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
   /** Never throws and returns at once; while the store is away the event is only noted. */
   submit(event: MailEvent): void {
-    if (this.#failures > 0) this.#note(event)
+    if (this.#closed) return
+    if (this.#failures > 0 || this.#waiting.has(event.user)) this.#note(event)
     else this.#start(event)
   }
 
@@ -47,8 +58,11 @@ export class Lookup {
     if (this.#underWay > 0) await new Promise<void>(resolve => this.#idle.push(resolve))
   }
 
+  /** Takes no more events and forgets those that wait for the store. */
   close(): void {
+    this.#closed = true
     this.#timer?.cancel()
+    this.#waiting.clear()
   }
 
   #start(event: MailEvent): void {
@@ -58,27 +72,44 @@ export class Lookup {
 
   /** Never rejects. */
   async #look(event: MailEvent): Promise<void> {
+    const devices = await this.#ask(event)
+    this.#underWay -= 1
+    for (const device of devices) this.#parts.found(event.user, device, event)
+    if (this.#failures === 0) this.#catchUp()
+    if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  /** The devices of the event's user; none, and the event noted, when the store does not answer. */
+  async #ask(event: MailEvent): Promise<readonly Device[]> {
     try {
       const devices = await this.#parts.devices(event.user)
-      if (this.#failures > 0) this.#storeIsBack()
-      for (const device of devices) this.#parts.found(event.user, device, event)
+      this.#storeAnswers()
+      return devices
     } catch (error) {
       this.#note(event)
       this.#storeIsAway(error)
-    } finally {
-      this.#underWay -= 1
-      if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve()
+      return []
     }
   }
 
   #note(event: MailEvent): void {
+    if (this.#closed) return
     const known = this.#waiting.get(event.user)
     const kind = known?.kind === 'new' ? 'new' : event.kind
     this.#waiting.set(event.user, { ...event, kind, at: Math.max(event.at, known?.at ?? 0) })
   }
 
+  #storeAnswers(): void {
+    if (this.#failures === 0) return
+    this.#failures = 0
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#parts.log.notice('the device store answers again', { users_waiting: this.#waiting.size })
+  }
+
+  /** Of many lookups that fail together the first one counts. */
   #storeIsAway(error: unknown): void {
-    if (this.#timer) return
+    if (this.#timer || this.#closed) return
     this.#failures += 1
     if (this.#failures === 1) {
       this.#parts.log.warn('the device store does not answer; pushes wait for it', { cause: reasonOf(error) })
@@ -86,21 +117,28 @@ export class Lookup {
     this.#timer = this.#clock.after(backoffMs(this.#failures, STORE_BACKOFF), () => this.#probe())
   }
 
-  #storeIsBack(): void {
-    this.#failures = 0
-    this.#parts.log.notice('the device store answers again', { users_waiting: this.#waiting.size })
-    const events = [...this.#waiting.values()]
-    this.#waiting.clear()
-    for (const event of events) this.#start(event)
-  }
-
-  /** Asks for one of the users that wait; what is older than `keep_for` is no longer asked for. */
+  /** Asks for one of the users that wait; with none the next event is the probe. */
   #probe(): void {
     this.#timer = undefined
+    const event = this.#next()
+    if (event) this.#start(event)
+    else this.#failures = 0
+  }
+
+  /** Looks up those who wait, some at a time: every lookup that ends starts the next. */
+  #catchUp(): void {
+    while (this.#waiting.size > 0 && this.#underWay < AT_ONCE) {
+      const event = this.#next()
+      if (event) this.#start(event)
+    }
+  }
+
+  /** Takes the first that waits; what is older than `keep_for` is no longer asked for. */
+  #next(): MailEvent | undefined {
     for (const [user, event] of this.#waiting) {
       this.#waiting.delete(user)
-      if (this.#clock.now() - event.at <= this.#keepForMs) return this.#start(event)
+      if (this.#clock.now() - event.at <= this.#keepForMs) return event
     }
-    this.#failures = 0
+    return undefined
   }
 }

@@ -1,7 +1,7 @@
 /** The push side of one process, put together: event → devices → coalesced pushes → Apple → verdicts → store. */
 
 import { type Clock, systemClock } from '../clock.ts'
-import type { UserRecord } from '../device/device.ts'
+import type { Device, UserRecord } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
 import type { MailEvent } from '../event.ts'
 import type { Log } from '../log.ts'
@@ -19,15 +19,13 @@ export interface PusherParts {
   readonly store: Pick<DeviceStore, 'devices' | 'update' | 'claim'>
   readonly removeGone: (
     record: UserRecord,
-    device: { readonly account: string; readonly token: string },
+    device: Pick<Device, 'account' | 'token'>,
     at: number,
   ) => UserRecord
   readonly log: Log
 }
 
 export interface Pusher {
-  /** Connects to Apple ahead of the first push. */
-  warmUp(): void
   /** Takes an event; never throws, never waits. */
   submit(event: MailEvent): void
   /** Uses these credentials from now on. */
@@ -45,18 +43,21 @@ export function openPusher(
   clock: Clock = systemClock,
 ): Pusher {
   let topics = new Set(credentials.topics)
-  let lastAccepted = Number.NEGATIVE_INFINITY
-  const othersAccepted = () => clock.now() - lastAccepted < PROOF_MS
+  const proof = new Proof(clock)
   const transport = openTransport(credentials, settings, log, clock)
   const sender = new Sender(
     settings,
     {
       transport,
       claim: (push, request) => store.claim(push, request),
-      settler: makeSettler((user, change) => store.update(user, change), removeGone, log, othersAccepted),
-      accepted: () => {
-        lastAccepted = clock.now()
-      },
+      mayPush: device => topics.has(device.topic),
+      settler: makeSettler(
+        (user, change) => store.update(user, change),
+        removeGone,
+        log,
+        () => proof.holds(),
+      ),
+      accepted: startedAt => proof.accepted(startedAt),
       log,
     },
     clock,
@@ -64,24 +65,17 @@ export function openPusher(
   const lookup = new Lookup(
     {
       devices: user => store.devices(user),
-      found: (user, device, event) => {
-        if (topics.has(device.topic)) sender.add({ user, device }, event)
-        else
-          log.debug('not pushed: the phone listens to another topic until it registers again', {
-            topic: device.topic,
-          })
-      },
+      found: (user, device, event) => sender.add({ user, device }, event),
       log,
     },
     settings.keepForMs,
     clock,
   )
   return {
-    warmUp: () => transport.connect(),
     submit: event => lookup.submit(event),
     renew(renewed) {
       topics = new Set(renewed.topics)
-      lastAccepted = Number.NEGATIVE_INFINITY
+      proof.startAfresh()
       transport.renew(renewed)
       sender.mended()
     },
@@ -89,12 +83,47 @@ export function openPusher(
       return sender.pending
     },
     async close(graceMs) {
-      const deadline = clock.now() + graceMs
-      await lookup.settled()
-      await sender.drain(Math.max(0, deadline - clock.now()))
+      const end = clock.now() + graceMs
+      const left = (): number => Math.max(0, end - clock.now())
+      sender.hurry()
+      await within(left(), lookup.settled(), clock)
+      await sender.drain(left())
       lookup.close()
       sender.close()
-      await transport.close()
+      await transport.close(left())
     },
   }
+}
+
+/** Whether Apple has accepted pushes lately with the credentials in use: then a token that it calls bad is bad. */
+class Proof {
+  readonly #clock: Clock
+  #renewedAt = Number.NEGATIVE_INFINITY
+  #acceptedAt = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  holds(): boolean {
+    return this.#clock.now() - this.#acceptedAt < PROOF_MS
+  }
+
+  /** A push was accepted; one that started before a renewal proves nothing of the new credentials. */
+  accepted(startedAt: number): void {
+    if (startedAt > this.#renewedAt) this.#acceptedAt = this.#clock.now()
+  }
+
+  startAfresh(): void {
+    this.#renewedAt = this.#clock.now()
+    this.#acceptedAt = Number.NEGATIVE_INFINITY
+  }
+}
+
+/** Waits for `work`, but no longer than `ms` milliseconds. */
+async function within(ms: number, work: Promise<void>, clock: Clock): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const timer = clock.after(ms, resolve)
+    work.then(resolve, reject).finally(() => timer.cancel())
+  })
 }

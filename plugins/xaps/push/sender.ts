@@ -1,17 +1,19 @@
 /**
  * The way of one due device: claim → push → verdict → what follows from it. Holds the queue of due devices, the bound
- * on pushes under way, and the gate. Where the store cannot be asked, it pushes: one push too many costs a fetch, one
- * too few costs the mail its notice.
+ * on pushes under way, and the gate. Knows neither connections nor how a store works.
  */
 
 import { type Clock, systemClock } from '../clock.ts'
+import type { Device } from '../device/device.ts'
 import type { Claim, ClaimRequest } from '../device/store.ts'
 import type { MailEvent } from '../event.ts'
 import { type Log, maskToken, maskUser, reasonOf } from '../log.ts'
 import { APPLE_BACKOFF, backoffMs } from './backoff.ts'
-import { Coalescer, type Entry, type Rule, type Wanted } from './coalesce.ts'
-import { Gate } from './gate.ts'
+import { Claiming } from './claiming.ts'
+import { Coalescer, type Entry, type Rule } from './coalesce.ts'
+import { Gate, type Trouble } from './gate.ts'
 import { makePush, type PushSettings } from './payload.ts'
+import { Queue } from './queue.ts'
 import type { Settler, Target } from './settle.ts'
 import type { Transport } from './transport.ts'
 import { type Verdict, verdictOf } from './verdict.ts'
@@ -23,12 +25,14 @@ export interface SenderSettings extends Rule, PushSettings {
 }
 
 export interface SenderParts {
-  readonly transport: Transport
+  readonly transport: Pick<Transport, 'send'>
   readonly claim: (push: string, request: ClaimRequest) => Promise<Claim>
+  /** Whether our credentials are good for the topic that the device listens to. */
+  readonly mayPush: (device: Device) => boolean
   readonly settler: Settler
+  /** Told of every push that Apple accepted: when it started, in milliseconds since the epoch. */
+  readonly accepted: (startedAt: number) => void
   readonly log: Log
-  /** Told of every push that Apple accepted. */
-  readonly accepted: () => void
   readonly random?: () => number
 }
 
@@ -37,18 +41,20 @@ export class Sender {
   readonly #parts: SenderParts
   readonly #clock: Clock
   readonly #coalescer: Coalescer<Target>
+  readonly #claiming: Claiming
   readonly #gate: Gate
-  readonly #ready: Queue<Entry<Target>> = new Queue()
+  readonly #ready = new Queue<Entry<Target>>()
   #underWay = 0
-  #hurry = false
-  #storeAway = false
+  #closed = false
   #idle: (() => void) | undefined
 
   constructor(settings: SenderSettings, parts: SenderParts, clock: Clock = systemClock) {
+    const { log, random } = parts
     this.#settings = settings
     this.#parts = parts
     this.#clock = clock
-    this.#gate = new Gate(parts.log, () => this.#pump(), clock, parts.random)
+    this.#claiming = new Claiming(parts.claim, log, clock)
+    this.#gate = new Gate({ opened: () => this.#pump(), waiting: () => this.#ready.size, log, random }, clock)
     this.#coalescer = new Coalescer(settings, entry => this.#enqueue(entry), clock)
   }
 
@@ -59,7 +65,7 @@ export class Sender {
 
   /** Something happened that `target` is to be told of. */
   add(target: Target, event: Pick<MailEvent, 'kind' | 'at'>): void {
-    this.#coalescer.add(nameOf(target), target, event)
+    if (!this.#closed) this.#coalescer.add(nameOf(target), target, event)
   }
 
   /** The credentials were renewed: what waited because of the old ones is tried now. */
@@ -67,11 +73,15 @@ export class Sender {
     this.#gate.reset()
   }
 
-  /** Pushes what is pending without waiting for windows to end; resolves when all is done or `ms` are over. */
-  async drain(ms: number): Promise<void> {
-    this.#hurry = true
+  /** From now on pushes without waiting for windows or delays, and tries once more where Apple did not answer. */
+  hurry(): void {
     this.#coalescer.hurry()
-    if (this.pending === 0) return
+    this.#gate.reset()
+  }
+
+  /** Resolves when nothing is pending or under way, or when `ms` milliseconds are over. */
+  async drain(ms: number): Promise<void> {
+    if (this.#isIdle()) return
     await new Promise<void>(resolve => {
       const timer = this.#clock.after(ms, resolve)
       this.#idle = () => {
@@ -81,8 +91,15 @@ export class Sender {
     })
   }
 
+  /** Starts no more pushes and takes no more events; what is pending is forgotten. */
   close(): void {
+    this.#closed = true
     this.#gate.close()
+    this.#coalescer.close()
+  }
+
+  #isIdle(): boolean {
+    return this.pending === 0 && this.#underWay === 0
   }
 
   #enqueue(entry: Entry<Target>): void {
@@ -92,129 +109,114 @@ export class Sender {
 
   /** Starts as many pushes as may be under way now. */
   #pump(): void {
-    while (this.#ready.size > 0 && this.#underWay < this.#limit() && this.#gate.pass(this.#underWay)) {
+    const { max_in_flight } = this.#settings
+    while (this.#ready.size > 0 && this.#underWay < max_in_flight && !this.#closed) {
+      if (!this.#gate.pass(this.#underWay)) return
       const entry = this.#ready.shift()
       if (entry) this.#start(entry)
     }
   }
 
-  #limit(): number {
-    return Math.min(this.#settings.max_in_flight, this.#parts.transport.streams())
-  }
-
   #start(entry: Entry<Target>): void {
     this.#underWay += 1
-    this.#coalescer.begin(entry)
-    this.#push(entry)
+    void this.#push(entry)
       .catch((error: unknown) => this.#giveUp(entry, error))
       .finally(() => this.#ended())
   }
 
   #ended(): void {
     this.#underWay -= 1
-    if (this.#underWay === 0 && this.#ready.size === 0) this.#gate.caughtUp()
     this.#pump()
-    if (this.#idle && this.pending === 0) this.#idle()
+    if (this.#idle && this.#isIdle()) this.#idle()
   }
 
   /** A fault in our own code must not stop the queue, nor be tried for ever. */
   #giveUp(entry: Entry<Target>, error: unknown): void {
     this.#parts.log.error('a push failed inside the plugin; please report this', { cause: reasonOf(error) })
-    this.#coalescer.drop(entry)
+    if (entry.state === 'busy') this.#coalescer.drop(entry)
   }
 
   async #push(entry: Entry<Target>): Promise<void> {
-    const asked = entry.wanted?.newest ?? 0
-    if (this.#tooOld(entry)) return
-    const claim = await this.#claim(entry, asked)
+    const newest = this.#coalescer.begin(entry)
+    if (this.#isPointless(entry, newest)) return this.#coalescer.drop(entry)
+    const claim = await this.#claiming.ask(entry, newest, this.#coalescer.windowMs)
     if (claim.kind === 'wait') return this.#coalescer.wait(entry, claim.ms)
-    if (claim.kind === 'covered') return this.#coalescer.done(entry, asked)
-    entry.held = claim.id
-    const startedAt = this.#clock.now()
-    const taken = this.#coalescer.take(entry)
+    if (claim.kind === 'covered') return this.#coalescer.covered(entry)
+    if (this.#gate.closed) return this.#coalescer.retry(entry)
+    const startedAt = this.#coalescer.start(entry)
     const { target } = entry
     const answer = await this.#parts.transport.send(makePush(target.device, this.#settings, startedAt))
     const verdict = verdictOf(answer, startedAt)
-    this.#act(entry, verdict, taken, startedAt)
+    this.#act(entry, verdict, startedAt)
     await this.#parts.settler.settle(target, verdict)
   }
 
-  #tooOld(entry: Entry<Target>): boolean {
-    const oldest = entry.wanted?.oldest ?? 0
-    if (this.#clock.now() - oldest <= this.#settings.keepForMs) return false
-    this.#parts.log.notice(
-      'a push that could not be sent is dropped: older than [push] keep_for',
-      who(entry.target),
-    )
-    this.#coalescer.drop(entry)
+  /** Whether a push for events up to `newest` is not worth the try any more. */
+  #isPointless({ target }: Entry<Target>, newest: number): boolean {
+    const { log, mayPush } = this.#parts
+    if (!mayPush(target.device)) {
+      log.debug('not pushed: the phone listens to another topic until it registers again', {
+        ...who(target),
+        topic: target.device.topic,
+      })
+      return true
+    }
+    if (this.#clock.now() - newest <= this.#settings.keepForMs) return false
+    log.info('a push that could not be sent is dropped: older than [push] keep_for', who(target))
     return true
   }
 
-  async #claim(entry: Entry<Target>, asked: number): Promise<Claim> {
-    const windowMs = this.#hurry ? 0 : this.#settings.windowMs
-    const held = entry.held === undefined ? {} : { held: entry.held }
-    try {
-      const claim = await this.#parts.claim(entry.key, {
-        ageMs: this.#clock.now() - asked,
-        windowMs,
-        ...held,
-      })
-      this.#storeAway = false
-      return claim
-    } catch (error) {
-      if (!this.#storeAway) {
-        this.#parts.log.warn('the device store does not answer; pushing without asking other processes', {
-          cause: reasonOf(error),
-        })
-      }
-      this.#storeAway = true
-      return { kind: 'granted', id: 0 }
-    }
-  }
-
   /** What follows from `verdict`, but for the store. */
-  #act(entry: Entry<Target>, verdict: Verdict, taken: Wanted, startedAt: number): void {
-    if (verdict.kind === 'broken') return this.#tryAgain(entry, taken, startedAt, 'connection', verdict.cause)
-    if (verdict.kind === 'refused' && verdict.fault === 'setup') {
-      return this.#tryAgain(entry, taken, startedAt, 'setup', verdict.reason)
+  #act(entry: Entry<Target>, verdict: Verdict, startedAt: number): void {
+    const trouble = troubleOf(verdict)
+    if (trouble) {
+      this.#gate.failed(trouble, startedAt)
+      return this.#coalescer.retry(entry)
     }
-    if (verdict.kind === 'later' && verdict.all) {
-      return this.#tryAgain(entry, taken, startedAt, 'busy', verdict.reason, verdict.afterMs)
+    switch (verdict.kind) {
+      case 'broken':
+        this.#gate.failedAlone({ kind: 'connection', cause: verdict.cause }, startedAt)
+        return this.#tryLater(entry, verdict.cause)
+      case 'later':
+        if (verdict.whom === 'device') this.#gate.answered()
+        else this.#gate.failedAlone({ kind: 'busy', cause: verdict.reason }, startedAt)
+        return this.#tryLater(entry, verdict.reason, verdict.afterMs)
+      default:
+        this.#gate.answered()
+        this.#settled(entry, verdict, startedAt)
     }
-    this.#gate.answered()
-    if (verdict.kind === 'sent') return this.#sent(entry, startedAt)
-    if (verdict.kind === 'later') return this.#waitForDevice(entry, taken, verdict.afterMs)
-    this.#parts.log.debug('Apple refuses a device', { ...who(entry.target), verdict: verdict.kind })
-    this.#coalescer.done(entry, startedAt)
   }
 
-  #sent(entry: Entry<Target>, startedAt: number): void {
-    this.#parts.accepted()
-    this.#parts.log.info('push accepted by Apple', {
-      ...who(entry.target),
-      ms: this.#clock.now() - startedAt,
-    })
-    this.#coalescer.done(entry, startedAt)
-  }
-
-  /** Apple asks to leave this device alone for a while; each time for longer. */
-  #waitForDevice(entry: Entry<Target>, taken: Wanted, afterMs: number | undefined): void {
+  /** This device alone is left in peace for a while; each time for longer. */
+  #tryLater(entry: Entry<Target>, reason: string, afterMs = 0): void {
     entry.failures += 1
     const doubled = backoffMs(entry.failures, APPLE_BACKOFF, this.#parts.random)
-    this.#coalescer.wait(entry, Math.max(afterMs ?? 0, doubled), taken)
+    this.#parts.log.debug('a push is tried again', { ...who(entry.target), reason })
+    this.#coalescer.wait(entry, Math.max(afterMs, doubled))
   }
 
-  #tryAgain(
-    entry: Entry<Target>,
-    taken: Wanted,
-    startedAt: number,
-    kind: 'connection' | 'busy' | 'setup',
-    cause: string,
-    afterMs?: number,
-  ): void {
-    this.#gate.failed({ kind, cause, ...(afterMs === undefined ? {} : { afterMs }) }, startedAt)
-    this.#coalescer.retry(entry, taken)
+  /** Apple's answer is final. */
+  #settled(entry: Entry<Target>, verdict: Verdict, startedAt: number): void {
+    const { accepted, log } = this.#parts
+    if (verdict.kind === 'sent') {
+      accepted(startedAt)
+      log.info('push accepted by Apple', { ...who(entry.target), ms: this.#clock.now() - startedAt })
+    } else log.debug('Apple refuses a device', { ...who(entry.target), verdict: verdict.kind })
+    this.#coalescer.done(entry)
   }
+}
+
+/** What `verdict` says of all pushes; undefined when it is about this push or device alone. */
+function troubleOf(verdict: Verdict): Trouble | undefined {
+  if (verdict.kind === 'broken' && verdict.of === 'connection') {
+    return { kind: 'connection', cause: verdict.cause }
+  }
+  if (verdict.kind === 'refused' && verdict.fault === 'setup') {
+    return { kind: 'setup', cause: verdict.reason }
+  }
+  if (verdict.kind !== 'later' || verdict.whom !== 'all') return undefined
+  const { reason, afterMs } = verdict
+  return { kind: 'busy', cause: reason, ...(afterMs === undefined ? {} : { afterMs }) }
 }
 
 /** The name of a device's pushes: the same in every process. */
@@ -224,29 +226,4 @@ function nameOf({ device }: Target): string {
 
 function who({ user, device }: Target): { user: string; token: string } {
   return { user: maskUser(user), token: maskToken(device.token) }
-}
-
-/** First in, first out, in constant time. */
-class Queue<T> {
-  #items: (T | undefined)[] = []
-  #head = 0
-
-  get size(): number {
-    return this.#items.length - this.#head
-  }
-
-  push(item: T): void {
-    this.#items.push(item)
-  }
-
-  shift(): T | undefined {
-    const item = this.#items[this.#head]
-    this.#items[this.#head] = undefined
-    this.#head += 1
-    if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head)
-      this.#head = 0
-    }
-    return item
-  }
 }

@@ -1,7 +1,7 @@
 /** What a final verdict changes in the device store. The store's own faults are logged: the next push asks again. */
 
-import type { Device, UserRecord } from '../device/device.ts'
-import { type Log, maskToken, maskUser, reasonOf } from '../log.ts'
+import { type Device, sameDevice, type UserRecord } from '../device/device.ts'
+import { type Fields, type Log, maskToken, maskUser, reasonOf } from '../log.ts'
 import type { Verdict } from './verdict.ts'
 
 /** A device, and the user whose record holds it. */
@@ -14,6 +14,7 @@ type Update = (user: string, change: (record: UserRecord) => UserRecord) => Prom
 type RemoveGone = (record: UserRecord, device: Pick<Device, 'account' | 'token'>, at: number) => UserRecord
 
 export interface Settler {
+  /** Never rejects. */
   settle(target: Target, verdict: Verdict): Promise<void>
 }
 
@@ -24,36 +25,50 @@ export function makeSettler(
   log: Log,
   othersAccepted: () => boolean,
 ): Settler {
+  const mayBlameToken = judgeOfTokens(log, othersAccepted)
+
+  async function remove({ user, device }: Target, at: number, reason: string): Promise<void> {
+    const fields = { user: maskUser(user), token: maskToken(device.token) }
+    try {
+      const record = await update(user, before => removeGone(before, device, at))
+      sayWhatCameOfIt(
+        record.devices.some(other => sameDevice(other, device)),
+        { ...fields, reason },
+        log,
+      )
+    } catch (error) {
+      log.warn('a device that Apple reports gone could not be removed', {
+        ...fields,
+        cause: reasonOf(error),
+      })
+    }
+  }
+
   return {
     async settle(target, verdict) {
-      const at = goneAt(target, verdict, othersAccepted)
-      if (at === undefined) return
-      const { user, device } = target
-      const fields = { user: maskUser(user), token: maskToken(device.token) }
-      try {
-        const record = await update(user, before => removeGone(before, device, at))
-        const kept = record.devices.some(
-          ({ account, token }) => account === device.account && token === device.token,
-        )
-        if (kept) log.info('Apple reported a device gone that has registered again since', fields)
-        else log.info('device removed: Apple reports it gone', { ...fields, reason: nameOf(verdict) })
-      } catch (error) {
-        log.warn('a device that Apple reports gone could not be removed', {
-          ...fields,
-          cause: reasonOf(error),
-        })
-      }
+      if (verdict.kind === 'gone') return remove(target, verdict.since, 'Unregistered')
+      if (verdict.kind !== 'refused' || verdict.fault !== 'token') return
+      if (mayBlameToken()) await remove(target, target.device.lastSeen, verdict.reason)
     },
   }
 }
 
-/** Up to when the device must have been seen last to be removed; undefined: it stays whatever happens. */
-function goneAt({ device }: Target, verdict: Verdict, othersAccepted: () => boolean): number | undefined {
-  if (verdict.kind === 'gone') return verdict.since
-  if (verdict.kind !== 'refused' || verdict.fault !== 'token') return undefined
-  return othersAccepted() ? device.lastSeen : undefined
+/** With the credentials of the wrong environment every token is "bad": an alarm, once, and no device is removed. */
+function judgeOfTokens(log: Log, othersAccepted: () => boolean): () => boolean {
+  let warned = false
+  return () => {
+    const others = othersAccepted()
+    if (!others && !warned) {
+      log.warn(
+        'Apple calls a device token bad and has accepted no other lately: is [apns] environment right?',
+      )
+    }
+    warned = !others
+    return others
+  }
 }
 
-function nameOf(verdict: Verdict): string {
-  return verdict.kind === 'refused' ? verdict.reason : 'Unregistered'
+function sayWhatCameOfIt(kept: boolean, fields: Fields, log: Log): void {
+  if (kept) log.info('Apple reported a device gone that has registered again since', fields)
+  else log.info('device removed: Apple reports it gone', fields)
 }

@@ -1,31 +1,30 @@
 /**
- * One long-lived connection to Apple. Sends one push per call and answers with what Apple said, or with the fault;
- * never rejects. Replaces a connection that has stopped answering, and one whose credentials were renewed. Decides
- * nothing: what an answer means stands in verdict.ts.
+ * Pushes to Apple over one long-lived connection, which is replaced when it has ended, has stopped answering, or has
+ * outlived its credentials. Sends one push per call and answers with what Apple said, or with the fault; never
+ * rejects. Decides nothing: what an answer means stands in verdict.ts.
  */
 
-import type { ClientHttp2Session } from 'node:http2'
-import { type Clock, systemClock, type Timer } from '../clock.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { type Clock, systemClock } from '../clock.ts'
 import { type Log, reasonOf } from '../log.ts'
 import { ApnClient, type Endpoint } from './apn-client.ts'
+import { Connection } from './connection.ts'
 import type { Credentials } from './credentials.ts'
 import type { Push } from './payload.ts'
 import type { Answer } from './verdict.ts'
 
 export interface Transport {
-  /** Opens the connection ahead of the first push. Returns at once; what fails shows with that push. */
-  connect(): void
   send(push: Push): Promise<Answer>
-  /** How many pushes the peer takes at a time; Infinity while it has not said. */
-  streams(): number
   /** From the next push on, uses a new connection with these credentials. */
   renew(credentials: Credentials): void
-  /** Lets what is under way finish and closes. */
-  close(): Promise<void>
+  /** Sends no more, lets what is under way finish for `graceMs` milliseconds, and closes. Never rejects. */
+  close(graceMs?: number): Promise<void>
 }
 
-/** Apple asks for a ping after an idle hour; firewalls forget an idle connection sooner. */
-const IDLE_PING_MS = 10 * 60_000
+/** How long an orderly end may take when nothing is under way. */
+const CLOSE_MS = 500
+
+const CLOSED: Answer = { fault: 'the connection was closed', of: 'connection' }
 
 export function openTransport(
   credentials: Credentials,
@@ -42,14 +41,10 @@ class ApnTransport implements Transport {
   readonly #clock: Clock
   #credentials: Credentials
   #client: ApnClient | undefined
-  /** The answer to the first push on a new connection: until it is there Apple allows no second stream. */
-  #first: Promise<Answer> | undefined
-  /** The connection in use, and whether Apple has answered on it. */
-  #session: ClientHttp2Session | undefined
-  #proven = false
-  readonly #retryAfter = new Map<string, number>()
-  #lastUse = 0
-  #ping: Timer | undefined
+  #connection: Connection | undefined
+  /** All that have not ended: the one in use, and retired ones with pushes in flight. */
+  readonly #connections = new Set<Connection>()
+  #closed = false
 
   constructor(credentials: Credentials, endpoint: Endpoint, log: Log, clock: Clock) {
     this.#credentials = credentials
@@ -58,146 +53,62 @@ class ApnTransport implements Transport {
     this.#clock = clock
   }
 
-  connect(): void {
-    const client = this.#usableClient()
-    if ('unusable' in client || client.session) return
-    this.#connected(client).catch((error: unknown) =>
-      this.#log.debug('connecting to Apple', { cause: reasonOf(error) }),
-    )
-  }
-
   async send(push: Push): Promise<Answer> {
-    this.#lastUse = this.#clock.now()
-    const first = await this.#first
-    if (first && 'fault' in first) return first
-    const client = this.#usableClient()
-    if ('unusable' in client) return client
-    const session = client.session
-    if (session === this.#session && session && this.#proven) return this.#sendOver(client, session, push)
-    if (this.#first) return this.send(push)
-    this.#first = this.#sendFirst(client, push)
-    try {
-      return await this.#first
-    } finally {
-      this.#first = undefined
+    while (!this.#closed) {
+      const connection = this.#usable()
+      if ('unusable' in connection) return connection
+      const answer = await connection.send(push)
+      if (answer) return answer
     }
-  }
-
-  streams(): number {
-    return this.#client?.session?.remoteSettings?.maxConcurrentStreams ?? Number.POSITIVE_INFINITY
+    return CLOSED
   }
 
   renew(credentials: Credentials): void {
+    const { proof, ca } = this.#credentials
     this.#credentials = credentials
-    this.#retire()
+    // A new client would sign a new provider token, and Apple counts those.
+    if (isDeepStrictEqual([proof, ca], [credentials.proof, credentials.ca])) return
+    this.#disposeClient()
+    this.#connection?.retire()
+    this.#connection = undefined
   }
 
-  async close(): Promise<void> {
-    this.#ping?.cancel()
-    await this.#client?.close()
+  async close(graceMs = CLOSE_MS): Promise<void> {
+    this.#closed = true
+    this.#disposeClient()
+    const connections = [...this.#connections]
+    for (const connection of connections) connection.close(graceMs)
+    await Promise.all(connections.map(({ ended }) => ended))
   }
 
-  /** The client with the credentials in use; a certificate that has ended is not even tried. */
-  #usableClient(): ApnClient | { unusable: string } {
+  /** The connection in use, or a new one; a certificate that has ended is not even tried. */
+  #usable(): Connection | { readonly unusable: string } {
     const { notAfter } = this.#credentials
     if (notAfter !== undefined && notAfter <= this.#clock.now()) {
       return { unusable: `the certificate ended on ${new Date(notAfter).toISOString()}` }
     }
+    if (this.#connection?.open) return this.#connection
     try {
       this.#client ??= new ApnClient(this.#credentials, this.#endpoint, this.#clock)
-      return this.#client
+      return this.#connect(this.#client)
     } catch (error) {
       return { unusable: reasonOf(error) }
     }
   }
 
-  async #sendFirst(client: ApnClient, push: Push): Promise<Answer> {
-    try {
-      const session = client.session ?? (await this.#connected(client))
-      const answer = await this.#sendOver(client, session, push)
-      this.#proven = 'status' in answer
-      return answer
-    } catch (error) {
-      return { fault: reasonOf(error) }
-    }
+  #connect(client: ApnClient): Connection {
+    const connection = new Connection(client, this.#endpoint.request_timeout, this.#clock)
+    this.#connection = connection
+    this.#connections.add(connection)
+    void connection.ended.then(() => this.#connections.delete(connection))
+    this.#log.debug('connecting to Apple')
+    return connection
   }
 
-  async #connected(client: ApnClient): Promise<ClientHttp2Session> {
-    const session = await client.connect()
-    if (session === this.#session) return session
-    this.#session = session
-    this.#proven = false
-    this.#tapRetryAfter(session)
-    this.#schedulePing(session)
-    return session
-  }
-
-  async #sendOver(client: ApnClient, session: ClientHttp2Session, push: Push): Promise<Answer> {
-    const answer = await client.request(session, push)
-    if (!('status' in answer)) {
-      this.#doubt(client, session)
-      return answer
-    }
-    if (answer.reason === 'IdleTimeout') this.#retire()
-    if (this.#retryAfter.size === 0) return answer
-    const retryAfterMs = this.#retryAfter.get(push.token)
-    this.#retryAfter.delete(push.token)
-    return retryAfterMs === undefined ? answer : { ...answer, retryAfterMs }
-  }
-
-  /** After a fault on a connection that still looks open nothing more is sent over it: it may be a black hole. */
-  #doubt(client: ApnClient, session: ClientHttp2Session): void {
-    if (client === this.#client && client.session === session) this.#retire()
-  }
-
-  /** Takes the client out of use; what is under way on it finishes or times out. */
-  #retire(): void {
-    const client = this.#client
+  #disposeClient(): void {
+    this.#client?.dispose().catch((error: unknown) => {
+      this.#log.debug('closing the client for Apple', { cause: reasonOf(error) })
+    })
     this.#client = undefined
-    this.#ping?.cancel()
-    client
-      ?.close()
-      .catch((error: unknown) => this.#log.debug('closing a connection to Apple', { cause: reasonOf(error) }))
   }
-
-  /** Reads Retry-After, which `apn` drops. */
-  #tapRetryAfter(session: ClientHttp2Session): void {
-    const request = session.request
-    session.request = (headers, options) => {
-      const stream = request.call(session, headers, options)
-      stream.once('response', answered => {
-        const ms = retryAfterMs(answered['retry-after'], this.#clock.now())
-        const token = String(headers && ':path' in headers ? headers[':path'] : '')
-          .split('/')
-          .at(-1)
-        if (ms !== undefined && token) this.#retryAfter.set(token, ms)
-      })
-      return stream
-    }
-  }
-
-  #schedulePing(session: ClientHttp2Session): void {
-    this.#ping?.cancel()
-    const idleSince = this.#lastUse
-    this.#ping = this.#clock.after(IDLE_PING_MS, () => {
-      if (session.closed || session.destroyed) return
-      if (this.#lastUse === idleSince) this.#pingNow(session)
-      this.#schedulePing(session)
-    })
-  }
-
-  #pingNow(session: ClientHttp2Session): void {
-    const deadline = this.#clock.after(this.#endpoint.request_timeout, () => session.destroy())
-    session.ping(error => {
-      deadline.cancel()
-      if (error) session.destroy()
-    })
-  }
-}
-
-/** RFC 9110, 10.2.3: seconds, or a date. */
-function retryAfterMs(header: string | string[] | undefined, now: number): number | undefined {
-  if (typeof header !== 'string') return undefined
-  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now
-  return ms > 0 ? Math.min(ms, 3_600_000) : undefined
 }

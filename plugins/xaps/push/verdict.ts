@@ -1,6 +1,6 @@
 /**
  * What Apple's answer to a push means. One table: a row per (status, reason), from Apple's "Handling notification
- * responses from APNs". Apple's "no" is a value here; nothing throws. What is done about it stands in pusher.ts.
+ * responses from APNs". Apple's "no" is a value here; nothing throws. What is done about it stands in sender.ts.
  */
 
 /** Apple's answer to one push, or the fault that kept it from us. */
@@ -14,23 +14,40 @@ export type Answer =
       /** The Retry-After header, in milliseconds. */
       readonly retryAfterMs?: number
     }
-  | { readonly fault: string }
+  | Fault
   /** Nothing was sent, since our credentials are of no use: an ended certificate, a key that does not sign. */
   | { readonly unusable: string }
+
+/**
+ * A push that got no answer, and whose fault that is: `stream`: the connection works, only this push met a fault;
+ * `connection`: the connection is of no use, and no other push would have got through.
+ */
+export interface Fault {
+  readonly fault: string
+  readonly of: 'stream' | 'connection'
+}
 
 export type Verdict =
   | { readonly kind: 'sent' }
   /** The device is gone, unless it registered again after `since` (ms since the epoch). */
   | { readonly kind: 'gone'; readonly since: number }
-  /** Not now: this device (or, `all`, every push) tries again, in `afterMs` where Apple or its rules say when. */
-  | { readonly kind: 'later'; readonly all: boolean; readonly reason: string; readonly afterMs?: number }
+  /**
+   * Not now. `whom` says who tries again, in `afterMs` where Apple or its rules say when: this `device`; this `push`,
+   * others being none the worse; `all`.
+   */
+  | {
+      readonly kind: 'later'
+      readonly whom: 'device' | 'push' | 'all'
+      readonly reason: string
+      readonly afterMs?: number
+    }
   /**
    * No. `fault` says where: `token` the token is wrong, if others are right; `device` this device until it registers
    * again; `setup` credentials, configuration or code: an operator has to mend it, and no device is to blame.
    */
   | { readonly kind: 'refused'; readonly reason: string; readonly fault: 'token' | 'device' | 'setup' }
-  /** No answer: the connection, not the push, is at fault. */
-  | { readonly kind: 'broken'; readonly cause: string }
+  /** No answer, for no reason that lies with the device. */
+  | { readonly kind: 'broken'; readonly cause: string; readonly of: Fault['of'] }
 
 type Said = Extract<Answer, { status: number }>
 type Rule = (answer: Said, now: number) => Verdict
@@ -44,12 +61,12 @@ const refused =
   (fault: 'token' | 'device' | 'setup'): Rule =>
   ({ reason }) => ({ kind: 'refused', reason, fault })
 const later =
-  (all: boolean, standardMs?: number): Rule =>
+  (whom: 'device' | 'push' | 'all', standardMs?: number): Rule =>
   ({ reason, retryAfterMs }) => {
     const afterMs = retryAfterMs ?? standardMs
-    return { kind: 'later', all, reason, ...(afterMs === undefined ? {} : { afterMs }) }
+    return { kind: 'later', whom, reason, ...(afterMs === undefined ? {} : { afterMs }) }
   }
-const broken: Rule = ({ reason }) => ({ kind: 'broken', cause: reason })
+const broken: Rule = ({ reason }) => ({ kind: 'broken', cause: reason, of: 'stream' })
 
 /** The table. `*` stands for every other reason with that status. */
 const TABLE: Readonly<Record<string, Rule>> = {
@@ -58,24 +75,24 @@ const TABLE: Readonly<Record<string, Rule>> = {
   '400 DeviceTokenNotForTopic': refused('device'),
   '400 IdleTimeout': broken,
   '400 *': refused('setup'),
-  '403 ExpiredProviderToken': later(true),
+  '403 ExpiredProviderToken': later('all'),
   '403 *': refused('setup'),
   '404 *': refused('setup'),
   '405 *': refused('setup'),
   '410 *': gone,
   '413 *': refused('setup'),
-  '429 TooManyRequests': later(false, 15_000),
-  '429 TooManyProviderTokenUpdates': later(true, PROVIDER_TOKEN_MIN_AGE_MS),
-  '429 *': later(false, 15_000),
-  '500 *': later(false),
-  '503 *': later(true),
+  '429 TooManyRequests': later('device', 15_000),
+  '429 TooManyProviderTokenUpdates': later('all', PROVIDER_TOKEN_MIN_AGE_MS),
+  '429 *': later('device', 15_000),
+  '500 *': later('push'),
+  '503 *': later('all'),
 }
 
 /** What `answer` means. `now` (ms since the epoch) stands in for the time that a 410 should have named. */
 export function verdictOf(answer: Answer, now: number): Verdict {
-  if ('fault' in answer) return { kind: 'broken', cause: answer.fault }
+  if ('fault' in answer) return { kind: 'broken', cause: answer.fault, of: answer.of }
   if ('unusable' in answer) return { kind: 'refused', reason: answer.unusable, fault: 'setup' }
   const rule = TABLE[`${answer.status} ${answer.reason}`] ?? TABLE[`${answer.status} *`]
   if (rule) return rule(answer, now)
-  return answer.status >= 500 ? later(true)(answer, now) : refused('setup')(answer, now)
+  return answer.status >= 500 ? later('all')(answer, now) : refused('setup')(answer, now)
 }

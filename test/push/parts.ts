@@ -1,0 +1,85 @@
+/** What the tests of the push side share: devices, settings, an Apple without a network. */
+
+import type { Device } from '../../plugins/xaps/device/device.ts'
+import type { Push } from '../../plugins/xaps/push/payload.ts'
+import type { SenderSettings } from '../../plugins/xaps/push/sender.ts'
+import type { Target } from '../../plugins/xaps/push/settle.ts'
+import type { Answer } from '../../plugins/xaps/push/verdict.ts'
+import type { FakeClock } from '../support/fake-clock.ts'
+
+export const TOPIC = 'com.apple.mail.XServer.test'
+
+export const SETTINGS: SenderSettings = {
+  windowMs: 5_000,
+  changeDelayMs: 30_000,
+  keepForMs: 86_400_000,
+  max_in_flight: 500,
+  priority: '5',
+  expiration: 86_400_000,
+  collapse_id: false,
+}
+
+export const OK: Answer = { status: 200, reason: '' }
+
+/** The token of the device with this number. */
+export function tokenOf(number: number): string {
+  return number.toString(16).padStart(64, '0')
+}
+
+export function deviceOf(number: number, changes: Partial<Device> = {}): Device {
+  return {
+    account: `00000000-0000-4000-8000-${number.toString(16).padStart(12, '0')}`,
+    token: tokenOf(number),
+    mailboxes: ['INBOX'],
+    subtopic: 'com.apple.mobilemail',
+    topic: TOPIC,
+    registeredAt: 1_000,
+    lastSeen: 2_000,
+    ...changes,
+  }
+}
+
+export function targetOf(number: number, changes: Partial<Device> = {}): Target {
+  return { user: `user${number}@example.org`, device: deviceOf(number, changes) }
+}
+
+/** One push that reached Apple. */
+export interface Arrival {
+  readonly at: number
+  readonly token: string
+  readonly answer: Answer
+}
+
+/** An Apple that answers each push as `answer` says, `latencyMs` later. */
+export class StubApple {
+  /** Every push, in the order of arrival. */
+  readonly arrivals: Arrival[] = []
+  answer: (push: Push) => Answer | Promise<Answer> = () => OK
+  latencyMs = 0
+  inFlight = 0
+  mostInFlight = 0
+  readonly #clock: FakeClock
+
+  constructor(clock: FakeClock) {
+    this.#clock = clock
+  }
+
+  async send(push: Push): Promise<Answer> {
+    const at = this.#clock.now()
+    this.inFlight += 1
+    this.mostInFlight = Math.max(this.mostInFlight, this.inFlight)
+    if (this.latencyMs > 0) await this.#clock.sleep(this.latencyMs)
+    const answer = await this.answer(push)
+    this.inFlight -= 1
+    this.arrivals.push({ at, token: push.token, answer })
+    return answer
+  }
+
+  /** When the pushes that Apple accepted started, of one device or of all. */
+  accepted(token?: string): number[] {
+    return this.arrivals
+      .filter(arrival => token === undefined || arrival.token === token)
+      .filter(({ answer }) => 'status' in answer && answer.status === 200)
+      .map(({ at }) => at)
+  }
+}
