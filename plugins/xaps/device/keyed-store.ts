@@ -9,22 +9,13 @@ import { type Log, maskUser, reasonOf } from '../log.ts'
 import { EMPTY_RECORD, type UserRecord } from './device.ts'
 import { withoutExpired } from './record.ts'
 import type { Claim, ClaimRequest, DeviceStore } from './store.ts'
-import {
-  DamagedRecord,
-  decodeRecord,
-  encodeRecord,
-  pushKey,
-  recordOf,
-  USER_PREFIX,
-  userKey,
-  userOf,
-} from './stored.ts'
+import { DamagedRecord, decodeRecord, encodeRecord, pushKey, USER_PREFIX, userKey, userOf } from './stored.ts'
 import type { Change } from './swap.ts'
 
 /** What a store of keys and texts must do beyond Keyv. Keys are without the namespace. */
 export interface Backend {
-  /** The value under `key` by Keyv's get: one lookup. */
-  read(key: string): Promise<unknown>
+  /** The record under `key` by Keyv's get: one lookup. Rejects with DamagedRecord, too. */
+  read(key: string): Promise<UserRecord | undefined>
   /**
    * Replaces the text under `key` by what `change` makes of it, atomically over all processes, and resolves when it
    * is safely stored. undefined means no key; the same text means no change. `change` may run several times.
@@ -85,9 +76,9 @@ export function keyedStore(backend: Backend, options: KeyedStoreOptions): Device
 
   return {
     async devices(user) {
-      const value: unknown = await nameDamage(user, () => backend.read(userKey(user)))
-      if (value === undefined) return []
-      return current(await nameDamage(user, () => recordOf(value))).devices
+      const key = userKey(user)
+      const record = await nameDamage(user, () => backend.read(key))
+      return record ? current(record).devices : []
     },
 
     async update(user, change) {

@@ -1,11 +1,16 @@
 /** Keyv as this project uses it. Its defaults hide errors and put the namespace before keys twice. */
 
 import { Keyv, type KeyvOptions } from 'keyv'
-import { parseJson } from './stored.ts'
+import type { UserRecord } from './device.ts'
+import { decodeRecord } from './stored.ts'
 
-/** Keyv over a storage adapter which prefixes the keys itself. Its methods reject when the adapter's do. */
-export function keyvOver(store: KeyvOptions['store'], namespace: string): Keyv {
-  return new Keyv({
+/**
+ * Users' records by Keyv, over a storage adapter that prefixes the keys itself. `get` rejects when the adapter does,
+ * and with DamagedRecord: left to itself Keyv takes a stored `null` for nothing stored.
+ */
+export function keyvOver(store: KeyvOptions['store'], namespace: string): Keyv<UserRecord> {
+  const deserialize = (text: string) => ({ value: decodeRecord(text) })
+  return new Keyv<UserRecord>({
     store,
     namespace,
     useKeyPrefix: false,
@@ -13,6 +18,6 @@ export function keyvOver(store: KeyvOptions['store'], namespace: string): Keyv {
     // What fails rejects; an 'error' event that nobody listens to would throw as well.
     emitErrors: false,
     serialize: JSON.stringify,
-    deserialize: parseJson as NonNullable<KeyvOptions['deserialize']>,
+    deserialize: deserialize as NonNullable<KeyvOptions['deserialize']>,
   })
 }

@@ -7,6 +7,7 @@ import type { RedisClientOptions, RedisClientType } from '@keyv/redis'
 import type { Keyv } from 'keyv'
 import { type Log, reasonOf } from '../log.ts'
 import { DeadlineExceeded, within } from './deadline.ts'
+import type { UserRecord } from './device.ts'
 import { keyvOver } from './keyv.ts'
 import { DamagedRecord } from './stored.ts'
 
@@ -23,7 +24,7 @@ export interface RedisConnection {
   /** For messages: "Redis at host:port". */
   readonly server: string
   readonly deadlineMs: number
-  readonly keyv: Keyv
+  readonly keyv: Keyv<UserRecord>
   readonly client: RedisClientType
   /** The key with the namespace, as the server knows it. */
   fullKey(key: string): string

@@ -53,24 +53,20 @@ export function encodeRecord(record: UserRecord): string | undefined {
 /** The record in a stored text. Throws DamagedRecord. */
 export function decodeRecord(text: string): UserRecord {
   const outer = parseJson(text)
-  return recordOf(isObject(outer) ? outer.value : undefined)
+  const record = isObject(outer) ? outer.value : undefined
+  if (!isObject(record) || !isListOf(isDevice, record.devices) || !isListOf(isGone, record.gone)) {
+    throw new DamagedRecord('it is not a list of devices')
+  }
+  return { devices: record.devices, gone: record.gone }
 }
 
-/** JSON.parse that throws DamagedRecord: the engine's own message quotes what it found. */
-export function parseJson(text: string): unknown {
+/** The engine's own message would quote what it found. */
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
     throw new DamagedRecord('it is not JSON')
   }
-}
-
-/** `value`, when it has the shape of a record. Throws DamagedRecord. */
-export function recordOf(value: unknown): UserRecord {
-  if (!isObject(value) || !isListOf(isDevice, value.devices) || !isListOf(isGone, value.gone)) {
-    throw new DamagedRecord('it is not a list of devices')
-  }
-  return { devices: value.devices, gone: value.gone }
 }
 
 function isDevice(value: unknown): value is Device {

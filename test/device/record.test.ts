@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { EMPTY_RECORD, type UserRecord } from '../../plugins/xaps/device/device.ts'
+import {
+  forget,
+  type Registration,
+  register,
+  removeGone,
+  withoutExpired,
+} from '../../plugins/xaps/device/record.ts'
+
+const limit = { maxDevices: 3 }
+
+function registration(token: string, at: number, more: Partial<Registration> = {}): Registration {
+  const subtopic = 'com.apple.mobilemail'
+  return { account: 'A', token, mailboxes: ['INBOX'], subtopic, topic: 'com.apple.mail', at, ...more }
+}
+
+function registered(...registrations: Registration[]): UserRecord {
+  return registrations.reduce((record, next) => register(record, next, limit), EMPTY_RECORD)
+}
+
+const tokens = (record: UserRecord) => record.devices.map(device => device.token)
+
+test('a first registration is a device, seen when it registered', () => {
+  const [device] = registered(registration('aa', 5)).devices
+  const { at, ...identity } = registration('aa', 5)
+  assert.deepEqual(device, { ...identity, registeredAt: at, lastSeen: at })
+})
+
+test('a later registration of the same device refreshes all but the time of the first', () => {
+  const news = { mailboxes: ['INBOX', 'Notes'], subtopic: 'com.apple.notes', topic: 'other' }
+  const record = registered(registration('aa', 5), registration('aa', 9, news))
+  assert.deepEqual(record.devices, [{ account: 'A', token: 'aa', ...news, registeredAt: 5, lastSeen: 9 }])
+})
+
+test('a registration that is not newer than the last one changes nothing', () => {
+  const record = registered(registration('aa', 5))
+  for (const at of [4, 5]) {
+    assert.equal(register(record, registration('aa', at, { mailboxes: ['Old'] }), limit), record)
+  }
+})
+
+test('two phones with one account id, or one token under two accounts, are different devices', () => {
+  const record = registered(
+    registration('aa', 1),
+    registration('bb', 2),
+    registration('aa', 3, { account: 'B' }),
+  )
+  assert.equal(record.devices.length, 3)
+})
+
+test('beyond the limit the device unseen for longest makes room', () => {
+  const record = registered(...['aa', 'bb', 'cc'].map((token, at) => registration(token, at)))
+  const refreshed = register(record, registration('aa', 3), limit)
+  assert.deepEqual(tokens(register(refreshed, registration('dd', 4), limit)).sort(), ['aa', 'cc', 'dd'])
+})
+
+test('a registration older than all of a full record is not taken', () => {
+  const record = registered(...['aa', 'bb', 'cc'].map((token, at) => registration(token, at + 10)))
+  assert.equal(register(record, registration('dd', 9), limit), record)
+})
+
+test('a device that Apple reports gone is removed and remembered', () => {
+  const record = removeGone(
+    registered(registration('aa', 5), registration('bb', 5)),
+    { account: 'A', token: 'aa' },
+    5,
+  )
+  assert.deepEqual(tokens(record), ['bb'])
+  assert.deepEqual(record.gone, [{ account: 'A', token: 'aa', at: 5 }])
+})
+
+test('a device seen after the time of Apple\u2019s report stays, and nothing is remembered', () => {
+  const record = registered(registration('aa', 6))
+  assert.equal(removeGone(record, { account: 'A', token: 'aa' }, 5), record)
+})
+
+test('a registration from before the report never brings a gone device back', () => {
+  const gone = removeGone(registered(registration('aa', 5)), { account: 'A', token: 'aa' }, 7)
+  for (const at of [1, 6, 7]) assert.equal(register(gone, registration('aa', at), limit), gone)
+})
+
+test('a registration after the report brings the device back and ends the remembering', () => {
+  const gone = removeGone(registered(registration('aa', 5)), { account: 'A', token: 'aa' }, 7)
+  const back = register(gone, registration('aa', 8), limit)
+  assert.deepEqual(back, {
+    devices: [{ ...back.devices[0], registeredAt: 8, lastSeen: 8 }],
+    gone: [],
+  })
+})
+
+test('a report of a device that is not there is remembered, an older one then changes nothing', () => {
+  const device = { account: 'A', token: 'aa' }
+  const record = removeGone(EMPTY_RECORD, device, 7)
+  assert.deepEqual(record.gone, [{ ...device, at: 7 }])
+  assert.equal(removeGone(record, device, 7), record)
+  assert.deepEqual(removeGone(record, device, 9).gone, [{ ...device, at: 9 }])
+})
+
+test('only so many reports are remembered, and those the newest', () => {
+  let record: UserRecord = EMPTY_RECORD
+  for (let at = 1; at <= 500; at++) record = removeGone(record, { account: 'A', token: String(at) }, at)
+  assert.equal(record.gone.length, 100)
+  assert.equal(Math.min(...record.gone.map(gone => gone.at)), 401)
+})
+
+test('forgetting removes what matches and hinders no new registration', () => {
+  const record = registered(registration('aa', 5), registration('bb', 6))
+  const less = forget(record, device => device.token.startsWith('a'))
+  assert.deepEqual(tokens(less), ['bb'])
+  assert.deepEqual(tokens(register(less, registration('aa', 7), limit)), ['bb', 'aa'])
+  assert.equal(
+    forget(record, () => false),
+    record,
+  )
+})
+
+test('devices and reports older than the expiry time go, younger ones stay', () => {
+  const record: UserRecord = {
+    ...registered(registration('aa', 100), registration('bb', 101)),
+    gone: [
+      { account: 'A', token: 'cc', at: 100 },
+      { account: 'A', token: 'dd', at: 101 },
+    ],
+  }
+  assert.equal(withoutExpired(record, 199, 100), record)
+  const later = withoutExpired(record, 200, 100)
+  assert.deepEqual(tokens(later), ['bb'])
+  assert.deepEqual(
+    later.gone.map(gone => gone.token),
+    ['dd'],
+  )
+})
+
+const token = fc.constantFrom('aa', 'bb', 'cc', 'dd', 'ee')
+const at = fc.integer({ min: 1, max: 20 })
+const step = fc.record({ kind: fc.constantFrom('register', 'gone'), token, at })
+
+test('whatever the order: no device twice, none beyond the limit, none that a report covers', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), steps => {
+      let record: UserRecord = EMPTY_RECORD
+      for (const { kind, token, at } of steps) {
+        record =
+          kind === 'register'
+            ? register(record, registration(token, at), limit)
+            : removeGone(record, { account: 'A', token }, at)
+      }
+      assert.equal(new Set(tokens(record)).size, record.devices.length)
+      assert.ok(record.devices.length <= limit.maxDevices)
+      for (const gone of record.gone) assert.ok(!tokens(record).includes(gone.token))
+    }),
+  )
+})
+
+test('the latest registration wins, whatever order they come in', () => {
+  fc.assert(
+    fc.property(fc.uniqueArray(at, { minLength: 2, maxLength: 6 }), times => {
+      const forward = registered(...times.map(at => registration('aa', at)))
+      const backward = registered(...times.toReversed().map(at => registration('aa', at)))
+      assert.equal(forward.devices[0]?.lastSeen, Math.max(...times))
+      assert.equal(backward.devices[0]?.lastSeen, Math.max(...times))
+    }),
+  )
+})
