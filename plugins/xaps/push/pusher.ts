@@ -26,6 +26,8 @@ export interface PusherParts {
 }
 
 export interface Pusher {
+  /** Connects to Apple ahead of the first push. */
+  warmUp(): void
   /** Takes an event; never throws, never waits. */
   submit(event: MailEvent): void
   /** Uses these credentials from now on. */
@@ -72,6 +74,7 @@ export function openPusher(
     clock,
   )
   return {
+    warmUp: () => transport.connect(),
     submit: event => lookup.submit(event),
     renew(renewed) {
       topics = new Set(renewed.topics)

@@ -14,6 +14,8 @@ import type { Push } from './payload.ts'
 import type { Answer } from './verdict.ts'
 
 export interface Transport {
+  /** Opens the connection ahead of the first push. Returns at once; what fails shows with that push. */
+  connect(): void
   send(push: Push): Promise<Answer>
   /** From the next push on, uses a new connection with these credentials. */
   renew(credentials: Credentials): void
@@ -53,6 +55,10 @@ class ApnTransport implements Transport {
     this.#clock = clock
   }
 
+  connect(): void {
+    if (!this.#closed) this.#usable()
+  }
+
   async send(push: Push): Promise<Answer> {
     while (!this.#closed) {
       const connection = this.#usable()
@@ -90,13 +96,13 @@ class ApnTransport implements Transport {
     if (this.#connection?.open) return this.#connection
     try {
       this.#client ??= new ApnClient(this.#credentials, this.#endpoint, this.#clock)
-      return this.#connect(this.#client)
+      return this.#open(this.#client)
     } catch (error) {
       return { unusable: reasonOf(error) }
     }
   }
 
-  #connect(client: ApnClient): Connection {
+  #open(client: ApnClient): Connection {
     const connection = new Connection(client, this.#endpoint.request_timeout, this.#clock)
     this.#connection = connection
     this.#connections.add(connection)
