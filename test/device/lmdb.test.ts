@@ -1,15 +1,26 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import fs from 'node:fs'
 import path from 'node:path'
+import { after, test } from 'node:test'
+import { promisify } from 'node:util'
+import { systemClock } from '../../plugins/xaps/clock.ts'
+import { openLmdbStore } from '../../plugins/xaps/device/lmdb.ts'
 import { createStore, deviceFiles } from '../../plugins/xaps/device/lmdb-directory.ts'
 import { openEnvironment } from '../../plugins/xaps/device/lmdb-environment.ts'
+import { ownLmdbDirectory } from '../../plugins/xaps/device/open.ts'
+import { reasonOf } from '../../plugins/xaps/log.ts'
 import { tempDirectory } from '../support/temp.ts'
+import { until } from '../support/wait.ts'
 import { storeContract } from './contract.ts'
+import { movableClock, recordingLog, registering } from './fixtures.ts'
 
 storeContract('LMDB', false, async () => {
   const temp = tempDirectory()
   const directory = path.join(temp.path, 'xaps')
-  const files = deviceFiles(directory)
-  createStore(directory, files)
-  const db = await openEnvironment(files)
+  createStore(directory, deviceFiles(directory))
+  const db = await openEnvironment(deviceFiles(directory))
   return {
     uri: `lmdb:${directory}`,
     async writeRaw(namespace, key, text) {
@@ -20,4 +31,230 @@ storeContract('LMDB', false, async () => {
       temp.remove()
     },
   }
+})
+
+const temp = tempDirectory()
+after(temp.remove)
+let directories = 0
+const freshDirectory = () => path.join(temp.path, `store${directories++}`)
+const isRoot = process.getuid?.() === 0
+const NOBODY = 65534
+
+async function open(directory: string, more: { clock?: typeof systemClock; deadlineMs?: number } = {}) {
+  const { log, lines } = recordingLog()
+  const common = { namespace: 'xaps', expireAfterMs: 86_400_000, log, clock: systemClock }
+  const store = await openLmdbStore({ ...common, directory, ...more })
+  return { store, lines }
+}
+
+const modeOf = (file: string) => fs.statSync(file).mode & 0o7777
+
+for (const umask of [0o000, 0o022, 0o077]) {
+  test(`owner and group may use the files, nobody else, with umask 0${umask.toString(8)}`, async () => {
+    const directory = freshDirectory()
+    const before = process.umask(umask)
+    try {
+      const { store } = await open(directory)
+      await store.update('alice', registering('aa'))
+      await store.claim('push', { ageMs: 0, windowMs: 0 })
+      await store.close()
+    } finally {
+      process.umask(before)
+    }
+    assert.equal(modeOf(directory), 0o770)
+    const files = fs.readdirSync(directory)
+    assert.equal(files.length, 4)
+    for (const file of files) assert.equal(modeOf(path.join(directory, file)), 0o660, file)
+  })
+}
+
+test('a store that may only be read is read, and rejects changes', async () => {
+  const directory = freshDirectory()
+  const { store: writer } = await open(directory)
+  await writer.update('alice', registering('aa'))
+  await writer.close()
+  fs.chmodSync(directory, 0o755)
+  for (const file of fs.readdirSync(directory)) fs.chmodSync(path.join(directory, file), 0o444)
+  if (isRoot) process.seteuid?.(NOBODY)
+  try {
+    const { store, lines } = await open(directory)
+    assert.equal((await store.devices('alice')).length, 1)
+    await assert.rejects(store.update('alice', registering('bb')), /may only be read/)
+    assert.deepEqual((await store.warnings()).length, 1)
+    assert.equal((await store.claim('push', { ageMs: 0, windowMs: 5_000 })).kind, 'granted')
+    assert.equal((await store.claim('push', { ageMs: 60_000, windowMs: 5_000 })).kind, 'covered')
+    assert.equal(lines.filter(({ level }) => level === 'warn').length, 1)
+    await store.close()
+  } finally {
+    if (isRoot) process.seteuid?.(0)
+  }
+})
+
+test('opening rejects where no store can be', async () => {
+  const file = path.join(temp.path, 'file')
+  fs.writeFileSync(file, '')
+  for (const directory of [file, path.join(file, 'below'), '/proc/xaps']) {
+    await assert.rejects(
+      open(directory),
+      new RegExp(`^Error: the device store in ${directory} cannot be opened: `),
+    )
+  }
+})
+
+test('a full disk makes changes reject; the process lives, reads and claims', async () => {
+  const filler = path.join(__dirname, 'disk-filler.js')
+  // A file size limit is a full disk that needs no disk. The shell counts it in blocks of 512 or 1024 bytes.
+  const script = 'trap "" XFSZ; ulimit -f 400; exec "$0" "$@"'
+  const args = ['-c', script, process.execPath, filler, `lmdb:${freshDirectory()}`]
+  const { stdout } = await promisify(execFile)('sh', args)
+  const { saved, readable, reason, claim } = JSON.parse(stdout)
+  assert.match(reason, /cannot be written: the commit failed: File too large/)
+  assert.ok(saved > 0)
+  assert.equal(readable, saved)
+  assert.equal(claim, 'granted')
+})
+
+/** Another process that has the write lock of the devices until it is killed. */
+async function lockHolder(directory: string): Promise<ChildProcess> {
+  const holder = spawn(process.execPath, [path.join(__dirname, 'lock-holder.js'), directory], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(holder.stdout, 'data')
+  return holder
+}
+
+test('while another process holds the lock, changes wait, and all else goes on', async () => {
+  const directory = freshDirectory()
+  const { store } = await open(directory)
+  await store.update('alice', registering('aa'))
+  const holder = await lockHolder(directory)
+  let isDone = false
+  const update = store.update('alice', registering('bb')).finally(() => {
+    isDone = true
+  })
+  for (let turn = 0; turn < 500; turn++) {
+    await new Promise(setImmediate)
+    assert.equal((await store.devices('alice')).length, 1)
+  }
+  await store.claim('push', { ageMs: 0, windowMs: 0 })
+  assert.equal(isDone, false)
+  holder.kill('SIGKILL')
+  await update
+  assert.equal((await store.devices('alice')).length, 2)
+  await store.close()
+})
+
+test('a change that has to wait too long rejects', async () => {
+  const directory = freshDirectory()
+  const { store } = await open(directory, { deadlineMs: 50 })
+  const holder = await lockHolder(directory)
+  await assert.rejects(store.update('alice', registering('aa')), error =>
+    /cannot be written: no answer within 50 ms/.test(reasonOf(error)),
+  )
+  holder.kill('SIGKILL')
+  await until(() => store.update('alice', registering('bb')), 'the lock to be free')
+  await store.close()
+})
+
+test('a process that exits in the middle of a change ends', async () => {
+  const directory = freshDirectory()
+  const lmdb = path.join(__dirname, '../../plugins/xaps/device/open.js')
+  const script = `
+    const { openStore } = require(${JSON.stringify(lmdb)})
+    const log = { debug() {}, info() {}, notice() {}, warn() {}, error() {} }
+    const options = { uri: ${JSON.stringify(`lmdb:${directory}`)}, namespace: 'x', expireAfterMs: 1e9, log }
+    openStore({ ...options, harakaDir: '/' }).then(store => {
+      const change = () => ({ devices: [], gone: [{ account: 'a', token: 't', at: Date.now() }] })
+      for (let index = 0; index < 20; index++) void store.update('user' + index, change)
+      setImmediate(() => process.exit(7))
+    })`
+  await assert.rejects(promisify(execFile)(process.execPath, ['-e', script]), { code: 7 })
+})
+
+test('after close operations reject', async () => {
+  const { store } = await open(freshDirectory())
+  await store.update('alice', registering('aa'))
+  await store.close()
+  await assert.rejects(store.devices('alice'))
+  await assert.rejects(store.update('alice', registering('bb')))
+})
+
+test('a damaged file is said to be damaged, with what to do about it, and the process lives', async () => {
+  const directory = freshDirectory()
+  const { store } = await open(directory)
+  await store.update('alice', registering('aa'))
+  await store.close()
+  const data = deviceFiles(directory).data
+  const sound = fs.readFileSync(data)
+  for (const damaged of [
+    Buffer.alloc(sound.length, 'x'),
+    sound.subarray(0, sound.length / 2),
+    Buffer.from('hello'),
+  ]) {
+    fs.writeFileSync(data, damaged)
+    await assert.rejects(open(directory), /data\.mdb is damaged: .*Move the directory aside.*xaps import/)
+  }
+  fs.renameSync(directory, `${directory}.damaged`)
+  const { store: anew } = await open(directory)
+  assert.deepEqual(await anew.devices('alice'), [])
+  await anew.close()
+})
+
+const claimsOf = (directory: string) =>
+  fs.readdirSync(directory).filter(name => name.startsWith('claims-') && name.endsWith('.mdb'))
+
+test('a damaged file of claims is replaced', async () => {
+  const directory = freshDirectory()
+  const { store: first } = await open(directory)
+  await first.close()
+  const [claims] = claimsOf(directory)
+  fs.writeFileSync(path.join(directory, claims ?? ''), Buffer.alloc(20_000, 'x'))
+  const { store, lines } = await open(directory)
+  assert.equal((await store.claim('push', { ageMs: 0, windowMs: 5_000 })).kind, 'granted')
+  assert.deepEqual(lines, [])
+  await store.close()
+})
+
+test('claims from before the system started are thrown away', async () => {
+  const directory = freshDirectory()
+  createStore(directory, deviceFiles(directory))
+  for (const name of ['claims-other-boot.mdb', 'claims-other-boot.mdb-lock']) {
+    fs.writeFileSync(path.join(directory, name), 'x')
+  }
+  const { store } = await open(directory)
+  assert.equal(claimsOf(directory).length, 1)
+  assert.ok(!claimsOf(directory)[0]?.includes('other-boot'))
+  await store.close()
+})
+
+test('the sweep drops claims that are long past', async () => {
+  const clock = movableClock()
+  const { store } = await open(freshDirectory(), { clock })
+  const request = { ageMs: 86_400_000, windowMs: 1_000 }
+  await store.claim('old', request)
+  clock.move(7_200_001)
+  await store.claim('new', request)
+  await store.sweep()
+  assert.equal((await store.claim('old', request)).kind, 'granted')
+  assert.equal((await store.claim('new', request)).kind, 'covered')
+  await store.close()
+})
+
+test('the directory can be handed to another user, with what root has created in it', {
+  skip: !isRoot && 'needs root',
+}, () => {
+  const harakaDir = freshDirectory()
+  fs.mkdirSync(harakaDir)
+  const directory = path.join(harakaDir, 'xaps')
+  const target = path.join(harakaDir, 'of-root')
+  fs.writeFileSync(target, '')
+  createStore(directory, deviceFiles(directory))
+  fs.symlinkSync(target, path.join(directory, 'claims-link.mdb'))
+  fs.linkSync(target, path.join(directory, 'claims-hard-link.mdb'))
+  for (let time = 0; time < 2; time++) ownLmdbDirectory('lmdb:xaps', harakaDir, NOBODY, NOBODY)
+  for (const name of ['.', 'data.mdb', 'lock.mdb']) {
+    const { uid, gid } = fs.statSync(path.join(directory, name))
+    assert.deepEqual([uid, gid], [NOBODY, NOBODY], name)
+  }
+  assert.equal(fs.statSync(target).uid, 0)
 })

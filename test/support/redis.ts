@@ -2,9 +2,10 @@
 
 import net from 'node:net'
 import { createClient } from '@keyv/redis'
-import { find, find, missing, missing } from './need.ts'
+import { find, missing } from './need.ts'
 import { freePort, type ServerProcess, startServer } from './server.ts'
 import { tempDirectory } from './temp.ts'
+import { until } from './wait.ts'
 
 export interface RedisOptions {
   /** Write every command to disk before it is answered. Default: true. */

@@ -89,28 +89,18 @@ export function ownStore(directory: string, uid: number, gid: number): void {
   }
 }
 
+/** By name, not by descriptor: to close one of a lock file would give up LMDB's locks on it in this process. */
 function own(name: string, uid: number, gid: number): void {
-  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants
-  let fd: number
-  try {
-    fd = fs.openSync(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-  } catch (error) {
-    if (codeOf(error) === 'ELOOP') return
-    throw error
-  }
-  try {
-    const found = fs.fstatSync(fd)
-    if (found.isDirectory() || (found.isFile() && found.nlink === 1)) fs.fchownSync(fd, uid, gid)
-  } finally {
-    fs.closeSync(fd)
-  }
+  const found = fs.lstatSync(name)
+  if (found.isDirectory() || (found.isFile() && found.nlink === 1)) fs.lchownSync(name, uid, gid)
 }
 
-/** Whether this process may write the file. Throws when it may not even read it. */
-export function isWritable(file: string): boolean {
-  fs.accessSync(file, fs.constants.R_OK)
+/** Whether this process may write the store. Throws when it may not even read it. */
+export function isWritable({ data, lock }: LmdbFiles): boolean {
+  fs.closeSync(fs.openSync(data, 'r'))
   try {
-    fs.accessSync(file, fs.constants.W_OK)
+    fs.accessSync(lock, fs.constants.R_OK | fs.constants.W_OK)
+    fs.closeSync(fs.openSync(data, 'r+'))
     return true
   } catch {
     return false

@@ -54,7 +54,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<DeviceSt
 function isPrepared(directory: string, files: LmdbFiles): boolean {
   const isThere = existsSync(files.data) && existsSync(files.lock)
   if (!isThere) createStore(directory, files)
-  return [files.data, files.lock].every(isWritable)
+  return isWritable(files)
 }
 
 function lmdbBackend(
