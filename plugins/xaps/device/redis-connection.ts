@@ -141,7 +141,8 @@ function watchLine(client: RedisClientType, server: string, log: Log) {
     /** The reason of a failed call; "the client is offline" alone would not help anybody. */
     explain(error: unknown): string {
       const reason = reasonOf(error)
-      return lastError === undefined || client.isReady ? reason : `${reason}: ${lastError}`
+      const isExplained = client.isReady || lastError === undefined || lastError === reason
+      return isExplained ? reason : `${reason}: ${lastError}`
     },
   }
 }

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { openStore, ownLmdbDirectory } from '../../plugins/xaps/device/open.ts'
+import { tempDirectory } from '../support/temp.ts'
+import { registering, silentLog } from './fixtures.ts'
+
+const temp = tempDirectory()
+after(temp.remove)
+const open = (uri: string, namespace = 'xaps') =>
+  openStore({ uri, namespace, expireAfterMs: 86_400_000, harakaDir: temp.path, log: silentLog })
+
+test('a relative path starts from the Haraka directory, and may leave it', async () => {
+  for (const [uri, absolute] of [
+    ['lmdb:xaps', path.join(temp.path, 'xaps')],
+    ['lmdb:xaps.d/deep/store.v1', path.join(temp.path, 'xaps.d/deep/store.v1')],
+    [`lmdb:../${path.basename(temp.path)}/up`, path.join(temp.path, 'up')],
+  ] as const) {
+    const store = await open(uri)
+    await store.update('alice', registering('aa'))
+    await store.close()
+    const again = await open(`lmdb:${absolute}`)
+    assert.equal((await again.devices('alice')).length, 1, uri)
+    await again.close()
+  }
+})
+
+test('anything but the URIs of these stores is refused, without showing it', async () => {
+  for (const uri of [
+    '',
+    'lmdb:',
+    'xaps',
+    'sqlite:x',
+    'redis:',
+    'redis://[',
+    'mysql://user:secret@host',
+    'LMDB:x',
+  ]) {
+    await assert.rejects(open(uri), error => {
+      assert.match(String(error), /must be lmdb:PATH, redis:\/\/HOST:PORT or rediss:\/\/HOST:PORT$/)
+      return !String(error).includes('secret')
+    })
+  }
+})
+
+test('an empty namespace is refused', async () => {
+  await assert.rejects(open('lmdb:xaps', ''), /namespace/)
+})
+
+test('handing over a store that has no directory does nothing', () => {
+  ownLmdbDirectory('redis://127.0.0.1', temp.path, 0, 0)
+})
