@@ -12,8 +12,8 @@ import { APPLE_BACKOFF, backoffMs } from './backoff.ts'
 /** Credentials and configuration errors are mended by people: no sense in asking more often. */
 export const SETUP_RETRY_MS = 60_000
 
-/** After an outage the devices that waited are pushed at this rate at most: every push makes a phone fetch mail. */
-export const RECOVERY_PER_SECOND = 1_000
+/** After an outage those that waited are pushed at this rate at most: every push makes a phone fetch mail. */
+export const RECOVERY_PACE = { pushes: 100, perMs: 100 } as const
 
 /** So many pushes that fail each by itself, without one answer in between, are no accident. */
 export const ALONE_IN_A_ROW = 10
@@ -55,7 +55,7 @@ export class Gate {
   /** After an outage: how many of those that waited have not started yet, and how many may be under way. */
   #backlog = 0
   #allowed = 0
-  #second = { from: 0, started: 0 }
+  #slot = { from: 0, started: 0 }
   #pause: Timer | undefined
 
   constructor(parts: GateParts, clock: Clock = systemClock) {
@@ -146,13 +146,14 @@ export class Gate {
   }
 
   #withinRate(): boolean {
+    const { pushes, perMs } = RECOVERY_PACE
     const now = this.#clock.now()
-    if (now - this.#second.from >= 1000) this.#second = { from: now, started: 0 }
-    if (this.#second.started < RECOVERY_PER_SECOND) {
-      this.#second.started += 1
+    if (now - this.#slot.from >= perMs) this.#slot = { from: now, started: 0 }
+    if (this.#slot.started < pushes) {
+      this.#slot.started += 1
       return true
     }
-    this.#pause ??= this.#clock.after(this.#second.from + 1000 - now, () => {
+    this.#pause ??= this.#clock.after(this.#slot.from + perMs - now, () => {
       this.#pause = undefined
       this.#parts.opened()
     })
