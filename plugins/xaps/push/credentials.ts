@@ -41,7 +41,7 @@ export interface Credentials {
   readonly ca?: string
 }
 
-/** Credentials that are missing or of no use. `message` is one line that names key, file and what was expected. */
+/** Credentials that are missing or of no use. `message` is one line that names xaps.ini, key, file and what was expected. */
 export class CredentialsError extends Error {
   override name = 'CredentialsError'
 }
@@ -56,6 +56,15 @@ export function credentialFiles(settings: CredentialSettings, harakaDir: string)
 
 /** Reads the credentials. Relative paths start at `harakaDir`. Throws CredentialsError. */
 export function loadCredentials(settings: CredentialSettings, harakaDir: string): Credentials {
+  try {
+    return load(settings, harakaDir)
+  } catch (error) {
+    if (!(error instanceof CredentialsError)) throw error
+    throw new CredentialsError(`${path.join(harakaDir, 'config', 'xaps.ini')}: ${error.message}`)
+  }
+}
+
+function load(settings: CredentialSettings, harakaDir: string): Credentials {
   const read = (name: KeyOfFile): Buffer => readFile(name, settings, harakaDir)
   const proof = onlyOne(settings)
   const ca = settings.ca === '' ? {} : { ca: read('ca').toString('utf8') }

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { test } from 'node:test'
+import { startApple } from '../fake/apple/server.ts'
+import { startLmtp } from '../support/lmtp.ts'
+import { until } from '../support/wait.ts'
+import { mailTo, pluginLines, type Sections, startSite } from './setup.ts'
+
+/** What is wrong → what the one line in the log must say. */
+const WRONG: Readonly<Record<string, readonly [Sections, RegExp]>> = {
+  'a key that is none': [
+    { push: { windw: 3 } },
+    /config\/xaps\.ini: \[push\] windw = 3 .*unknown, expected .*window/,
+  ],
+  'a value out of range': [
+    { apns: { port: 'https' } },
+    /config\/xaps\.ini: \[apns\] port = https .*expected a whole number from 1 to 65535/,
+  ],
+  'a store of an unknown kind': [
+    { store: { uri: 'mysql://127.0.0.1' } },
+    /config\/xaps\.ini: \[store\] uri = mysql:\/\/127\.0\.0\.1 .*expected .*lmdb:.*redis:/,
+  ],
+  'an address without a port': [
+    { registration: { listen: 'localhost' } },
+    /config\/xaps\.ini: \[registration\] listen = localhost .*expected .*port/,
+  ],
+  'no credentials': [{ apns: { certificate: '', key: '' } }, /config\/xaps\.ini: \[apns\] .*certificate/],
+  'credentials that are not there': [
+    { apns: { certificate: '/nowhere/push.pem' } },
+    /config\/xaps\.ini: \[apns\] certificate = \/nowhere\/push\.pem/,
+  ],
+}
+
+for (const [what, [xaps, said]] of Object.entries(WRONG)) {
+  test(`with ${what} there is one clear line, no push, and mail as ever`, async t => {
+    const apple = await startApple()
+    t.after(() => apple.close())
+    const lmtp = await startLmtp()
+    t.after(lmtp.stop)
+    const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps, companion: false })
+    await mailTo(site, 'alice@example.com')
+    await until(() => lmtp.mails.length === 1, 'the mail')
+    const lines = pluginLines(site.log())
+    assert.equal(lines.length, 1, lines.join('\n'))
+    assert.match(lines[0] ?? '', /\[ERROR\]/)
+    assert.match(lines[0] ?? '', said)
+    assert.equal(existsSync(site.socket), false)
+    assert.deepEqual(site.children(), [])
+  })
+}
