@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { Writable } from 'node:stream'
+import { test } from 'node:test'
+import { exportTo } from '../../plugins/xaps/cli/export.ts'
+import type { Device } from '../../plugins/xaps/device/device.ts'
+import { until } from '../support/wait.ts'
+
+const device: Device = {
+  account: 'ACCOUNT-1',
+  token: 'a1'.repeat(32),
+  mailboxes: ['INBOX'],
+  subtopic: 'com.apple.mobilemail',
+  topic: 'topic',
+  registeredAt: 0,
+  lastSeen: 1,
+}
+
+/** A store of so many users, which counts how many were asked for. */
+function storeOf(count: number) {
+  const store = {
+    asked: 0,
+    async *users() {
+      for (let index = 0; index < count; index += 1) {
+        store.asked += 1
+        yield [`user${index}`, [device, device]] as const
+      }
+    },
+  }
+  return store
+}
+
+test('writes a line for each device, and leaves the output open', async () => {
+  const pieces: Buffer[] = []
+  const output = new Writable({
+    write(piece, _encoding, done) {
+      pieces.push(piece)
+      done()
+    },
+  })
+  await exportTo(output, storeOf(3))
+  const lines = Buffer.concat(pieces).toString().split('\n')
+  assert.equal(lines.length, 7)
+  assert.deepEqual(JSON.parse(lines[0] ?? ''), {
+    user: 'user0',
+    ...device,
+    registeredAt: '1970-01-01T00:00:00.000Z',
+    lastSeen: '1970-01-01T00:00:00.001Z',
+  })
+  assert.equal(output.writable, true)
+})
+
+test('reads no more of the store than the output takes', async () => {
+  const store = storeOf(100_000)
+  const waiting: Array<() => void> = []
+  const output = new Writable({ write: (_piece, _encoding, done) => waiting.push(done) })
+  const exported = exportTo(output, store)
+  await until(() => waiting.length > 0, 'the first piece')
+  await new Promise(setImmediate)
+  assert.ok(store.asked < 5_000, `${store.asked} users read for one piece of output`)
+  output.destroy(new Error('closed'))
+  waiting[0]?.()
+  await assert.rejects(exported, /closed/)
+})
+
+test('rejects when the store fails', async () => {
+  const output = new Writable({ write: (_piece, _encoding, done) => done() })
+  const failing = { next: () => Promise.reject(new Error('damaged')) }
+  const store = { users: () => ({ [Symbol.asyncIterator]: () => failing }) }
+  await assert.rejects(exportTo(output, store), /damaged/)
+})

@@ -1,0 +1,230 @@
+/** `xaps import` and `xaps export` as commands, on a real LMDB store. */
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
+import { createReadStream, createWriteStream, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { type TestContext, test } from 'node:test'
+import { tempDirectory } from '../support/temp.ts'
+import {
+  exampleLine,
+  exportOf,
+  goDatabase,
+  type Line,
+  PYTHON_DATABASE,
+  TOKEN_A,
+  TOKEN_B,
+  TOKEN_C,
+  TOPIC,
+} from './import/files.ts'
+
+const XAPS = path.join(__dirname, '..', '..', 'plugins', 'xaps', 'cli', 'main.js')
+
+interface Ended {
+  status: number | null
+  stdout: string
+  stderr: string
+}
+
+/** A Haraka directory of its own; `apns` goes into its xaps.ini. */
+function harakaDirectory(t: TestContext, apns = APNS): string {
+  const temp = tempDirectory()
+  t.after(() => temp.remove())
+  mkdirSync(path.join(temp.path, 'config'))
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  writeFileSync(path.join(temp.path, 'config', 'key.p8'), privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  writeFileSync(path.join(temp.path, 'config', 'xaps.ini'), apns)
+  return temp.path
+}
+
+const APNS = `[apns]
+token_key = config/key.p8
+key_id = ABCDEFGHIJ
+team_id = ABCDEFGHIJ
+topic = ${TOPIC}
+`
+
+interface Run {
+  dir: string
+  /** Standard input: the text, or the file of this name. */
+  input?: string | { file: string }
+  node?: readonly string[]
+}
+
+async function xaps({ dir, input = '', node = [] }: Run, ...args: readonly string[]): Promise<Ended> {
+  const child = spawn(process.execPath, [...node, XAPS, '-c', dir, ...args], { cwd: dir })
+  const texts = [child.stdout, child.stderr].map(async stream => {
+    let text = ''
+    for await (const piece of stream.setEncoding('utf8')) text += piece
+    return text
+  })
+  const fed = pipeline(typeof input === 'string' ? [input] : createReadStream(input.file), child.stdin)
+  const [[status], stdout = '', stderr = ''] = await Promise.all([
+    once(child, 'exit') as Promise<[number | null]>,
+    ...texts,
+    // A command that fails need not read to the end.
+    fed.catch((error: NodeJS.ErrnoException) => assert.equal(error.code, 'EPIPE')),
+  ])
+  return { status, stdout, stderr }
+}
+
+/** The counts of the table, by their labels. */
+function counts({ stdout }: Ended): Record<string, number> {
+  const rows = stdout.matchAll(/^ *(\S.*?) {2,}(\d+)$/gm)
+  return Object.fromEntries([...rows].map(([, label, count]) => [label, Number(count)]))
+}
+
+async function devicesIn(dir: string): Promise<Line[]> {
+  const { status, stdout, stderr } = await xaps({ dir }, 'export')
+  assert.deepEqual([status, stderr], [0, ''])
+  const lines = stdout.split('\n').filter(line => line !== '')
+  return lines.map(line => JSON.parse(line) as Line).sort((a, b) => (a.token < b.token ? -1 : 1))
+}
+
+const hoursAgo = (hours: number): string => new Date(Date.now() - hours * 3_600_000).toISOString()
+
+test("the Python daemon's database is imported, with the topic of the credentials, and a second time nothing", async t => {
+  const dir = harakaDirectory(t)
+  const file = path.join(dir, 'xapsd.json')
+  writeFileSync(file, PYTHON_DATABASE)
+  const first = await xaps({ dir }, 'import', file)
+  assert.deepEqual([first.status, first.stderr], [0, ''])
+  assert.match(first.stdout, /^database of the Python daemon\n/)
+  assert.deepEqual(counts(first), { taken: 3, renewed: 0, 'already known': 0, skipped: 0 })
+  const devices = await devicesIn(dir)
+  assert.deepEqual(
+    devices.map(({ user, account, token, mailboxes, topic }) => [user, account, token, mailboxes, topic]),
+    [
+      ['alice', 'ACCOUNT-1', TOKEN_A, ['INBOX', 'Entwürfe'], TOPIC],
+      ['alice', 'ACCOUNT-1', TOKEN_B, ['INBOX'], TOPIC],
+      ['bob', 'ACCOUNT-2', TOKEN_C, ['INBOX'], TOPIC],
+    ],
+  )
+  const second = await xaps({ dir }, 'import', file)
+  assert.deepEqual(counts(second), { taken: 0, renewed: 0, 'already known': 3, skipped: 0 })
+  assert.deepEqual(await devicesIn(dir), devices)
+})
+
+test("a Go daemon's database keeps its times, and a later one renews", async t => {
+  const dir = harakaDirectory(t)
+  const [earlier, later] = [hoursAgo(48), hoursAgo(24)]
+  assert.equal(counts(await xaps({ dir, input: goDatabase(earlier) }, 'import', '-')).taken, 3)
+  assert.equal((await devicesIn(dir))[0]?.lastSeen, earlier)
+  const renewed = await xaps({ dir, input: goDatabase(later) }, 'import', '-')
+  assert.deepEqual(counts(renewed), { taken: 0, renewed: 1, 'already known': 2, skipped: 0 })
+  const [device] = await devicesIn(dir)
+  assert.deepEqual([device?.registeredAt, device?.lastSeen], [earlier, later])
+  const older = await xaps({ dir, input: goDatabase(earlier) }, 'import', '-')
+  assert.deepEqual(counts(older), { taken: 0, renewed: 0, 'already known': 3, skipped: 0 })
+  assert.equal((await devicesIn(dir))[0]?.lastSeen, later)
+})
+
+test('an export comes back as it was, without credentials', async t => {
+  const lines: Line[] = [TOKEN_A, TOKEN_B, TOKEN_C].map((token, index) => ({
+    ...exampleLine,
+    token,
+    user: ['alice', 'bü😀b@example.org', '__proto__'][index] ?? '',
+    mailboxes: [['INBOX'], ['INBOX', '&APw-', 'a\u2028b'], ['Tom & Jerry', 'Entwürfe']][index] ?? [],
+    topic: `${TOPIC}.${index}`,
+    registeredAt: hoursAgo(100 + index),
+    lastSeen: hoursAgo(index),
+  }))
+  const [from, to] = [harakaDirectory(t, ''), harakaDirectory(t, '')]
+  assert.equal(counts(await xaps({ dir: from, input: exportOf(...lines) }, 'import', '-')).taken, 3)
+  const { stdout } = await xaps({ dir: from }, 'export')
+  assert.equal(counts(await xaps({ dir: to, input: stdout }, 'import', '-')).taken, 3)
+  assert.deepEqual(await devicesIn(to), lines)
+  assert.equal((await xaps({ dir: to }, 'export')).stdout, stdout)
+})
+
+test('a dry run changes nothing and reports what the real run then does', async t => {
+  const dir = harakaDirectory(t)
+  const dry = await xaps({ dir, input: PYTHON_DATABASE }, 'import', '--dry-run', '-')
+  assert.equal(dry.status, 0)
+  assert.match(dry.stdout, /dry run: nothing is changed/)
+  assert.deepEqual(await devicesIn(dir), [])
+  assert.deepEqual(counts(dry), counts(await xaps({ dir, input: PYTHON_DATABASE }, 'import', '-')))
+})
+
+test('what is skipped is named on standard error and counted by reason', async t => {
+  const dir = harakaDirectory(t, '')
+  const masked = { token: 'a1a1a1a1…a1a1' }
+  const input = exportOf({ ...masked }, { ...masked, user: 'bob' }, { lastSeen: '2001-01-01T00:00:00Z' })
+  const run = await xaps({ dir, input }, 'import', '-')
+  assert.equal(run.status, 0)
+  assert.deepEqual(counts(run), {
+    taken: 0,
+    renewed: 0,
+    'already known': 0,
+    skipped: 3,
+    'device token: expected an even number of hex digits, 32 to 200': 2,
+    'expired: not renewed for expire_days': 1,
+  })
+  assert.equal(run.stderr.match(/^skipped \S+ a1a1a1a1…a1a1: /gm)?.length, 3)
+})
+
+test('an old database without credentials is refused with what to do', async t => {
+  const dir = harakaDirectory(t, '')
+  const { status, stdout, stderr } = await xaps({ dir, input: PYTHON_DATABASE }, 'import', '-')
+  assert.deepEqual([status, stdout], [1, ''])
+  assert.match(stderr, /^xaps: standard input: .*so set \[apns\] first: .*\[apns\] names no credentials.*\n$/)
+})
+
+test('a file that cannot be read, or is none of ours, ends with one line', async t => {
+  const dir = harakaDirectory(t)
+  const garbage = path.join(dir, 'garbage')
+  writeFileSync(garbage, 'hello\n')
+  for (const [file, reason] of [
+    [path.join(dir, 'missing'), /ENOENT/],
+    [path.join(dir, 'config'), /EISDIR/],
+    [garbage, /neither a database .* nor an export/],
+  ] as const) {
+    const { status, stdout, stderr } = await xaps({ dir }, 'import', file)
+    assert.deepEqual([status, stdout], [1, ''])
+    assert.match(stderr, /^xaps: [^\n]+\n$/)
+    assert.match(stderr, reason)
+  }
+  assert.ok(!readdirSync(dir).includes('xaps'), 'no store is created for it')
+})
+
+test('a file cut off is taken as far as it goes, and says so', async t => {
+  const dir = harakaDirectory(t)
+  const cut = await xaps({ dir, input: PYTHON_DATABASE.slice(0, -30) }, 'import', '-')
+  assert.equal(cut.status, 1)
+  assert.equal(counts(cut).taken, 3)
+  assert.match(cut.stderr, /^xaps: standard input: it ends in the middle, something is missing\n$/)
+  assert.equal((await devicesIn(dir)).length, 3)
+})
+
+const MANY = 20_000
+
+/** A database that would not fit into the memory below, neither as text nor as an object. */
+function* largeDatabase(): Generator<string> {
+  const mailboxes = JSON.stringify(
+    Array.from({ length: 40 }, (_, index) => `A folder with a long name ${index}`),
+  )
+  yield '{"Users": {'
+  for (let index = 0; index < MANY; index += 1) {
+    const token = index.toString(16).padStart(64, '0')
+    const account = `{"A": {"DeviceToken": "${token}", "Mailboxes": ${mailboxes}}}`
+    yield `${index === 0 ? '' : ',\n'}"user${index}@example.org": {"Accounts": ${account}}`
+  }
+  yield '}}\n'
+}
+
+test(`${MANY} devices are imported and exported in bounded memory`, async t => {
+  const dir = harakaDirectory(t)
+  const file = path.join(dir, 'xapsd.json')
+  await pipeline(Readable.from(largeDatabase()), createWriteStream(file))
+  const node = ['--max-old-space-size=48']
+  const taken = await xaps({ dir, node }, 'import', file)
+  assert.deepEqual([taken.status, taken.stderr], [0, ''])
+  assert.equal(counts(taken).taken, MANY)
+  const exported = await xaps({ dir, node }, 'export')
+  assert.equal(exported.status, 0)
+  assert.equal(exported.stdout.split('\n').length, MANY + 1)
+})

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Entry } from '../../../plugins/xaps/cli/import/format.ts'
+import { rehearse } from '../../../plugins/xaps/cli/import/rehearse.ts'
+import { type TakeRules, takeAll } from '../../../plugins/xaps/cli/import/take.ts'
+import { makeTally } from '../../../plugins/xaps/cli/import/tally.ts'
+import { EMPTY_RECORD, type UserRecord } from '../../../plugins/xaps/device/device.ts'
+import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
+import { exampleLine, TOKEN_B, TOKEN_C } from './files.ts'
+
+type Update = DeviceStore['update']
+
+const rules: TakeRules = {
+  lowercase: true,
+  subtopics: ['com.apple.mobilemail'],
+  now: Date.parse('2026-02-10T00:00:00Z'),
+  expireAfterMs: 30 * 86_400_000,
+  topic: '',
+  canonicalMailboxes: true,
+  maxDevices: 2,
+}
+
+/** Users' records in memory, changed after a turn of the event loop as a real store changes them. */
+function memory(records = new Map<string, UserRecord>()): { records: typeof records; update: Update } {
+  const update: Update = async (user, change) => {
+    await new Promise(setImmediate)
+    const record = change(records.get(user) ?? EMPTY_RECORD)
+    records.set(user, record)
+    return record
+  }
+  return { records, update }
+}
+
+async function* these(...entries: readonly Entry[]): AsyncGenerator<Entry> {
+  yield* entries
+}
+
+async function take(
+  entries: AsyncIterable<Entry>,
+  update: Update,
+): Promise<{ table: string[]; notes: string[] }> {
+  const notes: string[] = []
+  const tally = makeTally(line => notes.push(line))
+  await takeAll(entries, update, rules, tally)
+  return { table: tally.lines().map(line => line.trim().replace(/ {2,}/g, ': ')), notes }
+}
+
+const MIXED: readonly Entry[] = [
+  exampleLine,
+  { ...exampleLine, token: TOKEN_B },
+  { ...exampleLine, user: 'Alice', token: TOKEN_B },
+  { ...exampleLine, token: TOKEN_C, lastSeen: '2026-02-01T00:00:00Z' },
+  { ...exampleLine, user: 'b\u001bob', token: 'nothing' },
+  { ...exampleLine, user: '', token: 1 },
+  { ...exampleLine, user: 'carol', lastSeen: '2020-01-01T00:00:00Z' },
+]
+
+const MIXED_TABLE = [
+  'taken: 2',
+  'renewed: 0',
+  'already known: 1',
+  'skipped: 4',
+  'device token: missing or not a text: 1',
+  'user name: no control characters allowed: 1',
+  'expired: not renewed for expire_days: 1',
+  'no room: the user has max_devices later ones: 1',
+]
+
+test('counts what is taken, known and skipped, and names each skipped device, its token masked', async () => {
+  const { table, notes } = await take(these(...MIXED), memory().update)
+  assert.deepEqual(
+    [table.slice(0, 4), table.slice(4).sort()],
+    [MIXED_TABLE.slice(0, 4), MIXED_TABLE.slice(4).sort()],
+  )
+  assert.deepEqual(notes.sort(), [
+    'skipped (no user) (no token): device token: missing or not a text',
+    'skipped alice c3c3c3c3…c3c3: no room: the user has max_devices later ones',
+    'skipped b\\u001bob noth…: user name: no control characters allowed',
+    'skipped carol a1a1a1a1…a1a1: expired: not renewed for expire_days',
+  ])
+})
+
+test('a second run takes nothing', async () => {
+  const { update, records } = memory()
+  await take(these(...MIXED), update)
+  const before = structuredClone(records)
+  const { table } = await take(these(...MIXED), update)
+  assert.deepEqual(table.slice(0, 3), ['taken: 0', 'renewed: 0', 'already known: 3'])
+  assert.deepEqual(records, before)
+})
+
+test('a rehearsal reports the same and changes nothing', async () => {
+  const { update, records } = memory()
+  const rehearsed = await take(these(...MIXED), rehearse({ update }))
+  assert.deepEqual(
+    [...records.values()].flatMap(({ devices }) => devices),
+    [],
+  )
+  assert.deepEqual(rehearsed, await take(these(...MIXED), update))
+})
+
+test('what Apple reported gone since does not come back, in a rehearsal neither', async () => {
+  const { account, token } = exampleLine
+  const gone = { devices: [], gone: [{ account, token, at: rules.now }] }
+  const { update } = memory(new Map([['alice', gone]]))
+  for (const how of [rehearse({ update }), update]) {
+    const { notes } = await take(these(exampleLine), how)
+    assert.deepEqual(notes, ['skipped alice a1a1a1a1…a1a1: gone: Apple has reported it since'])
+  }
+})
+
+test('a rehearsal remembers so many users and no more', async () => {
+  const asked: string[] = []
+  const { update } = memory()
+  const counting: Update = (user, change) => {
+    asked.push(user)
+    return update(user, change)
+  }
+  const how = rehearse({ update: counting }, 2)
+  for (const user of ['a', 'b', 'a', 'c', 'a', 'b']) await how(user, record => record)
+  assert.deepEqual(asked, ['a', 'b', 'c', 'b'])
+})
+
+test('a store that fails ends it at once, with what was taken counted', async () => {
+  const { update } = memory()
+  let left = 5
+  const failing: Update = (user, change) => {
+    left -= 1
+    return left < 0 ? Promise.reject(new Error('the disk is full')) : update(user, change)
+  }
+  async function* endless(): AsyncGenerator<Entry> {
+    for (let index = 0; ; index += 1) yield { ...exampleLine, user: `user${index}` }
+  }
+  const tally = makeTally(() => undefined)
+  await assert.rejects(takeAll(endless(), failing, rules, tally), /the disk is full/)
+  assert.match(tally.lines()[0] ?? '', /^taken +5$/)
+})
+
+test('a file that fails in the middle ends it, with what was taken before counted', async () => {
+  async function* broken(): AsyncGenerator<Entry> {
+    yield exampleLine
+    throw new Error('damaged')
+  }
+  const tally = makeTally(() => undefined)
+  await assert.rejects(takeAll(broken(), memory().update, rules, tally), /damaged/)
+  assert.match(tally.lines()[0] ?? '', /^taken +1$/)
+})
