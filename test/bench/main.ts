@@ -1,0 +1,49 @@
+/** `npm run bench`: every benchmark in turn, one table at the end. Figures are for comparing within one run. */
+
+import os from 'node:os'
+import { Command, Option } from 'commander'
+import { reasonOf } from '../../plugins/xaps/log.ts'
+import type { Bench, Row, Scale } from './bench.ts'
+import { latency } from './latency.ts'
+import { push } from './push.ts'
+import { smtp } from './smtp.ts'
+import { table } from './table.ts'
+
+const BENCHES: Readonly<Record<string, Bench>> = { push, latency, smtp }
+
+interface Options {
+  readonly only?: string[]
+  readonly quick?: boolean
+  readonly json?: boolean
+  readonly profile?: string
+}
+
+function command(): Command {
+  return new Command('bench')
+    .description('what the plugin costs, beside the same work without it')
+    .addOption(new Option('--only <name...>', 'some of the benchmarks').choices(Object.keys(BENCHES)))
+    .option('--quick', 'fewer and shorter rounds: within two minutes')
+    .option('--json', 'the rows as JSON lines')
+    .option('--profile <directory>', 'the measured processes leave CPU profiles there; their figures suffer')
+}
+
+async function run({ only = Object.keys(BENCHES), quick = false, json, profile }: Options): Promise<void> {
+  const scale: Scale = { quick, of: (full, short) => (quick ? short : full), profileDir: profile }
+  const rows: [string, Row][] = []
+  for (const name of only) {
+    const start = performance.now()
+    const measured = (await BENCHES[name]?.(scale)) ?? []
+    rows.push(...measured.map((row): [string, Row] => [name, row]))
+    process.stderr.write(`${name}: ${((performance.now() - start) / 1000).toFixed(0)} s\n`)
+    if (json) for (const row of measured) console.log(JSON.stringify({ bench: name, ...row }))
+  }
+  if (json) return
+  const load = os.loadavg().map(value => value.toFixed(1))
+  console.log(`Node ${process.version}, ${os.cpus().length} cores, load ${load.join(' ')}; medians\n`)
+  console.log(table(rows))
+}
+
+run(command().parse().opts<Options>()).catch((error: unknown) => {
+  console.error(`bench: ${error instanceof Error ? error.stack : reasonOf(error)}`)
+  process.exitCode = 1
+})

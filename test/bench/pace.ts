@@ -1,0 +1,15 @@
+/** Calls something at a steady rate, for load that does not wait for the answer. */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** Calls `run` with 0 to `count` - 1, `perSecond` times a second; what a late timer missed is made up for at once. */
+export async function pace(count: number, perSecond: number, run: (index: number) => void): Promise<void> {
+  const start = performance.now()
+  let next = 0
+  while (next < count) {
+    const due = Math.min(count, Math.floor(((performance.now() - start) * perSecond) / 1000) + 1)
+    while (next < due) run(next++)
+    const untilNext = start + (next * 1000) / perSecond - performance.now()
+    await sleep(Math.max(0, untilNext))
+  }
+}

@@ -1,0 +1,59 @@
+/** The plugin in a process of its own, driven by its `delivered` hook as Haraka drives it, with mails that never were. */
+
+import type { DeliveredParams, Hmail, Plugin } from '../../../plugins/xaps/haraka.ts'
+import { haraka_ready, mail_delivered, register } from '../../../plugins/xaps.ts'
+import { pace } from '../pace.ts'
+import { servePart } from '../part.ts'
+import { deviceOf, userName } from '../site.ts'
+import type { Stamp } from './apple.ts'
+
+export interface HookApi {
+  /** Starts the plugin in Haraka directory `dir` and connects it to store and Apple. */
+  open(options: { dir: string }): void
+  /**
+   * Hands `count` mails, the first of them to user number `from`, to the hook at `perSecond`. Resolves with the time
+   * just before each call.
+   */
+  deliver(options: { from: number; count: number; perSecond: number }): Promise<Stamp[]>
+}
+
+const nothing = (): void => undefined
+
+/** What Haraka gives a plugin as `this`, at a log level where no line of ours is written. */
+const plugin: Plugin = {
+  name: 'xaps',
+  config: { get: () => ['example.com'] },
+  register_hook: nothing,
+  logdebug: nothing,
+  loginfo: nothing,
+  lognotice: nothing,
+  logwarn: text => console.error(text),
+  logerror: text => console.error(text),
+}
+
+servePart<HookApi>({
+  open({ dir }) {
+    process.env.HARAKA = dir
+    register.call(plugin)
+    haraka_ready.call(plugin, nothing)
+  },
+  async deliver({ from, count, perSecond }) {
+    const stamps: Stamp[] = []
+    await pace(count, perSecond, index => {
+      const [hmail, params] = mailTo(from + index)
+      stamps.push([deviceOf(from + index).token, performance.timeOrigin + performance.now()])
+      mail_delivered.call(plugin, nothing, hmail, params)
+    })
+    return stamps
+  },
+})
+
+function mailTo(index: number): [Hmail, DeliveredParams] {
+  const [user = '', host = ''] = userName(index).split('@')
+  const recipients = [{ user, host }]
+  const response = `<${user}@${host}> id Saved`
+  return [
+    { todo: { rcpt_to: recipients } },
+    ['127.0.0.1', '127.0.0.1', response, 0.01, 24, 'LMTP', recipients],
+  ]
+}
