@@ -3,7 +3,8 @@
 import { parentPort } from 'node:worker_threads'
 import { pushTimes } from './model.ts'
 import { SETTINGS } from './parts.ts'
-import { play, type Seen, world } from './world.ts'
+import type { Seen } from './schedules.ts'
+import { play, world } from './world.ts'
 
 const DEVICES = 10_000
 const LATENCY_MS = 45

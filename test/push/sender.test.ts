@@ -511,6 +511,23 @@ test('a claim whose answer was lost does not pass for the push of another proces
   assert.equal(b.apple.accepted().length, 1)
 })
 
+test('when a push has got through, the store is believed again', async () => {
+  const answers = ['fail', 'covered']
+  const b = bench({}, () => ({
+    async claim() {
+      if (answers.shift() === 'fail') throw new Error('store away')
+      return { kind: 'covered' }
+    },
+  }))
+  b.happen(1)
+  await settle()
+  b.happen(1)
+  await b.clock.advance(1_000)
+  b.happen(1)
+  await b.clock.advance(60_000)
+  assert.equal(b.apple.arrivals.length, 1)
+})
+
 // The end
 
 test('hurry pushes what waits for a window or a delay, and drain resolves when that is done', async () => {

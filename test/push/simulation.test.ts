@@ -9,32 +9,8 @@ import fc from 'fast-check'
 import { FakeClock } from '../support/fake-clock.ts'
 import { pushTimes } from './model.ts'
 import { SETTINGS, tokenOf } from './parts.ts'
-import { play, type Seen, world } from './world.ts'
-
-const kinds = fc.constantFrom('new', 'new', 'change') as fc.Arbitrary<'new' | 'change'>
-
-/** Gaps as they come: bursts, traffic within a window, silence. */
-const gaps = fc.oneof(
-  fc.integer({ min: 0, max: 3 }),
-  fc.integer({ min: 0, max: 2_000 }),
-  fc.integer({ max: 60_000, min: 0 }),
-)
-
-function schedules(devices: number, processes: number): fc.Arbitrary<Seen[]> {
-  const event = fc.record({
-    gap: gaps,
-    kind: kinds,
-    device: fc.nat(devices - 1),
-    process: fc.nat(processes - 1),
-  })
-  return fc.array(event, { minLength: 1, maxLength: 60 }).map(list => {
-    let at = new FakeClock().now() + 1
-    return list.map(({ gap, ...seen }) => {
-      at += gap
-      return { ...seen, at }
-    })
-  })
-}
+import { type Seen, schedules } from './schedules.ts'
+import { play, world } from './world.ts'
 
 function of(device: number, events: readonly Seen[]): Seen[] {
   return events.filter(event => event.device === device)

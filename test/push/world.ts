@@ -5,14 +5,8 @@ import type { Claim, ClaimRequest } from '../../plugins/xaps/device/store.ts'
 import { Sender, type SenderSettings } from '../../plugins/xaps/push/sender.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { noLog } from '../support/recorded-log.ts'
-import type { DeviceEvent } from './model.ts'
 import { SETTINGS, StubApple, targetOf } from './parts.ts'
-
-/** An event for one of some devices, seen by one of some processes. */
-export interface Seen extends DeviceEvent {
-  readonly device: number
-  readonly process: number
-}
+import type { Seen } from './schedules.ts'
 
 export interface World {
   readonly clock: FakeClock
@@ -26,10 +20,13 @@ export interface WorldOptions {
   readonly latencyMs?: number
   /** How long the store takes for a claim. */
   readonly claimMs?: () => number
+  /** Whether the store fails at the next claim, and if so, before or after the claim counts. */
+  readonly claimFails?: () => 'no' | 'before' | 'after'
 }
 
 /** Processes with one store and one Apple. */
-export function world({ settings, processes = 1, latencyMs = 0, claimMs = () => 0 }: WorldOptions): World {
+export function world(options: WorldOptions): World {
+  const { settings, processes = 1, latencyMs = 0, claimMs = () => 0, claimFails = () => 'no' } = options
   const clock = new FakeClock()
   const apple = new StubApple(clock)
   apple.latencyMs = latencyMs
@@ -37,7 +34,11 @@ export function world({ settings, processes = 1, latencyMs = 0, claimMs = () => 
   const claim = async (push: string, request: ClaimRequest): Promise<Claim> => {
     const ms = claimMs()
     if (ms > 0) await clock.sleep(ms)
-    return claims.claim(push, request)
+    const fails = claimFails()
+    if (fails === 'before') throw new Error('store away')
+    const answer = await claims.claim(push, request)
+    if (fails === 'after') throw new Error('answer lost')
+    return answer
   }
   const parts = {
     transport: apple,

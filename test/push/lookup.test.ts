@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { Device } from '../../plugins/xaps/device/device.ts'
+import type { MailEvent } from '../../plugins/xaps/event.ts'
+import { Lookup } from '../../plugins/xaps/push/lookup.ts'
+import { FakeClock, settle } from '../support/fake-clock.ts'
+import { type RecordedLog, recordedLog } from '../support/recorded-log.ts'
+import { deviceOf } from './parts.ts'
+
+interface Bench {
+  readonly clock: FakeClock
+  readonly log: RecordedLog
+  readonly lookup: Lookup
+  /** Users that the store was asked for. */
+  readonly asked: string[]
+  readonly found: { user: string; device: Device; event: MailEvent }[]
+  devices: (user: string) => Promise<readonly Device[]>
+  submit(user: string, kind?: MailEvent['kind']): void
+}
+
+const away = (): Promise<never> => Promise.reject(new Error('store away'))
+
+function bench(keepForMs = 86_400_000): Bench {
+  const clock = new FakeClock()
+  const log = recordedLog()
+  const b: Bench = {
+    clock,
+    log,
+    asked: [],
+    found: [],
+    devices: async () => [deviceOf(1)],
+    submit: (user, kind = 'new') => b.lookup.submit({ user, kind, at: clock.now() }),
+    lookup: new Lookup(
+      {
+        devices: user => {
+          b.asked.push(user)
+          return b.devices(user)
+        },
+        found: (user, device, event) => b.found.push({ user, device, event }),
+        log,
+      },
+      keepForMs,
+      clock,
+    ),
+  }
+  return b
+}
+
+test('an event is passed on for every device of its user', async () => {
+  const b = bench()
+  b.devices = async () => [deviceOf(1), deviceOf(2)]
+  b.submit('anna')
+  await settle()
+  assert.deepEqual(
+    b.found.map(({ user, device }) => [user, device.token.at(-1)]),
+    [
+      ['anna', '1'],
+      ['anna', '2'],
+    ],
+  )
+})
+
+test('a user without devices costs one lookup and no line', async () => {
+  const b = bench()
+  b.devices = async () => []
+  b.submit('nobody')
+  await b.clock.advance(60_000)
+  assert.deepEqual(b.asked, ['nobody'])
+  assert.deepEqual(b.log.lines, [])
+  assert.equal(b.clock.timers, 0)
+})
+
+test('while the store is away there is one entry per user and one probe at a time', async () => {
+  const b = bench()
+  let open = 0
+  let most = 0
+  b.devices = async () => {
+    open += 1
+    most = Math.max(most, open)
+    await b.clock.sleep(100)
+    open -= 1
+    return away()
+  }
+  b.submit('first')
+  await b.clock.advance(100)
+  most = 0
+  for (let round = 0; round < 100; round += 1) {
+    for (let user = 0; user < 20; user += 1) b.submit(`user${user}`)
+    await b.clock.advance(1_000)
+  }
+  assert.equal(b.lookup.waiting, 21)
+  assert.equal(most, 1)
+  assert.ok(b.asked.length < 20, `${b.asked.length} lookups in 100 seconds`)
+})
+
+test('lookups that fail together count as one failure', async () => {
+  const b = bench()
+  b.devices = async () => b.clock.sleep(10).then(away)
+  for (let user = 0; user < 100; user += 1) b.submit(`user${user}`)
+  await b.clock.advance(600)
+  assert.ok(b.asked.length === 101, `${b.asked.length - 100} probes in half a second`)
+  assert.equal(b.log.loud().length, 1)
+})
+
+test('when the store is back every user that waited is passed on once, the newest event as urgent as the most urgent', async () => {
+  const b = bench()
+  b.devices = away
+  b.submit('anna')
+  await b.clock.advance(10)
+  b.submit('anna', 'change')
+  b.submit('ben', 'change')
+  b.submit('cleo')
+  const at = b.clock.now()
+  await b.clock.advance(120_000)
+  b.devices = async () => [deviceOf(1)]
+  await b.clock.advance(15_000)
+  assert.deepEqual(
+    b.found.map(({ event }) => event).sort((a, c) => a.user.localeCompare(c.user)),
+    [
+      { user: 'anna', kind: 'new', at },
+      { user: 'ben', kind: 'change', at },
+      { user: 'cleo', kind: 'new', at },
+    ],
+  )
+  assert.deepEqual(
+    b.log.loud().map(line => line.replace(/=\d+/, '=…')),
+    [
+      'warn: the device store does not answer; pushes wait for it cause="store away"',
+      'notice: the device store answers again users_waiting=…',
+    ],
+  )
+  assert.equal(b.clock.timers, 0)
+  b.submit('dora')
+  await settle()
+  assert.equal(b.found.length, 4, 'events are looked up at once again')
+})
+
+test('a store that has just come back is asked for those who waited some at a time', async () => {
+  const b = bench()
+  b.devices = away
+  for (let user = 0; user < 10_000; user += 1) b.submit(`user${user}`)
+  await b.clock.advance(60_000)
+  let open = 0
+  let most = 0
+  b.devices = async () => {
+    open += 1
+    most = Math.max(most, open)
+    await b.clock.sleep(1)
+    open -= 1
+    return [deviceOf(1)]
+  }
+  await b.clock.advance(30_000)
+  assert.equal(b.found.length, 10_000)
+  assert.equal(new Set(b.found.map(({ user }) => user)).size, 10_000)
+  assert.ok(most <= 60, `${most} at a time`)
+})
+
+test('a store that comes back and goes again is said both times', async () => {
+  const b = bench()
+  for (const devices of [away, async () => [], away, async () => []]) {
+    b.devices = devices
+    b.submit('anna')
+    await b.clock.advance(20_000)
+  }
+  assert.deepEqual(
+    b.log.loud().map(line => line.split(':')[0]),
+    ['warn', 'notice', 'warn', 'notice'],
+  )
+})
+
+test('what waits for the store longer than keep_for is dropped', async () => {
+  const b = bench(60_000)
+  b.devices = away
+  b.submit('anna')
+  await b.clock.advance(90_000)
+  b.devices = async () => [deviceOf(1)]
+  await b.clock.advance(60_000)
+  assert.equal(b.lookup.waiting, 0)
+  assert.equal(b.found.length, 0)
+  b.submit('ben')
+  await settle()
+  assert.equal(b.found.length, 1)
+})
+
+test('settled waits for lookups under way; a closed lookup takes no more and keeps no timer', async () => {
+  const b = bench()
+  b.devices = async () => b.clock.sleep(100).then(() => [deviceOf(1)])
+  b.submit('anna')
+  let settled = false
+  const done = b.lookup.settled().then(() => {
+    settled = true
+  })
+  await b.clock.advance(50)
+  assert.equal(settled, false)
+  await b.clock.advance(50)
+  await done
+  b.devices = away
+  b.submit('ben')
+  await settle()
+  b.lookup.close()
+  b.submit('cleo')
+  assert.equal(b.lookup.waiting, 0)
+  assert.equal(b.clock.timers, 0)
+})
