@@ -1,0 +1,16 @@
+/** What both doors, the Unix socket and HTTP, are given. */
+
+import type { Budget } from './budget.ts'
+import type { Notify } from './notify.ts'
+import type { LogRefusal } from './refusal.ts'
+import type { Register } from './register.ts'
+import type { RegisterRules } from './validate.ts'
+
+export interface DoorParts {
+  readonly register: Register
+  readonly notify: Notify
+  readonly rules: RegisterRules
+  readonly logRefusal: LogRefusal
+  /** Bytes of unfinished requests, over all connections of both doors. */
+  readonly budget: Budget
+}

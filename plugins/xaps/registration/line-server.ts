@@ -1,0 +1,84 @@
+/**
+ * The line protocol of st3fan's Dovecot plugin, on a Unix socket that somebody else opens: one connection, one line,
+ * one reply in one write. A bad request costs its sender an ERROR line and nobody else anything.
+ */
+
+import net from 'node:net'
+import { type Clock, systemClock } from '../clock.ts'
+import type { DoorParts } from './door.ts'
+import { parseLine } from './line.ts'
+import { receiveLine } from './receive-line.ts'
+import { answerTo } from './refusal.ts'
+import { validateNotify, validateRegister } from './validate.ts'
+
+/** How long a sender who does not close may take to read its reply, in milliseconds. */
+const LINGER_MS = 1_000
+
+export interface LineServer {
+  /** Not listening yet. */
+  readonly server: net.Server
+  /** Ends the connections that have not sent their request, gives the others `graceMs`, and stops accepting. */
+  close(graceMs: number): Promise<void>
+}
+
+export function makeLineServer(parts: DoorParts, clock: Clock = systemClock): LineServer {
+  const waiting = new Set<net.Socket>()
+  const answering = new Set<net.Socket>()
+
+  const serve = async (socket: net.Socket) => {
+    waiting.add(socket)
+    try {
+      const line = await receiveLine(socket, parts.budget, clock)
+      answering.add(socket)
+      waiting.delete(socket)
+      if (line === undefined) socket.destroy()
+      else await answer(socket, line, parts, clock)
+    } catch (error) {
+      parts.logRefusal('socket', error)
+      reply(socket, `ERROR ${answerTo(error).text}`, clock)
+    } finally {
+      waiting.delete(socket)
+    }
+  }
+
+  // Half open: a client that ends its side after the line still gets its reply.
+  const server = net.createServer({ allowHalfOpen: true }, socket => {
+    // A client that goes away is its own affair; what it sent was handled or was not complete.
+    socket.on('error', () => socket.destroy())
+    socket.once('close', () => answering.delete(socket))
+    void serve(socket)
+  })
+
+  const close = async (graceMs: number) => {
+    const closed = new Promise<void>(resolve => server.close(() => resolve()))
+    for (const socket of waiting) socket.destroy()
+    const timer = clock.after(graceMs, () => {
+      for (const socket of answering) socket.destroy()
+    })
+    await closed
+    timer.cancel()
+  }
+
+  return { server, close }
+}
+
+async function answer(socket: net.Socket, line: Buffer, parts: DoorParts, clock: Clock): Promise<void> {
+  const receivedAt = clock.now()
+  const request = parseLine(line)
+  if (request.verb === 'REGISTER') {
+    const topic = await parts.register(validateRegister(request, parts.rules), receivedAt)
+    return reply(socket, `OK ${topic}`, clock)
+  }
+  const notification = validateNotify(request, parts.rules)
+  // Dovecot's delivery waits for the reply, and the reply depends on nothing.
+  reply(socket, 'OK ', clock)
+  await parts.notify(notification, receivedAt).catch(error => parts.logRefusal('socket', error))
+}
+
+/** One write, and the end. What still comes is thrown away: to close over unread bytes would take back the reply. */
+function reply(socket: net.Socket, text: string, clock: Clock): void {
+  socket.end(`${text}\r\n`)
+  socket.resume()
+  const timer = clock.after(LINGER_MS, () => socket.destroy())
+  socket.once('close', () => timer.cancel())
+}

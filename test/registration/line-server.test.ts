@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import type { NetConnectOpts } from 'node:net'
+import path from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { type Clock, systemClock } from '../../plugins/xaps/clock.ts'
+import { Budget } from '../../plugins/xaps/registration/budget.ts'
+import type { DoorParts } from '../../plugins/xaps/registration/door.ts'
+import { makeLineServer } from '../../plugins/xaps/registration/line-server.ts'
+import { Unavailable } from '../../plugins/xaps/registration/refusal.ts'
+import { tempDirectory } from '../support/temp.ts'
+import { until } from '../support/wait.ts'
+import { makeDoor, NOTIFY_LINE, registerLine, TOPIC } from './doors.ts'
+import { type Client, connect, exchange, FakeClock, turns } from './tools.ts'
+
+async function serve(t: TestContext, parts: DoorParts, clock: Clock = systemClock): Promise<NetConnectOpts> {
+  const temp = tempDirectory()
+  const address = { path: path.join(temp.path, 'xapsd.sock') }
+  const door = makeLineServer(parts, clock)
+  await new Promise<void>(resolve => door.server.listen(address.path, resolve))
+  t.after(async () => {
+    await door.close(0)
+    temp.remove()
+  })
+  return address
+}
+
+test('answers a registration with the topic', async t => {
+  const { parts, registered } = makeDoor()
+  const address = await serve(t, parts)
+  assert.equal(await exchange(address, registerLine('User@example.org')), `OK ${TOPIC}\r\n`)
+  assert.equal(registered[0]?.user, 'user@example.org')
+})
+
+for (const name of ['st3fan-reg-basic', 'st3fan-reg-mb-comma', 'st3fan-reg-mb-mutf7']) {
+  test(`answers what Dovecot sends: ${name}`, async t => {
+    const { parts } = makeDoor()
+    const recorded = readFileSync(path.join('test/fixtures/wire', `${name}.txt`))
+    assert.equal(await exchange(await serve(t, parts), recorded), `OK ${TOPIC}\r\n`)
+  })
+}
+
+test('answers a notification before anything is looked up', async t => {
+  const { parts, notified } = makeDoor({ notify: () => new Promise(() => undefined) })
+  assert.equal(await exchange(await serve(t, parts), NOTIFY_LINE), 'OK \r\n')
+  assert.deepEqual(notified, [{ user: 'user@example.org', mailbox: 'INBOX', events: ['FlagsSet'] }])
+})
+
+test('a notification that fails later is logged', async t => {
+  const { parts, log } = makeDoor({ notify: () => Promise.reject(new Error('broken')) })
+  assert.equal(await exchange(await serve(t, parts), NOTIFY_LINE), 'OK \r\n')
+  await until(() => log.entries.length === 1, 'the log line')
+})
+
+test('says ERROR and why when a registration cannot be kept', async t => {
+  const { parts } = makeDoor({ register: () => Promise.reject(new Unavailable('try again')) })
+  assert.equal(await exchange(await serve(t, parts), registerLine()), 'ERROR try again\r\n')
+})
+
+test('tells nobody what an unexpected error says', async t => {
+  const { parts, log } = makeDoor({ register: () => Promise.reject(new TypeError('secret')) })
+  assert.equal(await exchange(await serve(t, parts), registerLine()), 'ERROR internal error\r\n')
+  assert.equal(log.entries[0]?.level, 'error')
+})
+
+for (const [what, line] of [
+  ['a second line', registerLine() + registerLine('victim@example.org')],
+  [
+    'a line break inside quotes',
+    registerLine('user@example.org', '("INBOX\r\n'.concat(registerLine().trim(), '")')),
+  ],
+  ['a single byte', `${registerLine()}x`],
+] as const) {
+  test(`refuses all of a request with ${what} after the line`, async t => {
+    const { parts, registered } = makeDoor()
+    assert.match(await exchange(await serve(t, parts), line), /^ERROR [\x20-\x7e]+\r\n$/)
+    assert.deepEqual(registered, [])
+  })
+}
+
+test('refuses bytes after a line that fills exactly what is read at once', async t => {
+  const { parts, registered } = makeDoor()
+  const address = await serve(t, parts)
+  const empty = registerLine('u@example.org', '("")').length
+  const names = `"${'x'.repeat(999)}",`.repeat(Math.floor((65_536 - empty) / 1002))
+  const rest = 65_536 - registerLine('u@example.org', `(${names}"")`).length
+  const line = registerLine('u@example.org', `(${names}"${'x'.repeat(rest)}")`)
+  assert.equal(line.length, 65_536)
+  assert.equal(await exchange(address, line), `OK ${TOPIC}\r\n`)
+  assert.equal(await exchange(address, line + registerLine()), 'ERROR bytes after the line\r\n')
+  assert.equal(registered.length, 1)
+})
+
+test('takes a line that comes byte by byte', async t => {
+  const { parts } = makeDoor()
+  const client = await connect(await serve(t, parts))
+  for (const byte of NOTIFY_LINE) {
+    client.socket.write(byte)
+    await turns(1)
+  }
+  assert.equal(await client.ended, 'OK \r\n')
+})
+
+test('answers a client that has ended its side', async t => {
+  const { parts } = makeDoor()
+  const client = await connect(await serve(t, parts))
+  client.socket.end(registerLine())
+  assert.equal(await client.ended, `OK ${TOPIC}\r\n`)
+})
+
+test('refuses a line whose end never came', async t => {
+  const { parts } = makeDoor()
+  const client = await connect(await serve(t, parts))
+  client.socket.end('REGISTER aps-account-id="A"')
+  assert.equal(await client.ended, 'ERROR the line is not complete\r\n')
+})
+
+test('a connection without a byte is nothing to log', async t => {
+  const { parts, log } = makeDoor()
+  const client = await connect(await serve(t, parts))
+  client.socket.end()
+  assert.equal(await client.ended, '')
+  assert.deepEqual(log.entries, [])
+})
+
+test('a client that resets the connection before its answer troubles nobody', async t => {
+  let answer: (topic: string) => void = () => undefined
+  const { parts, registered } = makeDoor({ register: () => new Promise(resolve => (answer = resolve)) })
+  const address = await serve(t, parts)
+  const client = await connect(address, registerLine())
+  await until(() => registered.length === 1, 'the registration')
+  client.socket.destroy()
+  await turns()
+  answer(TOPIC)
+  assert.equal(await exchange(address, NOTIFY_LINE), 'OK \r\n')
+})
+
+test('a request that is half sent ends after 10 s, however slowly it goes on', async t => {
+  const clock = new FakeClock()
+  const { parts } = makeDoor({ clock })
+  const client = await connect(await serve(t, parts, clock), 'REG')
+  await until(() => clock.next !== undefined, 'the connection')
+  for (let second = 0; second < 9; second += 1) {
+    client.socket.write('x')
+    await clock.advance(1_000)
+  }
+  assert.equal(client.received(), '')
+  await clock.advance(1_000)
+  assert.equal(await client.ended, 'ERROR no complete line within 10 seconds\r\n')
+})
+
+test('a client that does not close after its reply is cut off a second later', async t => {
+  const clock = new FakeClock()
+  const { parts } = makeDoor({ clock })
+  const address = await serve(t, parts, clock)
+  const client = await connect({ ...address, allowHalfOpen: true } as NetConnectOpts, NOTIFY_LINE)
+  assert.equal(await client.ended, 'OK \r\n')
+  await clock.advance(1_000)
+  client.socket.on('error', () => undefined)
+  await until(() => {
+    client.socket.write('x')
+    return client.socket.destroyed
+  }, 'the connection to be closed')
+})
+
+test('a line of 10 MB is refused, and its sender gets to read that', async t => {
+  const { parts } = makeDoor()
+  const address = await serve(t, parts)
+  assert.equal(await exchange(address, Buffer.alloc(10_000_000, 'x')), 'ERROR longer than 1048576 bytes\r\n')
+  assert.equal(await exchange(address, registerLine()), `OK ${TOPIC}\r\n`)
+})
+
+test('500 half-sent requests do not keep a good one from its answer', async t => {
+  const { parts } = makeDoor()
+  const address = await serve(t, parts)
+  const clients: Client[] = []
+  for (let i = 0; i < 500; i += 1) clients.push(await connect(address, 'REGISTER aps-account-id="'))
+  assert.equal(await exchange(address, registerLine()), `OK ${TOPIC}\r\n`)
+  for (const { socket } of clients) socket.destroy()
+})
+
+test('unfinished requests share their memory: beyond it a sender is refused, and it comes back', async t => {
+  const { parts } = makeDoor({ budget: new Budget(100_000) })
+  const address = await serve(t, parts)
+  const first = await connect(address, Buffer.alloc(60_000, 'x'))
+  const second = await connect(address)
+  second.socket.write(Buffer.alloc(60_000, 'x'))
+  const refused = await Promise.race([first.ended, second.ended])
+  assert.equal(refused, 'ERROR busy, try again\r\n')
+  assert.equal(await exchange(address, NOTIFY_LINE), 'OK \r\n')
+  first.socket.destroy()
+  second.socket.destroy()
+  await until(() => parts.budget.left === 100_000, 'the memory to be free again')
+})
+
+test('logs ten refusals a minute with the user masked, and then how many more there were', async t => {
+  const clock = new FakeClock()
+  const { parts, log } = makeDoor({ clock })
+  const address = await serve(t, parts, clock)
+  const bad = registerLine('someone@example.org').replace(/token="\w+"/, 'token="%zz"')
+  for (let i = 0; i < 25; i += 1) await exchange(address, bad)
+  assert.equal(log.entries.length, 10)
+  assert.equal(log.entries[0]?.fields.user, 's***@example.org')
+  await clock.advance(60_000)
+  assert.deepEqual(log.entries[10]?.fields, { count: 15 })
+})
+
+test('closing ends who has not sent a request and finishes who has', async t => {
+  const temp = tempDirectory()
+  t.after(() => temp.remove())
+  let answer: (topic: string) => void = () => undefined
+  const { parts, registered } = makeDoor({ register: () => new Promise(resolve => (answer = resolve)) })
+  const door = makeLineServer(parts)
+  const address = { path: path.join(temp.path, 's') }
+  await new Promise<void>(resolve => door.server.listen(address.path, resolve))
+  const idle = await connect(address)
+  const asking = await connect(address, registerLine())
+  await until(() => registered.length === 1, 'the registration')
+  const closed = door.close(10_000)
+  assert.equal(await idle.ended, '')
+  answer(TOPIC)
+  assert.equal(await asking.ended, `OK ${TOPIC}\r\n`)
+  await closed
+})
+
+test('closing does not wait longer than the time it is given', async t => {
+  const temp = tempDirectory()
+  t.after(() => temp.remove())
+  const clock = new FakeClock()
+  const { parts, registered } = makeDoor({ register: () => new Promise(() => undefined) })
+  const door = makeLineServer(parts, clock)
+  const address = { path: path.join(temp.path, 's') }
+  await new Promise<void>(resolve => door.server.listen(address.path, resolve))
+  const asking = await connect(address, registerLine())
+  await until(() => registered.length === 1, 'the registration')
+  const closed = door.close(1_000)
+  await clock.advance(1_000)
+  await closed
+  assert.equal(await asking.ended, '')
+})
