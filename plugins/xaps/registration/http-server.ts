@@ -1,0 +1,173 @@
+/**
+ * The HTTP protocol of freswa's Dovecot plugin, on a TCP port that somebody else opens. Every imap and lmtp process
+ * keeps a connection for its whole life, so an idle connection costs what Node needs for it and nothing of ours.
+ */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { type Clock, systemClock } from '../clock.ts'
+import { reasonOf } from '../log.ts'
+import { within } from './deadline.ts'
+import type { DoorParts } from './door.ts'
+import { parseNotifyBody, parseRegisterBody } from './json.ts'
+import type { NotifyOutcome } from './notify.ts'
+import { receiveBody } from './receive-body.ts'
+import { answerTo } from './refusal.ts'
+import { validateNotify, validateRegister } from './validate.ts'
+
+/** Dovecot's client keeps connections; one that we closed would be opened again for the next request. */
+const KEEP_ALIVE_MS = 65 * 60 * 1000
+
+/** A request that is half sent ends after this long; looked at every second. */
+const REQUEST_TIMEOUT_MS = 10_000
+const CHECKING_INTERVAL_MS = 1_000
+
+/** How long a client may go on sending what has been refused, so that it gets to read why. */
+const LINGER_MS = 1_000
+
+/** The plugin crashes when the topic has 50 bytes or fewer; it takes NUL bytes for the end, and the phone sees none. */
+const TOPIC_LENGTH = 64
+
+const HEALTH_DEADLINE_MS = 500
+
+const STATUS_OF: Readonly<Record<NotifyOutcome, number>> = { accepted: 200, nothing: 204, unknown: 404 }
+
+export interface HttpParts extends DoorParts {
+  /** Resolves when the store answers, rejects with the reason when it does not. */
+  readonly health: () => Promise<unknown>
+}
+
+interface Reply {
+  readonly status: number
+  readonly body: string
+  readonly allow?: string
+}
+
+type Handler = (request: IncomingMessage) => Promise<Reply>
+
+/** The handlers of one path by method; another page is another entry. */
+type Routes = ReadonlyMap<string, ReadonlyMap<string, Handler>>
+
+export interface HttpServer {
+  /** Not listening yet. */
+  readonly server: Server
+  /** Closes idle connections, gives the requests in hand `graceMs`, and stops accepting. */
+  close(graceMs: number): Promise<void>
+}
+
+export function makeHttpServer(parts: HttpParts, clock: Clock = systemClock): HttpServer {
+  const routes = makeRoutes(parts, clock)
+  const server = createServer({
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: CHECKING_INTERVAL_MS,
+  })
+
+  server.on('request', (request, response) => {
+    serve(routes, request)
+      .catch((error: unknown): Reply => {
+        parts.logRefusal('http', error)
+        const { status, text } = answerTo(error)
+        return { status, body: `${text}\n` }
+      })
+      .then(reply => {
+        if (!server.listening) response.shouldKeepAlive = false
+        if (reply.status === 413) refuseLarge(request, response, reply, clock)
+        else send(response, reply)
+      })
+      .catch(error => parts.logRefusal('http', error))
+  })
+  server.on('clientError', refuseGarbage)
+
+  const close = async (graceMs: number) => {
+    const closed = new Promise<void>(resolve => server.close(() => resolve()))
+    const timer = clock.after(graceMs, () => server.closeAllConnections())
+    await closed
+    timer.cancel()
+  }
+
+  return { server, close }
+}
+
+function makeRoutes(parts: HttpParts, clock: Clock): Routes {
+  const register: Handler = async request => {
+    const body = await receiveBody(request, parts.budget)
+    const receivedAt = clock.now()
+    const registration = validateRegister(parseRegisterBody(body), parts.rules)
+    const topic = await parts.register(registration, receivedAt)
+    return { status: 200, body: topic.padEnd(TOPIC_LENGTH, '\0') }
+  }
+  const notify: Handler = async request => {
+    const body = await receiveBody(request, parts.budget)
+    const receivedAt = clock.now()
+    const notification = validateNotify(parseNotifyBody(body), parts.rules)
+    const outcome = await parts.notify(notification, receivedAt)
+    return { status: STATUS_OF[outcome], body: outcome === 'unknown' ? 'unknown user\n' : '' }
+  }
+  const health: Handler = async () =>
+    within(parts.health(), HEALTH_DEADLINE_MS, 'store', clock).then(
+      () => ({ status: 200, body: 'ok\n' }),
+      error => ({ status: 503, body: `${reasonOf(error)}\n` }),
+    )
+  return new Map([
+    ['/register', new Map([['POST', register]])],
+    ['/notify', new Map([['POST', notify]])],
+    [
+      '/healthz',
+      new Map([
+        ['GET', health],
+        ['HEAD', health],
+      ]),
+    ],
+  ])
+}
+
+async function serve(routes: Routes, request: IncomingMessage): Promise<Reply> {
+  const [path = ''] = (request.url ?? '').split('?', 1)
+  const methods = routes.get(path)
+  if (!methods) return { status: 404, body: 'not found\n' }
+  const handler = methods.get(request.method ?? '')
+  if (!handler) return { status: 405, body: 'method not allowed\n', allow: [...methods.keys()].join(', ') }
+  return handler(request)
+}
+
+function writeHead(response: ServerResponse, { status, body, allow }: Reply, close = false): void {
+  response.writeHead(status, {
+    'Content-Type': 'text/plain; charset=utf-8',
+    ...(status === 204 ? {} : { 'Content-Length': Buffer.byteLength(body) }),
+    ...(allow === undefined ? {} : { Allow: allow }),
+    ...(close ? { Connection: 'close' } : {}),
+  })
+}
+
+/** Head and body leave in one write: Node joins them when the body is a string given to `end`. */
+function send(response: ServerResponse, reply: Reply): void {
+  writeHead(response, reply)
+  response.end(reply.body)
+}
+
+/** Answers before the body is through, and lets it run off for a while: closing at once would take back the answer. */
+function refuseLarge(request: IncomingMessage, response: ServerResponse, reply: Reply, clock: Clock): void {
+  writeHead(response, reply, true)
+  response.write(reply.body)
+  const timer = clock.after(LINGER_MS, () => response.end())
+  request.resume().once('end', () => response.end())
+  response.once('close', () => timer.cancel())
+}
+
+const STATUS_LINES: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+}
+
+/** What is no HTTP, or not sent in time. */
+function refuseGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
+  const status = STATUS_LINES[error.code ?? ''] ?? '400 Bad Request'
+  const body = `${status.slice(4)}\n`
+  socket.end(
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    () => socket.destroySoon(),
+  )
+}
