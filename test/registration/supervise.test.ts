@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { PassThrough } from 'node:stream'
+import { type TestContext, test } from 'node:test'
+import { endWithParent } from '../../plugins/xaps/registration/life-line.ts'
+import { type SuperviseOptions, supervise } from '../../plugins/xaps/registration/supervise.ts'
+import { processEntry } from '../support/server.ts'
+import { until } from '../support/wait.ts'
+import { FakeClock, keptLog, turns } from './tools.ts'
+
+/** A child that ends when its standard input does. */
+const LIVES = 'process.stdin.on("end", () => process.exit()).resume()'
+
+function setup(t: TestContext, script: string, options: Partial<SuperviseOptions> = {}) {
+  const clock = new FakeClock()
+  const log = keptLog()
+  const started: (ChildProcess | undefined)[] = []
+  const watched = ((...args: Parameters<typeof spawn>) => {
+    const child = spawn(...args)
+    started.push(child)
+    return child
+  }) as typeof spawn
+  const child = supervise(
+    { command: process.execPath, args: ['-e', script], ...options },
+    log,
+    clock,
+    watched,
+  )
+  t.after(async () => {
+    for (const one of started) one?.kill('SIGKILL')
+    await child.stop()
+  })
+  /** Resolves when there have been `count` starts, the last child has ended and its restart is due; with the pause. */
+  const ended = (count: number) =>
+    until(() => started.length === count && child.pid === undefined && clock.next, `death ${count}`)
+  return { clock, log, started, child, ended }
+}
+
+test('starts a child that has ended again, after 0.5 s and then twice as long each time, to 15 s', async t => {
+  const { clock, child, ended } = setup(t, 'process.exit(3)')
+  const pauses: unknown[] = []
+  for (let death = 1; death <= 7; death += 1) {
+    const pause = await ended(death)
+    pauses.push(pause)
+    await clock.advance(Number(pause))
+  }
+  assert.deepEqual(pauses, [500, 1000, 2000, 4000, 8000, 15_000, 15_000])
+  await child.stop()
+})
+
+test('a child that was killed after a good life is back after 0.5 s again', async t => {
+  const { clock, child, ended } = setup(t, LIVES)
+  for (let death = 1; death <= 3; death += 1) {
+    await until(() => child.pid, 'the child')
+    await clock.advance(10_000)
+    process.kill(Number(child.pid), 'SIGKILL')
+    assert.equal(await ended(death), 500)
+    await clock.advance(500)
+  }
+})
+
+test('logs once that the child is gone, and once that it is up', async t => {
+  const { clock, log, child, ended, started } = setup(t, LIVES)
+  await until(() => child.pid, 'the child')
+  await clock.advance(1_000)
+  for (let death = 1; death <= 3; death += 1) {
+    process.kill(Number(child.pid), 'SIGKILL')
+    await clock.advance(Number(await ended(death)))
+  }
+  await until(() => started.length === 4 && child.pid, 'the fourth child')
+  await clock.advance(1_000)
+  assert.deepEqual(log.messages(), [
+    'notice companion is up',
+    'error companion is gone, starting it again',
+    'notice companion is up',
+  ])
+  assert.equal(log.entries[1]?.fields.reason, 'SIGKILL')
+})
+
+test('passes on what the child logs, at its level', async t => {
+  const { log } = setup(
+    t,
+    `process.stderr.write('<3>bad\\n<6>fine\\nplain'); ${LIVES}; setTimeout(process.exit, 10)`,
+  )
+  await until(() => log.messages().includes('warn plain'), 'the last line')
+  assert.deepEqual(log.messages().slice(0, 2), ['error bad', 'info fine'])
+})
+
+test('a line without end takes bounded memory', async t => {
+  const { log } = setup(t, `process.stderr.write('x'.repeat(1e6) + '\\n<6>after\\n'); ${LIVES}`)
+  await until(() => log.messages().includes('info after'), 'the line after it')
+  assert.equal(log.entries[0]?.message.length, 8192)
+})
+
+test('the child gets little of the environment, and what it is given', async t => {
+  process.env.XAPS_TEST_SECRET = 'secret'
+  t.after(() => delete process.env.XAPS_TEST_SECRET)
+  const script = `process.stderr.write('<6>' + JSON.stringify(process.env) + '\\n'); ${LIVES}`
+  const { log } = setup(t, script, { env: { HARAKA: '/etc/haraka' } })
+  const line = await until(() => log.entries[0]?.message, 'the environment')
+  const env = JSON.parse(line)
+  assert.equal(env.HARAKA, '/etc/haraka')
+  assert.equal(env.PATH, process.env.PATH)
+  assert.equal('XAPS_TEST_SECRET' in env, false)
+})
+
+test('the child runs as the user and group that it is given', {
+  skip: process.getuid?.() !== 0 && 'needs root',
+}, async t => {
+  const script = `process.stderr.write('<6>' + [process.getuid(), process.getgid(), process.getgroups()] + '\\n'); ${LIVES}`
+  const { log } = setup(t, script, { uid: 65534, gid: 65534 })
+  await until(() => log.entries[0], 'what the child says')
+  assert.deepEqual(log.messages(), ['info 65534,65534,65534'])
+})
+
+test('a command that cannot be started is tried again', async t => {
+  const { clock, log, child } = setup(t, '', { command: '/no/such/command' })
+  await until(() => clock.next === 500, 'the first failure')
+  assert.match(String(log.entries[0]?.fields.reason), /ENOENT/)
+  await clock.advance(500)
+  await until(() => clock.next === 1000, 'the second failure')
+  assert.equal(child.pid, undefined)
+  await child.stop()
+  assert.equal(clock.next, undefined)
+})
+
+test('a start that throws is tried again', async t => {
+  const clock = new FakeClock()
+  const log = keptLog()
+  const throws = (() => {
+    throw new Error('spawn EPERM')
+  }) as typeof spawn
+  const child = supervise({ command: 'x', args: [] }, log, clock, throws)
+  t.after(() => child.stop())
+  assert.equal(clock.next, 500)
+  assert.equal(log.entries[0]?.fields.reason, 'spawn EPERM')
+})
+
+test('stopping ends the child, and none is started again', async t => {
+  const { clock, child, started, log } = setup(t, LIVES)
+  const pid = await until(() => child.pid, 'the child')
+  await child.stop()
+  assert.equal(processEntry(pid), undefined)
+  await clock.advance(60_000)
+  assert.equal(started.length, 1)
+  assert.deepEqual(log.entries, [])
+})
+
+test('a child that does not want to end is killed after 5 s', async t => {
+  const script = `process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); process.stderr.write('<6>deaf\\n')`
+  const { clock, child, log } = setup(t, script)
+  await until(() => log.entries[0], 'the child')
+  const pid = Number(child.pid)
+  const stopped = child.stop()
+  await clock.advance(4_999)
+  assert.ok(processEntry(pid))
+  await clock.advance(1)
+  await stopped
+  assert.equal(processEntry(pid), undefined)
+})
+
+test('the child ends with a parent that is killed', async t => {
+  const modules = ['supervise', 'life-line'].map(name =>
+    require.resolve(`../../plugins/xaps/registration/${name}.js`),
+  )
+  const [superviseModule = '', lifeLineModule = ''] = modules
+  const childScript = `require(${JSON.stringify(lifeLineModule)}).endWithParent(async () => {}); process.stderr.write('<6>' + process.pid + '\\n')`
+  const parentScript = `
+    const log = text => process.stdout.write(text + '\\n')
+    require(${JSON.stringify(superviseModule)}).supervise(
+      { command: process.execPath, args: ['-e', ${JSON.stringify(childScript)}] },
+      { debug: log, info: log, notice: () => {}, warn: log, error: log })
+    setInterval(() => {}, 1000)`
+  const parent = spawn(process.execPath, ['-e', parentScript], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => parent.kill('SIGKILL'))
+  const pid = Number(await new Promise(resolve => parent.stdout.once('data', resolve)))
+  assert.ok(processEntry(pid))
+  parent.kill('SIGKILL')
+  await until(() => processEntry(pid) === undefined, 'the child to end')
+})
+
+test('a process that only supervises ends when there is nothing else to do', async () => {
+  const superviseModule = require.resolve('../../plugins/xaps/registration/supervise.js')
+  const script = `
+    const log = () => {}
+    require(${JSON.stringify(superviseModule)}).supervise(
+      { command: process.execPath, args: ['-e', ${JSON.stringify(LIVES)}] },
+      { debug: log, info: log, notice: log, warn: log, error: log })`
+  const parent = spawn(process.execPath, ['-e', script], { stdio: 'inherit' })
+  assert.equal(await new Promise(resolve => parent.on('exit', resolve)), 0)
+})
+
+test('the end of the life-line ends the process in order, once', async () => {
+  const input = new PassThrough()
+  const exits: number[] = []
+  let ends = 0
+  endWithParent(
+    async () => {
+      ends += 1
+    },
+    input,
+    code => void exits.push(code),
+    new FakeClock(),
+  )
+  await turns()
+  assert.equal(ends, 0)
+  input.end()
+  await until(() => exits.length > 0, 'the exit')
+  await turns()
+  assert.deepEqual([ends, exits], [1, [0]])
+})
+
+test('an orderly end that takes too long is not waited for', async () => {
+  const input = new PassThrough()
+  const clock = new FakeClock()
+  const exits: number[] = []
+  endWithParent(
+    () => new Promise(() => undefined),
+    input,
+    code => void exits.push(code),
+    clock,
+  )
+  input.end()
+  await until(() => clock.next !== undefined, 'the end')
+  await clock.advance(3_000)
+  assert.deepEqual(exits, [1])
+})
