@@ -240,6 +240,18 @@ test('the sweep drops claims that are long past', async () => {
   await store.close()
 })
 
+test('what root creates in a directory of another user is that user\u2019s', {
+  skip: !isRoot && 'needs root',
+}, async () => {
+  const directory = freshDirectory()
+  fs.mkdirSync(directory)
+  fs.chownSync(directory, NOBODY, NOBODY)
+  const { store } = await open(directory)
+  await store.close()
+  for (const file of fs.readdirSync(directory))
+    assert.equal(fs.statSync(path.join(directory, file)).uid, NOBODY)
+})
+
 test('the directory can be handed to another user, with what root has created in it', {
   skip: !isRoot && 'needs root',
 }, () => {

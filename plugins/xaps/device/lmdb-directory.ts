@@ -49,7 +49,7 @@ function createFile(file: string, bytes: number): void {
   const fd = fs.openSync(draft, 'w', FILE_MODE)
   try {
     fs.fchmodSync(fd, FILE_MODE)
-    adoptGroup(fd, path.dirname(file))
+    adoptOwner(fd, path.dirname(file))
     fs.writeSync(fd, Buffer.alloc(bytes))
     unlessExists(() => fs.linkSync(draft, file))
   } finally {
@@ -66,13 +66,17 @@ function unlessExists(create: () => void): void {
   }
 }
 
-/** The group of the directory is the one that its users share. Who is not in it cannot give a file to it. */
-function adoptGroup(fd: number, directory: string): void {
-  const { uid, gid } = fs.fstatSync(fd)
-  const shared = fs.statSync(directory).gid
-  if (gid === shared) return
+/**
+ * A file belongs to whom the directory belongs to, as far as this process may arrange that: root may (an operator's
+ * command must not lock Haraka out), others may give it to a group that they are in.
+ */
+function adoptOwner(fd: number, directory: string): void {
+  const file = fs.fstatSync(fd)
+  const shared = fs.statSync(directory)
+  const uid = file.uid === 0 ? shared.uid : file.uid
+  if (file.uid === uid && file.gid === shared.gid) return
   try {
-    fs.fchownSync(fd, uid, shared)
+    fs.fchownSync(fd, uid, shared.gid)
   } catch (error) {
     if (codeOf(error) !== 'EPERM') throw error
   }

@@ -32,12 +32,16 @@ export interface DeviceStore {
   /**
    * Changes one user's record atomically over all processes and hosts. `change` must be pure: it may run again.
    * It gets the record without what has expired. Returning the very record it got changes nothing.
-   * Resolves with the new record once it is safely stored (LMDB: on disk).
+   * Resolves with the new record once it is safely stored (LMDB: on disk). After a rejection because of time the
+   * change may still happen. A damaged record counts as an empty one here, and is replaced.
    */
   update(user: string, change: (record: UserRecord) => UserRecord): Promise<UserRecord>
   /** Claims the next push to a device. `push` names the device: its account id and token. */
   claim(push: string, request: ClaimRequest): Promise<Claim>
-  /** Every user that has devices, in no order; bounded memory. */
+  /**
+   * Every user that has devices, in no order; bounded memory. Who changes meanwhile may come or not, and a Redis that
+   * shrinks its table meanwhile may give a user twice.
+   */
   users(): AsyncIterable<readonly [user: string, devices: readonly Device[]]>
   /** Removes what has expired; resolves with how many devices that were. */
   sweep(): Promise<number>
