@@ -4,12 +4,24 @@ import os from 'node:os'
 import { Command, Option } from 'commander'
 import { reasonOf } from '../../plugins/xaps/log.ts'
 import type { Bench, Row, Scale } from './bench.ts'
+import { companion } from './companion.ts'
 import { latency } from './latency.ts'
+import { memory } from './memory.ts'
 import { push } from './push.ts'
+import { registration } from './registration.ts'
 import { smtp } from './smtp.ts'
+import { store } from './store.ts'
 import { table } from './table.ts'
 
-const BENCHES: Readonly<Record<string, Bench>> = { push, latency, smtp }
+const BENCHES: Readonly<Record<string, Bench>> = {
+  push,
+  latency,
+  smtp,
+  memory,
+  registration,
+  companion,
+  store,
+}
 
 interface Options {
   readonly only?: string[]

@@ -1,0 +1,63 @@
+/** A process with pushes that wait for an Apple that is away; or, to compare with, one that only keeps whom to push. */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { loadConfig } from '../../../plugins/xaps/config/config.ts'
+import { loadCredentials } from '../../../plugins/xaps/push/credentials.ts'
+import { openDeviceStore, openPushSide } from '../../../plugins/xaps/service.ts'
+import { noLog } from '../../support/recorded-log.ts'
+import { servePart } from '../part.ts'
+import { type Memory, memoryOf } from '../process-use.ts'
+import { userName } from '../site.ts'
+
+/** How many events come in before the process gets to anything else. */
+const BATCH = 1_000
+/** Lookups and everything else must be done with before memory is measured. */
+const REST_MS = 500
+
+export interface PendingApi {
+  /** Opens the store in `dir`, and with `push` the push side. */
+  open(options: { dir: string; push: boolean }): Promise<void>
+  /** Takes `events` events for `users` users, in turn. Resolves with the memory in use before and afterwards. */
+  fill(options: { events: number; users: number }): Promise<{ before: Memory; after: Memory }>
+}
+
+let take: (user: string) => void = () => undefined
+
+servePart<PendingApi>({
+  async open({ dir, push: pushing }) {
+    const config = loadConfig(dir)
+    const store = await openDeviceStore(config, noLog)
+    if (pushing) {
+      const push = openPushSide(config, loadCredentials(config.apns, dir), store, noLog)
+      take = user => push.submit({ user, kind: 'new', at: Date.now() })
+      return
+    }
+    const kept = new Map<string, unknown>()
+    take = user => {
+      store.devices(user).then(
+        devices => {
+          for (const device of devices) kept.set(device.token, { user, device, at: Date.now() })
+        },
+        error => console.error(error),
+      )
+    }
+  },
+  async fill({ events, users }) {
+    const before = await measure()
+    for (let event = 0; event < events; event++) {
+      take(userName(event % users))
+      if (event % BATCH === 0) await sleep(1)
+    }
+    await sleep(REST_MS)
+    return { before, after: await measure() }
+  },
+})
+
+async function measure(): Promise<Memory> {
+  // Twice: what the first run finalizes is freed by the second.
+  for (let run = 0; run < 2; run++) {
+    global.gc?.()
+    await sleep(10)
+  }
+  return memoryOf(process.pid)
+}
