@@ -45,6 +45,8 @@ export function deferDeviceStore(config: Config, log: Log): DeviceStore {
 
 /** The push side and what it needs to stay up to date. */
 export interface PushSide extends Pick<Pusher, 'warmUp' | 'submit' | 'close'> {
+  /** How many devices wait for a push. */
+  pending(): number
   /** The credentials in use. */
   credentials(): Credentials
 }
@@ -73,6 +75,7 @@ export function openPushSide(
   return {
     warmUp: () => pusher.warmUp(),
     submit: event => pusher.submit(event),
+    pending: () => pusher.pending,
     credentials: () => credentials,
     close(graceMs) {
       renewal.close()
@@ -134,6 +137,7 @@ export async function openRegistrationSide(
       save: entry => store.update(entry.user, record => register(record, entry, { maxDevices })),
       devices: user => store.devices(user),
       submit: event => push.submit(event),
+      pending: () => push.pending(),
       topic: () => push.credentials().topic,
       log,
     },

@@ -16,7 +16,7 @@ import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 
 const USER = 'alice@example.com'
-const TOKEN = 'c0ffee'.repeat(10) + 'beef'
+const TOKEN = `${'c0ffee'.repeat(10)}beef`
 const ACCOUNT = '0715A26B-CA09-4730-A419-793000CA982E'
 
 /** Where mail ends up: Dovecot when it is installed. */

@@ -57,6 +57,14 @@ test('beyond the limit the device unseen for longest makes room', () => {
   assert.deepEqual(tokens(register(refreshed, registration('dd', 4), limit)).sort(), ['aa', 'cc', 'dd'])
 })
 
+test('mailbox names that are too long together make the device unseen for longest give way', () => {
+  const names = Array.from({ length: 450 }, (_, n) => `${n}`.padEnd(1000, 'x'))
+  const record = registered(
+    ...['aa', 'bb', 'cc'].map((token, at) => registration(token, at, { mailboxes: names })),
+  )
+  assert.deepEqual(tokens(record), ['bb', 'cc'])
+})
+
 test('a registration older than all of a full record is not taken', () => {
   const record = registered(...['aa', 'bb', 'cc'].map((token, at) => registration(token, at + 10)))
   assert.equal(register(record, registration('dd', 9), limit), record)

@@ -33,6 +33,7 @@ export function makeDoor(
       return behaviour.notify?.() ?? Promise.resolve('accepted')
     },
     rules: RULES,
+    status: () => 'up_seconds=1',
     logRefusal: makeLogRefusal(log, behaviour.clock),
     budget: behaviour.budget ?? new Budget(32 * 1024 * 1024),
   }

@@ -40,6 +40,11 @@ for (const name of ['st3fan-reg-basic', 'st3fan-reg-mb-comma', 'st3fan-reg-mb-mu
   })
 }
 
+test('says how the companion is', async t => {
+  const { parts } = makeDoor()
+  assert.equal(await exchange(await serve(t, parts), 'STATUS\r\n'), 'OK up_seconds=1\r\n')
+})
+
 test('answers a notification before anything is looked up', async t => {
   const { parts, notified } = makeDoor({ notify: () => new Promise(() => undefined) })
   assert.equal(await exchange(await serve(t, parts), NOTIFY_LINE), 'OK \r\n')

@@ -7,6 +7,7 @@ import type { DeviceStore } from '../device/store.ts'
 import { maskToken } from '../log.ts'
 import { canonicalUser } from '../names.ts'
 import { configOf, print, withStore } from './context.ts'
+import { printable } from './printable.ts'
 
 export function addDevices(xaps: Command): void {
   xaps
@@ -52,11 +53,4 @@ function asText(user: string, device: Device, full: boolean): string {
   const seen = new Date(device.lastSeen).toISOString().slice(0, 16).replace('T', ' ')
   const mailboxes = device.mailboxes.map(printable).join(', ')
   return [user, printable(device.account), token, seen, mailboxes].join('  ')
-}
-
-/** Names come from phones: what could steer a terminal is shown escaped. */
-function printable(name: string): string {
-  return name.replace(/[\p{Control}\p{Format}\u2028\u2029]/gu, character =>
-    JSON.stringify(character).slice(1, -1),
-  )
 }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { groupId, userId } from '../registration/owner.ts'
+import { groupId, userId } from '../owner.ts'
 import { parseIni } from './ini.ts'
 
 export interface SmtpIni {

@@ -16,9 +16,16 @@ export type Registration = Omit<Device, 'registeredAt' | 'lastSeen'> & { readonl
 const MAX_GONE = 100
 
 /**
+ * How many characters the mailbox names of all devices of a user may have together. The record is read at every mail
+ * to its user, and a phone chooses its names: 50 devices of 500 long ones would be 25 MB. A real phone has some hundreds.
+ */
+const MAX_MAILBOX_TEXT = 1024 * 1024
+
+/**
  * The record after a registration: a new device, or the same one refreshed (it keeps `registeredAt`). What is no news
  * changes nothing: a registration that is not newer than the device's last one (a replay), and one from before Apple
- * reported the device gone. Beyond `maxDevices` the longest unseen device makes room.
+ * reported the device gone. Beyond `maxDevices`, and
+ * beyond MAX_MAILBOX_TEXT, the longest unseen device makes room.
  */
 export function register(
   record: UserRecord,
@@ -31,7 +38,8 @@ export function register(
   if (record.gone.some(gone => sameDevice(gone, identity) && gone.at >= at)) return record
 
   const device: Device = { ...identity, registeredAt: known?.registeredAt ?? at, lastSeen: at }
-  const devices = latestSeen([...record.devices.filter(other => other !== known), device], maxDevices)
+  const all = [...record.devices.filter(other => other !== known), device]
+  const devices = withinText(latest(all, maxDevices, ({ lastSeen }) => lastSeen))
   if (!devices.includes(device)) return record
   return { devices, gone: record.gone.filter(gone => !sameDevice(gone, device)) }
 }
@@ -78,8 +86,12 @@ export function withoutExpired(record: UserRecord, now: number, expireAfterMs: n
   return unchanged ? record : { devices, gone }
 }
 
-function latestSeen(devices: readonly Device[], count: number): readonly Device[] {
-  return latest(devices, count, device => device.lastSeen)
+/** The latest seen of `devices` whose mailbox names have MAX_MAILBOX_TEXT characters at most, in the order given. */
+function withinText(devices: readonly Device[]): readonly Device[] {
+  const text = ({ mailboxes }: Device) => mailboxes.reduce((sum, name) => sum + name.length, 0)
+  const total = devices.reduce((sum, device) => sum + text(device), 0)
+  if (total <= MAX_MAILBOX_TEXT) return devices
+  return withinText(latest(devices, devices.length - 1, ({ lastSeen }) => lastSeen))
 }
 
 /** The `count` items of the latest time, in the order they came in; of equal ones the later item. */

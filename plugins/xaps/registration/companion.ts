@@ -8,6 +8,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import type { Device } from '../device/device.ts'
 import type { MailEvent } from '../event.ts'
 import { type Log, reasonOf } from '../log.ts'
+import { groupId, userId } from '../owner.ts'
 import { Budget, UNFINISHED_REQUESTS_BYTES } from './budget.ts'
 import type { DoorParts } from './door.ts'
 import { makeHttpServer } from './http-server.ts'
@@ -15,7 +16,6 @@ import { makeLineServer } from './line-server.ts'
 import { listenInherited, listenTcp } from './listener.ts'
 import { makeNotify, type NotifyMode } from './notify.ts'
 import { keepOpening } from './opening.ts'
-import { groupId, userId } from './owner.ts'
 import { makeLogRefusal } from './refusal.ts'
 import { makeRegister } from './register.ts'
 import { openSpool, type Spool, type SpoolEntry } from './spool.ts'
@@ -52,6 +52,8 @@ export interface CompanionParts {
   readonly devices: (user: string) => Promise<readonly Device[]>
   /** Takes an event for pushing; returns at once. */
   readonly submit: (event: MailEvent) => void
+  /** How many devices wait for a push. */
+  readonly pending: () => number
   /** The topic that phones are told. Throws when there is none. */
   readonly topic: () => string
   readonly log: Log
@@ -105,11 +107,14 @@ function isTcp(address: ReturnType<Server['address']>): address is AddressInfo {
 
 function makeDoorParts(
   { notify, ...rules }: CompanionOptions,
-  { save, devices, submit, topic, log }: CompanionParts,
+  { save, devices, submit, pending, topic, log }: CompanionParts,
   spool: Spool,
   clock: Clock,
 ): DoorParts {
+  const startedAt = clock.now()
+  const upSeconds = () => Math.round((clock.now() - startedAt) / 1000)
   return {
+    status: () => `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()}`,
     register: makeRegister({ save, spool, topic, log }, clock),
     notify: makeNotify({ devices, submit, notify }, clock),
     rules,

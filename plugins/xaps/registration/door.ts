@@ -11,6 +11,8 @@ export interface DoorParts {
   readonly notify: Notify
   readonly rules: RegisterRules
   readonly logRefusal: LogRefusal
+  /** How the companion is, in words of the form key=value on one line. */
+  readonly status: () => string
   /** Bytes of unfinished requests, over all connections of both doors. */
   readonly budget: Budget
 }

@@ -14,6 +14,9 @@ import { validateNotify, validateRegister } from './validate.ts'
 /** How long a sender who does not close may take to read its reply, in milliseconds. */
 const LINGER_MS = 1_000
 
+/** Our own verb beside Dovecot's two: `xaps status` asks how the companion is. */
+const STATUS = Buffer.from('STATUS')
+
 export interface LineServer {
   /** Not listening yet. */
   readonly server: net.Server
@@ -64,6 +67,7 @@ export function makeLineServer(parts: DoorParts, clock: Clock = systemClock): Li
 
 async function answer(socket: net.Socket, line: Buffer, parts: DoorParts, clock: Clock): Promise<void> {
   const receivedAt = clock.now()
+  if (line.equals(STATUS)) return reply(socket, `OK ${parts.status()}`, clock)
   const request = parseLine(line)
   if (request.verb === 'REGISTER') {
     const topic = await parts.register(validateRegister(request, parts.rules), receivedAt)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { groupId, userId } from '../../plugins/xaps/registration/owner.ts'
+import { groupId, userId } from '../plugins/xaps/owner.ts'
 
 test('finds users and groups by name', () => {
   assert.equal(userId('root'), 0)
