@@ -5,6 +5,8 @@
  */
 
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2'
+import { isIP } from 'node:net'
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import { Provider, type ProviderOptions } from 'apn'
 import { type Clock, systemClock } from '../clock.ts'
 import { reasonOf } from '../log.ts'
@@ -29,6 +31,12 @@ export interface Silence {
   readonly timedOut: boolean
 }
 
+/** A connection, and the socket under it, which is there before the session is. */
+export interface RawConnection {
+  readonly session: ClientHttp2Session
+  readonly socket: TLSSocket
+}
+
 interface ProviderToken {
   generation: number
   regenerate(generation: number): void
@@ -42,7 +50,12 @@ interface Failure {
 }
 
 interface Client {
-  readonly config: { address: string; token: ProviderToken | null }
+  readonly config: {
+    address: string
+    readonly token: ProviderToken | null
+    /** Apn hands its config to http2.connect(), which takes this. */
+    createConnection?: () => TLSSocket
+  }
   session?: ClientHttp2Session | undefined
   connect(): Promise<void>
   request(
@@ -65,6 +78,8 @@ const HUNG_UP: Outcome = { fault: 'closed without an answer', timedOut: false }
 export class ApnClient {
   readonly #client: Client
   readonly #clock: Clock
+  /** The socket of the connection being made. */
+  #socket: TLSSocket | undefined
   /** The stream of the request being made: `apn` keeps it to itself. */
   #stream: ClientHttp2Stream | undefined
 
@@ -72,16 +87,23 @@ export class ApnClient {
   constructor(credentials: Credentials, endpoint: Endpoint, clock: Clock = systemClock) {
     this.#clock = clock
     this.#client = (new Provider(optionsOf(credentials, endpoint)) as unknown as { client: Client }).client
-    const { host } = endpoint
-    if (host !== '') this.#client.config.address = host.includes(':') ? `[${host}]` : host
-    if (this.#client.config.token) slowDown(this.#client.config.token, clock)
+    const { config } = this.#client
+    const host = endpoint.host || config.address
+    // Told its address by an option, `apn` would take every host but Apple's for the sandbox.
+    config.address = host.includes(':') ? `[${host}]` : host
+    config.createConnection = () => {
+      this.#socket = connectTls(tlsOptions(credentials, host, endpoint.port)).setNoDelay()
+      return this.#socket
+    }
+    if (config.token) slowDown(config.token, clock)
   }
 
   /** Starts a connection of the caller's own; it may still be on its way up when this resolves. */
-  async connect(): Promise<ClientHttp2Session> {
+  async connect(): Promise<RawConnection> {
     await this.#client.connect()
     const { session } = this.#client
-    if (!session) throw new Error('no connection')
+    const socket = this.#socket
+    if (!session || !socket) throw new Error('no connection')
     this.#client.session = undefined
     // At GOAWAY `apn` would destroy what is in flight; Node itself lets it finish.
     session.removeAllListeners('goaway')
@@ -90,7 +112,7 @@ export class ApnClient {
       this.#stream = request.call(session, headers, options)
       return this.#stream
     }
-    return session
+    return { session, socket }
   }
 
   /** Sends one push over `session`, which connect() gave. Never rejects. */
@@ -140,16 +162,24 @@ export class ApnClient {
   }
 }
 
-function optionsOf(credentials: Credentials, endpoint: Endpoint): ProviderOptions {
-  const { proof, ca } = credentials
+function optionsOf({ proof }: Credentials, endpoint: Endpoint): ProviderOptions {
   return {
     ...(proof.kind === 'certificate' ? { cert: proof.cert, key: proof.key } : { token: proof }),
-    ...(ca === undefined ? {} : { ca: [ca] }),
     production: endpoint.environment === 'production',
-    port: endpoint.port,
     requestTimeout: endpoint.request_timeout,
     connectionRetryLimit: 0,
     heartBeat: NO_HEARTBEAT_MS,
+  }
+}
+
+function tlsOptions({ proof, ca }: Credentials, host: string, port: number): ConnectionOptions {
+  return {
+    host,
+    port,
+    ALPNProtocols: ['h2'],
+    ...(isIP(host) ? {} : { servername: host }),
+    ...(proof.kind === 'certificate' ? { cert: proof.cert, key: proof.key } : {}),
+    ...(ca === undefined ? {} : { ca }),
   }
 }
 

@@ -111,7 +111,7 @@ export class Connection {
       this.#heard(outcome)
       return outcome
     }
-    const dead = !this.#proven || this.#session?.destroyed || (outcome.timedOut && this.#answeredAt < sentAt)
+    const dead = !this.#proven || this.#session?.destroyed || (outcome.timedOut && this.#answeredAt <= sentAt)
     const answer: Fault = { fault: outcome.fault, of: dead ? 'connection' : 'stream' }
     if (dead) this.#bury(answer)
     else if (outcome.timedOut) this.retire()

@@ -4,8 +4,8 @@
  */
 
 import type { ClientHttp2Session } from 'node:http2'
-import type { Socket } from 'node:net'
 import { type Clock, systemClock, type Timer } from '../clock.ts'
+import type { RawConnection } from './apn-client.ts'
 
 /** Apple asks for a ping after an idle hour; firewalls forget an idle connection sooner. */
 export const PING_EVERY_MS = 10 * 60_000
@@ -16,21 +16,19 @@ export class Session {
   readonly ended: Promise<void>
   readonly #clock: Clock
   readonly #pingTimeoutMs: number
-  #socket: Socket | undefined
+  readonly #socket: RawConnection['socket']
   #ping: Timer
   #deadline: Timer | undefined
 
   /** `pingTimeoutMs`: how long the peer may take to answer a ping. */
-  constructor(http2: ClientHttp2Session, pingTimeoutMs: number, clock: Clock = systemClock) {
-    this.http2 = http2
+  constructor({ session, socket }: RawConnection, pingTimeoutMs: number, clock: Clock = systemClock) {
+    this.http2 = session
+    this.#socket = socket
     this.#clock = clock
     this.#pingTimeoutMs = pingTimeoutMs
     this.#ping = clock.after(PING_EVERY_MS, () => this.#pingNow())
-    http2.on('connect', (_session, socket) => {
-      this.#socket = socket
-    })
     this.ended = new Promise(resolve => {
-      http2.once('close', () => {
+      session.once('close', () => {
         this.#ping.cancel()
         this.#deadline?.cancel()
         resolve()
@@ -64,8 +62,8 @@ export class Session {
   /** Closes at once. */
   destroy(): void {
     this.http2.destroy()
-    // A session that was asked to close first waits for the peer to hang up; a dead peer never does.
-    this.#socket?.destroy()
+    // The session ends the socket in good order, which a dead peer would never let happen.
+    this.#socket.destroy()
   }
 
   #pingNow(): void {
