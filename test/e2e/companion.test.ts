@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict'
+import { existsSync, statSync } from 'node:fs'
+import net from 'node:net'
+import path from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
+import { type Apple, startApple } from '../fake/apple/server.ts'
+import { type LmtpReceiver, startLmtp } from '../support/lmtp.ts'
+import { accepts, processEntry } from '../support/server.ts'
+import { tempDirectory } from '../support/temp.ts'
+import { until } from '../support/wait.ts'
+import { phoneOf, registerByLine } from './dovecot-plugins.ts'
+import { companionAnswers, mailTo, pluginLines, pushed, type Site, startSite } from './setup.ts'
+
+const ALICE = phoneOf('alice@example.com')
+const BOB = phoneOf('bob@example.com')
+const OK = `OK ${MAIL_TOPIC}\r\n`
+
+for (const nodes of [0, 2]) {
+  test(`a companion that is killed is back, with nodes=${nodes}`, async t => {
+    const { apple, lmtp } = await surroundings(t)
+    const site = await startSite(t, { apple, lmtpPort: lmtp.port, nodes })
+    await registerByLine(site.socket, ALICE)
+    const first = companionOf(site)
+    process.kill(first, 'SIGKILL')
+    await until(() => !processEntry(first), 'its end')
+
+    await t.test(
+      'a phone that registers meanwhile waits and is served',
+      {
+        skip: process.getuid?.() !== 0 && 'not run: only a Haraka that starts as root keeps the socket open',
+      },
+      async () => assert.equal(await registerByLine(site.socket, BOB), OK),
+    )
+    await t.test('it serves both doors again', async () => {
+      await companionAnswers(site)
+      assert.equal(await registerByLine(site.socket, BOB), OK)
+      assert.notEqual(companionOf(site), first)
+    })
+    await t.test('what it had answered is there', async () => {
+      await mailTo(site, ALICE.user, BOB.user)
+      assert.equal((await pushed(apple, site, 2)).length, 2)
+    })
+    await t.test('the log tells of each change once', () => {
+      const told = pluginLines(site.log()).filter(line => /companion is/.test(line))
+      const states = told.map(line => /companion is (?:up|gone)/.exec(line)?.[0])
+      assert.ok(
+        states.every((state, index) => state !== states[index - 1]),
+        told.join('\n'),
+      )
+    })
+  })
+}
+
+test('a Haraka that is killed takes its companion with it, and the next one takes over', async t => {
+  const { apple, lmtp } = await surroundings(t)
+  const temp = tempDirectory()
+  t.after(temp.remove)
+  const xaps = { registration: { socket: path.join(temp.path, 'xapsd.sock') } }
+  const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps })
+  const companion = companionOf(site)
+  await site.kill()
+  await until(() => !processEntry(companion), 'the end of its companion')
+  const next = await startSite(t, { apple, lmtpPort: lmtp.port, xaps })
+  assert.equal(next.socket, site.socket)
+  assert.equal(await registerByLine(next.socket, ALICE), OK)
+})
+
+test('a socket that another process serves is left to it, and taken when it is free', async t => {
+  const { apple, lmtp } = await surroundings(t)
+  const temp = tempDirectory()
+  t.after(temp.remove)
+  const socket = path.join(temp.path, 'xapsd.sock')
+  const other = await serverAt(socket)
+  t.after(other.stop)
+  const options = { apple, lmtpPort: lmtp.port, xaps: { registration: { socket } }, companion: false }
+  const site = await startSite(t, options)
+
+  await t.test('the log says what to do, and mail is delivered', async () => {
+    await site.waitForLog(/\[ERROR\].*xapsd\.sock: another process serves it; stop what uses it/)
+    await mailTo(site, ALICE.user)
+    await until(() => lmtp.mails.length === 1, 'the mail')
+    assert.equal(await registerByLine(socket, ALICE), 'the other\r\n')
+  })
+  await t.test('HTTP is served meanwhile', async () => {
+    await until(() => accepts({ port: site.httpPort, host: '127.0.0.1' }), 'the companion by HTTP')
+  })
+  await t.test('the companion serves it when the other is gone', async () => {
+    await other.stop()
+    await companionAnswers(site)
+    assert.equal(await registerByLine(socket, ALICE), OK)
+  })
+})
+
+test('the socket has its mode and its place, and is removed at the end', async t => {
+  const { apple, lmtp } = await surroundings(t)
+  const temp = tempDirectory()
+  t.after(temp.remove)
+  const socket = path.join(temp.path, 'made', 'xapsd.sock')
+  const xaps = { registration: { socket, socket_mode: '0600' } }
+  const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps })
+  assert.equal(statSync(socket).mode & 0o777, 0o600)
+  await site.stop()
+  assert.equal(existsSync(socket), false)
+})
+
+async function surroundings(t: TestContext): Promise<{ apple: Apple; lmtp: LmtpReceiver }> {
+  const apple = await startApple()
+  t.after(() => apple.close())
+  const lmtp = await startLmtp()
+  t.after(lmtp.stop)
+  return { apple, lmtp }
+}
+
+async function serverAt(socketPath: string): Promise<{ stop(): Promise<void> }> {
+  const server = net.createServer(socket =>
+    socket
+      .on('error', () => socket.destroy())
+      .resume()
+      .end('the other\r\n'),
+  )
+  server.listen(socketPath)
+  await until(() => server.listening, 'the other server')
+  return { stop: () => new Promise(resolve => void server.close(() => resolve())) }
+}
+
+function companionOf(site: Site): number {
+  const companion = site.children().find(({ command }) => / serve /.test(command))
+  assert.ok(companion, 'a companion runs')
+  return companion.pid
+}
