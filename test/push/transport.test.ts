@@ -135,11 +135,9 @@ test('the sandbox takes a certificate for the sandbox', async t => {
   assert.deepEqual(await l.send(1), OK)
 })
 
-test('an address works as a host, of IPv6 too', async t => {
-  for (const host of ['127.0.0.1', '::1']) {
-    const l = await line(t, { host, endpoint: { host } })
-    assert.deepEqual(await l.send(1), OK, host)
-  }
+test('an address works as a host', async t => {
+  const l = await line(t, { endpoint: { host: '127.0.0.1' } })
+  assert.deepEqual(await l.send(1), OK)
 })
 
 // What Apple says

@@ -72,7 +72,6 @@ interface Client {
 const NO_HEARTBEAT_MS = 2 ** 31 - 1
 
 const ACCEPTED: Outcome = { status: 200, reason: '' }
-const HUNG_UP: Outcome = { fault: 'closed without an answer', timedOut: false }
 
 /** One `apn` client: one set of credentials, one provider token over all its connections, one try per request. */
 export class ApnClient {
@@ -124,13 +123,8 @@ export class ApnClient {
         () => resolve(ACCEPTED),
         (failure: Failure) => resolve(this.#outcomeOf(failure, headers)),
       )
-      const stream = this.#takeStream()
-      stream?.once('response', answered => {
+      this.#takeStream()?.once('response', answered => {
         headers = answered
-      })
-      stream?.once('close', () => {
-        // Closed without end or error, as by a peer that hangs up: `apn` would wait for ever.
-        if (!stream.readableEnded && !stream.errored) resolve(HUNG_UP)
       })
     })
   }

@@ -11,6 +11,9 @@ import type { Credentials } from './credentials.ts'
 /** How soon a changed file is noticed. */
 const LOOK_EVERY_MS = 5_000
 
+/** For how long the files must not have changed before they are read: certificate and key are written in turn. */
+const SETTLED_AFTER_MS = 1_000
+
 const DAY_MS = 86_400_000
 
 /** How many days before a certificate's end an operator is told. */
@@ -31,22 +34,28 @@ export function watchCredentials(
   log: Log,
   clock: Clock = systemClock,
 ): Renewal {
-  let seen = fingerprint(files)
+  let used = fingerprint(files)
+  let seen = used
   let timer: Timer
   const look = (): void => {
-    timer = clock.after(LOOK_EVERY_MS, look)
-    const now = fingerprint(files)
-    if (now === seen) return
-    seen = now
-    try {
-      renewed(load())
-      log.notice('the credentials for Apple changed on disk; the new ones are in use')
-    } catch (error) {
-      log.error('the changed credentials are of no use; the old ones stay in use', { cause: reasonOf(error) })
-    }
+    const before = seen
+    seen = fingerprint(files)
+    timer = clock.after(seen === used ? LOOK_EVERY_MS : SETTLED_AFTER_MS, look)
+    if (seen === used || seen !== before) return
+    used = seen
+    take(load, renewed, log)
   }
   timer = clock.after(LOOK_EVERY_MS, look)
   return { close: () => timer.cancel() }
+}
+
+function take(load: () => Credentials, renewed: (credentials: Credentials) => void, log: Log): void {
+  try {
+    renewed(load())
+    log.notice('the credentials for Apple changed on disk; the new ones are in use')
+  } catch (error) {
+    log.error('the changed credentials are of no use; the old ones stay in use', { cause: reasonOf(error) })
+  }
 }
 
 /** What changes when one of the files is written, replaced or linked elsewhere. */
@@ -55,8 +64,12 @@ function fingerprint(files: readonly string[]): string {
 }
 
 function stamp(file: string): string {
-  const stat = statSync(file, { throwIfNoEntry: false })
-  return stat ? `${stat.ino} ${stat.size} ${stat.mtimeMs}` : 'absent'
+  try {
+    const { ino, size, mtimeMs } = statSync(file)
+    return `${ino} ${size} ${mtimeMs}`
+  } catch (error) {
+    return reasonOf(error)
+  }
 }
 
 /** One sentence when a certificate has ended or ends within 30 days, else undefined. Times in ms since the epoch. */
