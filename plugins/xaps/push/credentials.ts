@@ -6,7 +6,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import type { Config } from '../config/config.ts'
+import { type Config, configFile } from '../config/config.ts'
 import { reasonOf } from '../log.ts'
 import { type ApnsCertificate, readCertificate } from './certificate.ts'
 import { readPkcs12 } from './pkcs12.ts'
@@ -60,14 +60,14 @@ export function loadCredentials(settings: CredentialSettings, harakaDir: string)
     return load(settings, harakaDir)
   } catch (error) {
     if (!(error instanceof CredentialsError)) throw error
-    throw new CredentialsError(`${path.join(harakaDir, 'config', 'xaps.ini')}: ${error.message}`)
+    throw new CredentialsError(`${configFile(harakaDir)}: ${error.message}`)
   }
 }
 
 function load(settings: CredentialSettings, harakaDir: string): Credentials {
   const read = (name: KeyOfFile): Buffer => readFile(name, settings, harakaDir)
   const proof = onlyOne(settings)
-  const ca = settings.ca === '' ? {} : { ca: read('ca').toString('utf8') }
+  const ca = settings.ca === '' ? {} : { ca: readRoots(settings, read('ca')) }
   if (proof === 'token_key') return { ...tokenCredentials(settings, read('token_key')), ...ca }
   const pair = proof === 'pkcs12' ? openPkcs12(settings, read('pkcs12')) : openPem(settings, read)
   return { ...certificateCredentials(pair, settings, proof), ...ca }
@@ -83,8 +83,9 @@ function onlyOne(settings: CredentialSettings): 'certificate' | 'pkcs12' | 'toke
       '[apns] names no credentials: set certificate and key, or pkcs12, or token_key with key_id, team_id and topic',
     )
   }
-  if (second === undefined) return first
-  throw new CredentialsError(`[apns] names both ${first} and ${second}: keep one of them`)
+  const useless = second ?? (first !== 'certificate' && settings.key !== '' ? 'key' : undefined)
+  if (useless === undefined) return first
+  throw new CredentialsError(`[apns] names both ${first} and ${useless}: keep one of them`)
 }
 
 function readFile(name: KeyOfFile, settings: CredentialSettings, harakaDir: string): Buffer {
@@ -126,34 +127,50 @@ function openPkcs12(settings: CredentialSettings, der: Buffer): Pair {
 /** The key may stand in the certificate's file, as in the PEM bundles that openssl writes. */
 function openPem(settings: CredentialSettings, read: (name: KeyOfFile) => Buffer): Pair {
   const pem = read('certificate')
-  const blocks =
-    pem.toString('utf8').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  if (blocks.length === 0) {
-    throw new CredentialsError(`[apns] certificate = ${settings.certificate}: expected a PEM certificate`)
+  const chain = certificatesIn(pem, settings, 'certificate')
+  if (settings.key !== '') return { chain, key: privateKey(read('key'), settings, 'key') }
+  if (!pem.includes('PRIVATE KEY-----')) {
+    throw new CredentialsError(`[apns] certificate = ${settings.certificate}: no key in this file: set key`)
   }
-  const keyName = settings.key === '' ? 'certificate' : 'key'
-  return { chain: blocks.map(parseX509(settings)), key: privateKey(read(keyName), settings, keyName) }
+  return { chain, key: privateKey(pem, settings, 'certificate') }
 }
 
-function parseX509(settings: CredentialSettings): (pem: string) => X509Certificate {
-  return pem => {
-    try {
-      return new X509Certificate(pem)
-    } catch (error) {
-      throw new CredentialsError(`[apns] certificate = ${settings.certificate}: ${reasonOf(error)}`)
-    }
+function readRoots(settings: CredentialSettings, pem: Buffer): string {
+  return certificatesIn(pem, settings, 'ca').map(String).join('')
+}
+
+/** All certificates in a PEM file; whatever openssl writes between them is skipped. */
+function certificatesIn(
+  pem: Buffer,
+  settings: CredentialSettings,
+  name: 'certificate' | 'ca',
+): X509Certificate[] {
+  const blocks =
+    pem.toString('utf8').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  const where = `[apns] ${name} = ${settings[name]}`
+  if (blocks.length === 0) throw new CredentialsError(`${where}: expected a PEM certificate`)
+  try {
+    return blocks.map(block => new X509Certificate(block))
+  } catch (error) {
+    throw new CredentialsError(`${where}: a damaged certificate: ${reasonOf(error)}`)
   }
 }
 
 function privateKey(pem: Buffer, settings: CredentialSettings, name: KeyOfFile): KeyObject {
+  const where = `[apns] ${name} = ${settings[name]}`
+  if (!pem.includes('PRIVATE KEY-----')) throw new CredentialsError(`${where}: expected a PEM private key`)
   try {
     return createPrivateKey({ key: pem, passphrase: settings.passphrase })
   } catch (error) {
-    const hint = settings.passphrase === '' ? ' (is a passphrase needed?)' : ' (is the passphrase right?)'
     throw new CredentialsError(
-      `[apns] ${name} = ${settings[name]}: no usable private key: ${reasonOf(error)}${hint}`,
+      `${where}: no usable private key: ${reasonOf(error)}${hint(pem, settings.passphrase)}`,
     )
   }
+}
+
+function hint(pem: Buffer, passphrase: string): string {
+  if (!pem.includes('ENCRYPTED')) return ''
+  return passphrase === '' ? ' (it is encrypted: set passphrase)' : ' (is passphrase right?)'
 }
 
 function certificateCredentials(

@@ -33,6 +33,6 @@ function open(der: Buffer, passphrase: string): forge.pkcs12.Pkcs12Pfx {
   try {
     return forge.pkcs12.pkcs12FromAsn1(asn1, false, passphrase)
   } catch (error) {
-    throw new Error('cannot be opened; is the passphrase right?', { cause: error })
+    throw new Error('cannot be opened, is passphrase right?', { cause: error })
   }
 }
