@@ -1,9 +1,11 @@
 /** The connection to Apple against the stand-in: one connection, its limits, and every way in which it breaks. */
 
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { constants, createSecureServer } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import path from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { type Clock, systemClock } from '../../plugins/xaps/clock.ts'
 import type { Endpoint } from '../../plugins/xaps/push/apn-client.ts'
@@ -537,6 +539,30 @@ test('close ends in time, whatever the connection does', async t => {
     assert.ok(Date.now() - since < TIMEOUT_MS, way)
   }
 })
+
+for (const [name, prepare] of [
+  ['an Apple that answers', () => undefined],
+  ['an Apple that never answers', (apple: Apple) => apple.faults.hang()],
+  ['a network that swallows everything', (apple: Apple) => apple.faults.blackHole()],
+] as const) {
+  test(`a closed transport to ${name} keeps no process alive`, async t => {
+    const { apple } = await line(t)
+    prepare(apple)
+    const args = [certificateFor(apple), { ...endpointOf(apple), request_timeout: 60_000 }]
+    const child = spawn(process.execPath, [
+      path.join(__dirname, 'closing.js'),
+      ...args.map(arg => JSON.stringify(arg)),
+    ])
+    t.after(() => child.kill('SIGKILL'))
+    await once(child.stdout, 'data')
+    await until(() => apple.connections.attempts === 1, 'a connection')
+    child.stdin.write('close')
+    const since = Date.now()
+    const [code] = await once(child, 'exit')
+    assert.equal(code, 0)
+    assert.ok(Date.now() - since < 20_000)
+  })
+}
 
 test('a closed transport opens no connection', async t => {
   const l = await line(t)

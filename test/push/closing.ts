@@ -1,0 +1,18 @@
+/** A process that sends pushes, closes its transport and has nothing more to do. argv: credentials, endpoint (JSON). */
+
+import { once } from 'node:events'
+import { openTransport } from '../../plugins/xaps/push/transport.ts'
+import { noLog } from '../support/recorded-log.ts'
+
+async function main([credentials = '', endpoint = '']: string[]): Promise<void> {
+  const transport = openTransport(JSON.parse(credentials), JSON.parse(endpoint), noLog)
+  const headers = { 'apns-topic': 'topic' }
+  void transport.send({ token: 'ab'.repeat(32), headers, body: '{"aps":{}}' })
+  process.stdout.write('sending\n')
+  await once(process.stdin, 'data')
+  process.stdin.destroy()
+  await transport.close(100)
+  process.stdout.write('closed\n')
+}
+
+void main(process.argv.slice(2))
