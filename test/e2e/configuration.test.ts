@@ -20,10 +20,6 @@ const WRONG: Readonly<Record<string, readonly [Sections, RegExp]>> = {
     { store: { uri: 'mysql://127.0.0.1' } },
     /config\/xaps\.ini: \[store\] uri = mysql:\/\/127\.0\.0\.1 .*expected .*lmdb:.*redis:/,
   ],
-  'an address without a port': [
-    { registration: { listen: 'localhost' } },
-    /config\/xaps\.ini: \[registration\] listen = localhost .*expected .*port/,
-  ],
   'no credentials': [{ apns: { certificate: '', key: '' } }, /config\/xaps\.ini: \[apns\] .*certificate/],
   'credentials that are not there': [
     { apns: { certificate: '/nowhere/push.pem' } },
