@@ -1,6 +1,7 @@
 /** `xaps serve`: the companion, as a service of its own or as Haraka's child. */
 
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Config } from '../config/config.ts'
 import type { DeviceStore } from '../device/store.ts'
@@ -19,6 +20,8 @@ import {
 } from '../service.ts'
 import { stderrLog } from '../stderr-log.ts'
 import { configOf } from './context.ts'
+
+const STORE_PATIENCE_MS = 1_000
 
 interface Options {
   readonly forHaraka?: true
@@ -46,6 +49,7 @@ async function serve(config: Config, options: Options, log: Log): Promise<void> 
     ? await credentialsFromHaraka()
     : loadCredentials(config.apns, config.harakaDir)
   const store = options.forHaraka ? deferDeviceStore(config, log) : await openDeviceStore(config, log)
+  await announceStore(store, log)
   const push = openPushSide(config, credentials, store, log)
   const door: Pick<CompanionOptions, 'socketFd' | 'retry'> = {
     socketFd: options.socketFd,
@@ -60,7 +64,6 @@ async function serve(config: Config, options: Options, log: Log): Promise<void> 
   )
   const systemd = makeSystemd(log)
   announceExpiry(() => push.credentials(), log)
-  announceStore(store, log)
   log.notice('companion ready', { topic: credentials.topic })
   await systemd.ready()
   endOnSignals(options, async () => {
@@ -83,13 +86,18 @@ async function credentialsFromHaraka(): Promise<Credentials> {
   throw new Error('Haraka ended before it told the credentials')
 }
 
-function announceStore(store: DeviceStore, log: Log): void {
-  store.warnings().then(
+/**
+ * Says what is wrong with the store. Resolves when the store is open, for the first registration has less time than
+ * opening can take; but a store that is away does not keep the doors shut for longer than STORE_PATIENCE_MS.
+ */
+async function announceStore(store: DeviceStore, log: Log): Promise<void> {
+  const announced = store.warnings().then(
     warnings => {
       for (const warning of warnings) log.warn(warning)
     },
     error => log.error('the device store does not answer', { cause: reasonOf(error) }),
   )
+  await Promise.race([announced, sleep(STORE_PATIENCE_MS)])
 }
 
 function endOnSignals({ forHaraka }: Options, end: () => Promise<void>): void {
