@@ -82,6 +82,16 @@ test('refuses 650 ms after the request when store and spool hang', async () => {
   await refused
 })
 
+test('saves a request that waited for this process itself for longer than it should', async () => {
+  const { clock, saved, register } = setup({
+    save: () => new Promise<void>(resolve => clock.after(30, resolve)),
+  })
+  const answer = register(registration, clock.now() - 800)
+  await clock.advance(30)
+  assert.equal(await answer, TOPIC)
+  assert.equal(saved.length, 1)
+})
+
 test('does not try the store while something waits in the spool', async () => {
   const { clock, saved, spooled, spool, register } = setup({})
   spool.size = 1

@@ -17,6 +17,9 @@ import type { Registration } from './validate.ts'
 const STORE_DEADLINE_MS = 400
 const SPOOL_DEADLINE_MS = 650
 
+/** What each gets at least: where this process was held up itself, the answer is late already, but the plugin may wait. */
+const LEAST_MS = 40
+
 /** Where registrations went last: a change of it is worth one line in the log. */
 type Kept = 'store' | 'spool' | 'nowhere'
 
@@ -39,7 +42,7 @@ export function makeRegister(
   const report = reportChanges(log)
 
   const by = (deadline: number, work: Promise<unknown>, what: string, { at }: SpoolEntry) =>
-    within(work, at + deadline - clock.now(), what, clock)
+    within(work, Math.max(LEAST_MS, at + deadline - clock.now()), what, clock)
   const toStore = (entry: SpoolEntry) => by(STORE_DEADLINE_MS, save(entry), 'store', entry)
   const toSpool = (entry: SpoolEntry) => by(SPOOL_DEADLINE_MS, spool.add(entry), 'spool', entry)
   const toStoreAfterAll = (entry: SpoolEntry) => by(SPOOL_DEADLINE_MS, save(entry), 'store', entry)
