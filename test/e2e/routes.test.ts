@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startApple } from '../fake/apple/server.ts'
+import { startLmtp } from '../support/lmtp.ts'
 import { sendMail } from '../support/smtp.ts'
 import { startSmtpSink } from '../support/smtp-sink.ts'
 import { listener, register } from './hears.ts'
@@ -73,6 +74,24 @@ test('smtp_forward: the backend decides', async t => {
     assert.equal((await sendMail({ port: site.port, from: FROM, to })).accepted, false)
     await hears(['bob@example.com'], ['bob@example.com'])
   })
+})
+
+test('a mail on its way out is pushed when an LMTP server takes it', async t => {
+  const apple = await startApple()
+  t.after(() => apple.close())
+  const lmtp = await startLmtp()
+  t.after(lmtp.stop)
+  const route = `[example.com]\nhost=127.0.0.1\nport=${lmtp.port}\nusing_lmtp=true\n`
+  const site = await startSite(t, {
+    apple,
+    domains: [],
+    plugins: ['relay', 'queue/smtp_forward', 'xaps'],
+    config: { ...relaying([], 0), 'smtp_forward.ini': `host=127.0.0.1\n${route}` },
+    xaps: NO_WINDOW,
+  })
+  await register(site, 'alice@example.com')
+  const hears = await listener(apple, site, MARKER)
+  await hears(['alice+x@example.com'], ['alice@example.com'])
 })
 
 test('mail that is discarded is pushed to nobody', async t => {

@@ -33,3 +33,17 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     })
   }
 }
+
+test('Haraka ends when it is told to, also while Apple does not answer', async t => {
+  const apple = await startApple()
+  t.after(() => apple.close())
+  const lmtp = await startLmtp()
+  t.after(lmtp.stop)
+  const site = await startSite(t, { apple, lmtpPort: lmtp.port })
+  await register(site, ALICE)
+  apple.faults.hang()
+  await mailTo(site, ALICE)
+  await apple.waitForRequest(1)
+  await site.stop('SIGTERM')
+  assert.equal(apple.pushes.length, 0)
+})
