@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { openSpool, type SpoolEntry, type SpoolLimits } from '../../plugins/xaps/registration/spool.ts'
+import { openSpool, type Spool, type SpoolEntry, type SpoolLimits } from '../../plugins/xaps/registration/spool.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 import { FakeClock, keptLog } from './tools.ts'
@@ -22,14 +22,18 @@ function entry(account: string, more: Partial<SpoolEntry> = {}): SpoolEntry {
 
 function setup(t: TestContext) {
   const temp = tempDirectory()
-  t.after(() => temp.remove())
+  const opened: Spool[] = []
+  t.after(async () => {
+    for (const spool of opened) await spool.close()
+    temp.remove()
+  })
   const directory = path.join(temp.path, 'spool')
   const file = path.join(directory, 'registrations.jsonl')
   const clock = new FakeClock()
   const log = keptLog()
   const open = async (limits: SpoolLimits = {}) => {
     const spool = await openSpool(directory, limits, log, clock)
-    t.after(() => spool.close())
+    opened.push(spool)
     return spool
   }
   return { temp, directory, file, clock, log, open }
