@@ -7,6 +7,7 @@
 
 import { type Clock, systemClock, type Timer } from '../clock.ts'
 import type { MailEvent } from '../event.ts'
+import { Windows } from './windows.ts'
 
 /** Events that one push is for. Times in milliseconds since the epoch. */
 interface Wanted {
@@ -16,7 +17,7 @@ interface Wanted {
   readonly due: number
 }
 
-/** One device with events that are not covered yet, or with a push that started less than a window ago. */
+/** One device with events that no push covers yet. */
 export interface Entry<T> {
   readonly key: string
   /** Whom to push: as the newest event knew the device. */
@@ -37,9 +38,11 @@ export interface Entry<T> {
   failures: number
   /** Nothing is pushed before this time: a window, or a wait that Apple asked for. */
   notBefore: number
-  /** `resting` between pushes, `ready` in the hands of the sender's queue, `busy` while a push is under way. */
+  /** `resting` until the next push is due, `ready` in the sender's queue, `busy` while a push is under way. */
   state: 'resting' | 'ready' | 'busy'
-  timer: (Timer & { readonly at: number }) | undefined
+  timer: Timer | undefined
+  /** When the timer goes off. */
+  wakesAt: number
 }
 
 export interface Rule {
@@ -50,12 +53,12 @@ export interface Rule {
 }
 
 export class Coalescer<T> {
+  /** What is pending. */
   readonly #entries = new Map<string, Entry<T>>()
+  readonly #windows: Windows
   readonly #rule: Rule
   readonly #ready: (entry: Entry<T>) => void
   readonly #clock: Clock
-  /** Entries that are only kept until their window is over. */
-  #quiet = 0
   #hurry = false
 
   /** `ready` is called when an entry falls due; it must lead to begin() and then to one of the ways to end a push. */
@@ -63,15 +66,11 @@ export class Coalescer<T> {
     this.#rule = rule
     this.#ready = ready
     this.#clock = clock
+    this.#windows = new Windows(rule.windowMs, clock)
   }
 
   /** How many devices have events that no push covers yet, or a push under way. */
   get pending(): number {
-    return this.#entries.size - this.#quiet
-  }
-
-  /** How many devices are remembered: what is pending, and what was pushed less than a window ago. */
-  get size(): number {
     return this.#entries.size
   }
 
@@ -82,9 +81,9 @@ export class Coalescer<T> {
 
   /** An event for the device `key`. */
   add(key: string, target: T, { kind, at }: Pick<MailEvent, 'kind' | 'at'>): void {
-    const entry = this.#entries.get(key) ?? this.#create(key, target)
-    if (at <= entry.coveredUpTo) return
-    if (isQuiet(entry)) this.#quiet -= 1
+    const known = this.#entries.get(key)
+    if (at <= (known ? known.coveredUpTo : this.#windows.startOf(key))) return
+    const entry = known ?? this.#create(key, target)
     entry.target = target
     const wanted = { newest: at, due: kind === 'new' ? at : at + this.#rule.changeDelayMs }
     if (entry.startedAt !== undefined && at <= entry.startedAt) entry.taken = merge(entry.taken, wanted)
@@ -147,26 +146,27 @@ export class Coalescer<T> {
   close(): void {
     for (const entry of this.#entries.values()) entry.timer?.cancel()
     this.#entries.clear()
-    this.#quiet = 0
+    this.#windows.close()
   }
 
   #create(key: string, target: T): Entry<T> {
+    const coveredUpTo = this.#windows.end(key)
     const entry: Entry<T> = {
       key,
       target,
       wanted: undefined,
       taken: undefined,
       startedAt: undefined,
-      coveredUpTo: Number.NEGATIVE_INFINITY,
+      coveredUpTo,
       held: undefined,
       unsure: false,
       failures: 0,
-      notBefore: 0,
+      notBefore: coveredUpTo + this.windowMs,
       state: 'resting',
       timer: undefined,
+      wakesAt: 0,
     }
     this.#entries.set(key, entry)
-    this.#quiet += 1
     return entry
   }
 
@@ -176,7 +176,9 @@ export class Coalescer<T> {
     entry.held = undefined
     entry.unsure = false
     entry.failures = 0
-    this.#rest(entry, coveredUpTo + this.windowMs)
+    if (entry.wanted) return this.#rest(entry, coveredUpTo + this.windowMs)
+    this.#entries.delete(entry.key)
+    this.#windows.begin(entry.key, coveredUpTo)
   }
 
   #rest(entry: Entry<T>, notBefore: number): void {
@@ -184,38 +186,28 @@ export class Coalescer<T> {
     entry.startedAt = undefined
     entry.state = 'resting'
     entry.notBefore = notBefore
-    if (isQuiet(entry)) this.#quiet += 1
     this.#schedule(entry)
   }
 
-  /** Sets the timer of a resting entry: for its next push, or for its removal when the window is over. */
+  /** Sets the timer of a resting entry for its next push. */
   #schedule(entry: Entry<T>): void {
     if (entry.state !== 'resting') return
     const due = this.#hurry ? 0 : (entry.wanted?.due ?? 0)
     const at = Math.max(due, entry.notBefore)
     const now = this.#clock.now()
     if (at <= now) return this.#wake(entry)
-    if (entry.timer?.at === at) return
+    if (entry.timer && entry.wakesAt === at) return
     entry.timer?.cancel()
-    const timer = this.#clock.after(at - now, () => this.#wake(entry))
-    entry.timer = { at, cancel: () => timer.cancel() }
+    entry.timer = this.#clock.after(at - now, () => this.#wake(entry))
+    entry.wakesAt = at
   }
 
   #wake(entry: Entry<T>): void {
     entry.timer?.cancel()
     entry.timer = undefined
-    if (isQuiet(entry)) {
-      this.#entries.delete(entry.key)
-      this.#quiet -= 1
-      return
-    }
     entry.state = 'ready'
     this.#ready(entry)
   }
-}
-
-function isQuiet(entry: Entry<unknown>): boolean {
-  return entry.state === 'resting' && entry.wanted === undefined
 }
 
 function merge(a: Wanted | undefined, b: Wanted): Wanted {

@@ -83,10 +83,14 @@ export class Connection {
     return session
   }
 
-  async #request(push: Push): Promise<Outcome> {
+  #request(push: Push): Promise<Outcome> {
+    return this.#session ? this.#client.request(this.#session.http2, push) : this.#requestWhenOpen(push)
+  }
+
+  async #requestWhenOpen(push: Push): Promise<Outcome> {
     try {
-      const session = this.#session ?? (await this.#opening)
-      return await this.#client.request(session.http2, push)
+      const { http2 } = await this.#opening
+      return await this.#client.request(http2, push)
     } catch (error) {
       return { fault: reasonOf(error), timedOut: false }
     }

@@ -113,15 +113,18 @@ export class Sender {
     while (this.#ready.size > 0 && this.#underWay < max_in_flight && !this.#closed) {
       if (!this.#gate.pass(this.#underWay)) return
       const entry = this.#ready.shift()
-      if (entry) this.#start(entry)
+      if (entry) void this.#start(entry)
     }
   }
 
-  #start(entry: Entry<Target>): void {
+  async #start(entry: Entry<Target>): Promise<void> {
     this.#underWay += 1
-    void this.#push(entry)
-      .catch((error: unknown) => this.#giveUp(entry, error))
-      .finally(() => this.#ended())
+    try {
+      await this.#push(entry)
+    } catch (error) {
+      this.#giveUp(entry, error)
+    }
+    this.#ended()
   }
 
   #ended(): void {

@@ -1,0 +1,57 @@
+/**
+ * Which devices were pushed less than a window ago, and when those pushes started. As small as can be, since it holds
+ * every device that was pushed: one number each, and one timer for all, because all windows are of one length.
+ */
+
+import { type Clock, systemClock, type Timer } from '../clock.ts'
+
+export class Windows {
+  /** Device → when its last push started, ms since the epoch; the oldest windows come first. */
+  readonly #starts = new Map<string, number>()
+  readonly #windowMs: number
+  readonly #clock: Clock
+  #timer: Timer | undefined
+
+  constructor(windowMs: number, clock: Clock = systemClock) {
+    this.#windowMs = windowMs
+    this.#clock = clock
+  }
+
+  /** When the last push to `key` started, if that was less than a window ago, else -Infinity. */
+  startOf(key: string): number {
+    return this.#starts.get(key) ?? Number.NEGATIVE_INFINITY
+  }
+
+  /** `key` was pushed at `start`. */
+  begin(key: string, start: number): void {
+    const ms = start + this.#windowMs - this.#clock.now()
+    if (ms <= 0) return
+    this.#starts.set(key, start)
+    this.#timer ??= this.#clock.after(ms, () => this.#sweep())
+  }
+
+  /** Forgets the window of `key` and returns its start, or -Infinity. */
+  end(key: string): number {
+    const start = this.startOf(key)
+    this.#starts.delete(key)
+    return start
+  }
+
+  close(): void {
+    this.#timer?.cancel()
+    this.#starts.clear()
+  }
+
+  /** Forgets the windows that are over, up to the first one that is not. */
+  #sweep(): void {
+    this.#timer = undefined
+    for (const [key, start] of this.#starts) {
+      const ms = start + this.#windowMs - this.#clock.now()
+      if (ms > 0) {
+        this.#timer = this.#clock.after(ms, () => this.#sweep())
+        return
+      }
+      this.#starts.delete(key)
+    }
+  }
+}
