@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { openSpool, type Spool, type SpoolEntry, type SpoolLimits } from '../../plugins/xaps/registration/spool.ts'
+import {
+  openSpool,
+  type Spool,
+  type SpoolEntry,
+  type SpoolLimits,
+} from '../../plugins/xaps/registration/spool.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 import { FakeClock, keptLog } from './tools.ts'
