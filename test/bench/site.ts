@@ -18,10 +18,10 @@ const BATCH = 5_000
 
 /** The device of user number `index`: a phone with one account. */
 export function deviceOf(index: number): Omit<Device, 'registeredAt' | 'lastSeen'> {
-  const digits = index.toString(16)
+  const digits = index.toString(16).padStart(12, '0')
   return {
-    account: `0715A26B-CA09-4730-A419-${digits.toUpperCase().padStart(12, '0')}`,
-    token: digits.padStart(64, 'a1b2c3d4e5f60718'),
+    account: `0715A26B-CA09-4730-A419-${digits.toUpperCase()}`,
+    token: `${'a1b2c3d4e5f60718'.repeat(3)}0000${digits}`,
     mailboxes: ['INBOX', 'Notes', 'Sent Messages'],
     subtopic: 'com.apple.mobilemail',
     topic: MAIL_TOPIC,
