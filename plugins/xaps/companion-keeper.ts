@@ -101,8 +101,8 @@ class Keeper implements CompanionKeeper {
       socketOptions({
         socket: pathIn(this.#config, socket),
         socketMode: socket_mode,
-        socketUser: socket_user,
-        socketGroup: socket_group,
+        socketUser: socket_user || String(this.#smtpIni.uid ?? ''),
+        socketGroup: socket_group || String(this.#smtpIni.gid ?? ''),
       }),
     )
     if (!this.#started) return

@@ -134,7 +134,8 @@ export async function openRegistrationSide(
       spoolDir: spoolDirectory(config),
     },
     {
-      save: entry => store.update(entry.user, record => register(record, entry, { maxDevices })),
+      save: ({ user, ...registration }) =>
+        store.update(user, record => register(record, registration, { maxDevices })),
       devices: user => store.devices(user),
       submit: event => push.submit(event),
       pending: () => push.pending(),

@@ -27,7 +27,7 @@ for (const nodes of [0, 2]) {
 
     await t.test('the socket is in a directory of root, with its mode and group', async () => {
       const { mode, uid, gid } = statSync(site.socket)
-      assert.deepEqual([mode & 0o777, uid, gid], [0o660, 0, MAIL_GROUP])
+      assert.deepEqual([mode & 0o777, uid, gid], [0o660, NOBODY, MAIL_GROUP])
       assert.equal(await registerByLine(site.socket, ALICE), `OK ${MAIL_TOPIC}\r\n`)
       assert.equal(await registerByLine(site.socket, BOB), `OK ${MAIL_TOPIC}\r\n`)
     })

@@ -1,6 +1,6 @@
 /** Which real servers a test can have on this machine. */
 
-import { existsSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import path from 'node:path'
 
 /** Servers often lie outside an ordinary user's PATH; Dovecot keeps those for each protocol in a directory of its own. */
@@ -18,7 +18,16 @@ export function find(command: string): string | undefined {
   return directories
     .filter(directory => directory !== '')
     .map(directory => path.join(directory, command))
-    .find(file => existsSync(file))
+    .find(isExecutable)
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /**
