@@ -6,7 +6,7 @@ import { reasonOf } from '../log.ts'
 import { within } from './deadline.ts'
 import { damageOf } from './lmdb-check.ts'
 import type { LmdbFiles } from './lmdb-directory.ts'
-import type { Cells } from './swap.ts'
+import type { Cell, Cells } from './swap.ts'
 
 export type TextDatabase = RootDatabase<string, string>
 
@@ -19,13 +19,21 @@ export class DamagedFile extends Error {
   override name = 'DamagedFile'
 }
 
+export interface EnvironmentOptions {
+  readonly readOnly?: boolean
+  /** Leave it to the system when data reaches the disk. */
+  readonly noSync?: boolean
+  /** Writes of one turn of the event loop are one transaction up to this number. */
+  readonly txnStartThreshold?: number
+}
+
 /**
- * Opens the environment in `files`, which must be there (the data file may be empty). `noSync` leaves it to the system
- * when data reaches the disk. Rejects with DamagedFile, or with what LMDB says.
+ * Opens the environment in `files`, which must be there (the data file may be empty). Rejects with DamagedFile, or with
+ * what LMDB says.
  */
 export async function openEnvironment(
   files: LmdbFiles,
-  options: { readonly readOnly?: boolean; readonly noSync?: boolean } = {},
+  options: EnvironmentOptions = {},
 ): Promise<TextDatabase> {
   const damage = damageOf(files.data)
   if (damage !== undefined) throw new DamagedFile(`${files.data} is damaged: ${damage}`)
@@ -53,16 +61,24 @@ export async function openEnvironment(
 export function cellsIn(db: TextDatabase, fullKey: (key: string) => string): Cells<number | null> {
   return {
     async load(key) {
-      // Reads otherwise see what was there when this turn of the event loop began.
-      db.resetReadTxn()
-      const entry = db.getEntry(fullKey(key))
-      return { text: entry?.value, version: entry?.version ?? null }
+      seeLatest(db)
+      return cellAt(db, fullKey(key))
     },
     async replace(key, version, text) {
       if (text !== undefined) return committed(db.put(fullKey(key), text, newVersion(), version as number))
       return version === null || committed(db.remove(fullKey(key), version))
     },
   }
+}
+
+/** Reads otherwise see what was there when this turn of the event loop began. */
+export function seeLatest(db: TextDatabase): void {
+  db.resetReadTxn()
+}
+
+export function cellAt(db: TextDatabase, key: string): Cell<number | null> {
+  const entry = db.getEntry(key)
+  return { text: entry?.value, version: entry?.version ?? null }
 }
 
 /** Never used before under the same key, in any process. (LMDB takes null, which its types leave out, for "no key".) */

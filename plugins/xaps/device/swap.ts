@@ -9,9 +9,15 @@ import { turns } from './turns.ts'
 /** Makes the new text of the old one; undefined stands for none. Must be pure: it may run several times. */
 export type Change = (text: string | undefined) => string | undefined
 
-/** Texts under keys. A version tells one text under a key from all others that were or will be there. */
+/** What is under a key. A version tells one text from all others that were or will be there. */
+export interface Cell<Version> {
+  readonly text: string | undefined
+  readonly version: Version
+}
+
+/** Texts under keys. */
 export interface Cells<Version> {
-  load(key: string): Promise<{ readonly text: string | undefined; readonly version: Version }>
+  load(key: string): Promise<Cell<Version>>
   /** Writes `text` if the version is still the same; resolves with whether it was, once the text is safely stored. */
   replace(key: string, version: Version, text: string | undefined): Promise<boolean>
 }
