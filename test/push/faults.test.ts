@@ -134,6 +134,21 @@ test('a process that dies after it has claimed costs one push at most: the next 
   assert.deepEqual(apple.accepted(tokenOf(0)), [at])
 })
 
+test('a change that waits longer than the store keeps claims is pushed all the same', async () => {
+  const day = 86_400_000
+  const played = world({ processes: 2, settings: { changeDelayMs: 3_600_000 }, claimsKeptMs: 60_000 })
+  const { apple, clock, senders } = played
+  const start = clock.now()
+  senders[0]?.add(targetOf(0), { kind: 'change', at: start })
+  await clock.advance(1_800_000)
+  senders[1]?.add(targetOf(0), { kind: 'new', at: clock.now() })
+  await clock.advance(day)
+  assert.deepEqual(
+    apple.accepted(tokenOf(0)).map(at => at - start),
+    [1_800_000, 3_600_000],
+  )
+})
+
 function of(device: number, events: readonly Seen[]): Seen[] {
   return events.filter(event => event.device === device)
 }

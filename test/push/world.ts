@@ -22,11 +22,20 @@ export interface WorldOptions {
   readonly claimMs?: () => number
   /** Whether the store fails at the next claim, and if so, before or after the claim counts. */
   readonly claimFails?: () => 'no' | 'before' | 'after'
+  /** For how long the store remembers a claim; the default is for ever. */
+  readonly claimsKeptMs?: number
 }
 
 /** Processes with one store and one Apple. */
 export function world(options: WorldOptions): World {
-  const { settings, processes = 1, latencyMs = 0, claimMs = () => 0, claimFails = () => 'no' } = options
+  const {
+    settings,
+    processes = 1,
+    latencyMs = 0,
+    claimMs = () => 0,
+    claimFails = () => 'no',
+    claimsKeptMs,
+  } = options
   const clock = new FakeClock()
   const apple = new StubApple(clock)
   apple.latencyMs = latencyMs
@@ -36,6 +45,7 @@ export function world(options: WorldOptions): World {
     if (ms > 0) await clock.sleep(ms)
     const fails = claimFails()
     if (fails === 'before') throw new Error('store away')
+    if (claimsKeptMs !== undefined) await claims.sweep(clock.now() - claimsKeptMs)
     const answer = await claims.claim(push, request)
     if (fails === 'after') throw new Error('answer lost')
     return answer
