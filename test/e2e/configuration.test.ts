@@ -16,10 +16,6 @@ const WRONG: Readonly<Record<string, readonly [Sections, RegExp]>> = {
     { apns: { port: 'https' } },
     /config\/xaps\.ini: \[apns\] port = https .*expected a whole number from 1 to 65535/,
   ],
-  'a store of an unknown kind': [
-    { store: { uri: 'mysql://127.0.0.1' } },
-    /config\/xaps\.ini: \[store\] uri = mysql:\/\/127\.0\.0\.1 .*expected .*lmdb:.*redis:/,
-  ],
   'no credentials': [{ apns: { certificate: '', key: '' } }, /config\/xaps\.ini: \[apns\] .*certificate/],
   'credentials that are not there': [
     { apns: { certificate: '/nowhere/push.pem' } },
