@@ -113,7 +113,7 @@ export class Sender {
     while (this.#ready.size > 0 && this.#underWay < max_in_flight && !this.#closed) {
       if (!this.#gate.pass(this.#underWay)) return
       const entry = this.#ready.shift()
-      if (entry) void this.#start(entry)
+      if (entry) this.#start(entry).catch((error: unknown) => this.#report(error))
     }
   }
 
@@ -133,9 +133,13 @@ export class Sender {
     if (this.#idle && this.#isIdle()) this.#idle()
   }
 
+  #report(error: unknown): void {
+    this.#parts.log.error('a push failed inside the plugin; please report this', { cause: reasonOf(error) })
+  }
+
   /** A fault in our own code must not stop the queue, nor be tried for ever. */
   #giveUp(entry: Entry<Target>, error: unknown): void {
-    this.#parts.log.error('a push failed inside the plugin; please report this', { cause: reasonOf(error) })
+    this.#report(error)
     if (entry.state === 'busy') this.#coalescer.drop(entry)
   }
 
