@@ -1,0 +1,95 @@
+/** The end of a process, and the bound on pushes under way. */
+
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { settle } from '../support/fake-clock.ts'
+import { tokenOf } from './parts.ts'
+import { bench, REFUSED, TOO_MANY } from './sender-bench.ts'
+
+test('hurry pushes what waits for a window or a delay, and drain resolves when that is done', async () => {
+  const b = bench()
+  b.happen(1)
+  b.happen(2, 'change')
+  await b.clock.advance(1_000)
+  b.happen(1)
+  b.apple.latencyMs = 30
+  b.sender.hurry()
+  let drained = false
+  const done = b.sender.drain(3_000).then(() => {
+    drained = true
+  })
+  await b.clock.advance(10)
+  assert.equal(drained, false)
+  b.happen(3)
+  await b.clock.advance(40)
+  await done
+  assert.equal(b.apple.accepted(tokenOf(1)).length, 2)
+  assert.equal(b.apple.accepted(tokenOf(2)).length, 1)
+  assert.equal(b.apple.accepted(tokenOf(3)).length, 1, 'also what comes in meanwhile')
+})
+
+test('drain resolves at once when nothing is pending, and waits for what is being settled', async () => {
+  const b = bench({}, clock => ({ settler: { settle: () => clock.sleep(500) } }))
+  await b.sender.drain(1_000)
+  b.happen(1)
+  await settle()
+  assert.equal(b.sender.pending, 0)
+  let drained = false
+  const done = b.sender.drain(1_000).then(() => {
+    drained = true
+  })
+  await settle()
+  assert.equal(drained, false)
+  await b.clock.advance(500)
+  await done
+})
+
+test('drain ends in time while Apple is away, after one more try', async () => {
+  const b = bench()
+  b.apple.answer = () => REFUSED
+  b.happen(1)
+  await b.clock.advance(40_000)
+  const tries = b.apple.arrivals.length
+  b.sender.hurry()
+  const done = b.sender.drain(3_000)
+  await settle()
+  assert.equal(b.apple.arrivals.length, tries + 1)
+  await b.clock.advance(3_000)
+  await done
+  assert.equal(b.sender.pending, 1)
+})
+
+test('hurry does not hammer on a device that Apple asked to leave alone', async () => {
+  const b = bench()
+  b.apple.answer = () => TOO_MANY
+  b.happen(1)
+  await settle()
+  b.sender.hurry()
+  const done = b.sender.drain(3_000)
+  await b.clock.advance(3_000)
+  await done
+  assert.ok(b.apple.arrivals.length <= 2, `${b.apple.arrivals.length} pushes`)
+})
+
+test('a closed sender takes no events, starts no pushes and keeps no timers', async () => {
+  const b = bench()
+  b.happen(1)
+  b.happen(2, 'change')
+  await b.clock.advance(100)
+  b.happen(1)
+  b.sender.close()
+  b.happen(3)
+  await b.clock.advance(60_000)
+  assert.equal(b.apple.arrivals.length, 1)
+  assert.equal(b.clock.timers, 0)
+  assert.equal(b.sender.pending, 0)
+})
+
+test('no more than max_in_flight pushes are under way', async () => {
+  const b = bench({ max_in_flight: 7 })
+  b.apple.latencyMs = 20
+  for (let device = 0; device < 100; device += 1) b.happen(device)
+  await b.clock.advance(1_000)
+  assert.equal(b.apple.mostInFlight, 7)
+  assert.equal(b.apple.accepted().length, 100)
+})

@@ -1,0 +1,75 @@
+/** A transport to an Apple stand-in of its own. */
+
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import { type Clock, systemClock } from '../../plugins/xaps/clock.ts'
+import type { Endpoint } from '../../plugins/xaps/push/apn-client.ts'
+import type { Credentials } from '../../plugins/xaps/push/credentials.ts'
+import { makePush, type Push } from '../../plugins/xaps/push/payload.ts'
+import { openTransport, type Transport } from '../../plugins/xaps/push/transport.ts'
+import type { Answer } from '../../plugins/xaps/push/verdict.ts'
+import { MAIL_TOPIC, pushCertificate } from '../fake/apple/certificates.ts'
+import type { ProviderKey } from '../fake/apple/provider-key.ts'
+import { type Apple, type AppleOptions, startApple } from '../fake/apple/server.ts'
+import { noLog } from '../support/recorded-log.ts'
+import { deviceOf, SETTINGS } from './parts.ts'
+
+/** Short, so that what hangs fails soon; long enough for a busy machine. */
+export const TIMEOUT_MS = 1_500
+
+export interface Line {
+  readonly apple: Apple
+  readonly transport: Transport
+  send(device: number): Promise<Answer>
+}
+
+export interface LineOptions extends AppleOptions {
+  readonly credentials?: Partial<Credentials>
+  readonly endpoint?: Partial<Endpoint>
+  /** The clock of the transport. */
+  readonly time?: Clock
+}
+
+const pair = pushCertificate()
+
+/** A transport to a stand-in of its own; both end with the test. */
+export async function line(t: TestContext, options: LineOptions = {}): Promise<Line> {
+  const { credentials, endpoint, time = systemClock, ...rest } = options
+  const apple = await startApple(rest)
+  const transport = openTransport(
+    { ...certificateFor(apple), ...credentials },
+    { ...endpointOf(apple), ...endpoint },
+    noLog,
+    time,
+  )
+  t.after(async () => {
+    await transport.close(0)
+    await apple.close()
+  })
+  return { apple, transport, send: device => transport.send(pushTo(device)) }
+}
+
+export function certificateFor({ ca }: Pick<Apple, 'ca'>, { certificate: cert, key } = pair): Credentials {
+  return { proof: { kind: 'certificate', cert, key }, topic: MAIL_TOPIC, topics: [MAIL_TOPIC], ca }
+}
+
+export function tokenFor({ ca }: Apple, { p8: key, keyId, teamId }: ProviderKey): Credentials {
+  return { proof: { kind: 'token', key, keyId, teamId }, topic: MAIL_TOPIC, topics: [MAIL_TOPIC], ca }
+}
+
+export function endpointOf({ host, port }: Pick<Apple, 'host' | 'port'>): Endpoint {
+  return { host, port, environment: 'production', request_timeout: TIMEOUT_MS }
+}
+
+export function pushTo(device: number): Push {
+  return makePush(deviceOf(device, { topic: MAIL_TOPIC }), SETTINGS, Date.now())
+}
+
+export function sendMany({ send }: Line, count: number, from = 0): Promise<Answer[]> {
+  return Promise.all(Array.from({ length: count }, (_, index) => send(from + index)))
+}
+
+export function faultOf(answer: Answer): string {
+  assert.ok('fault' in answer, JSON.stringify(answer))
+  return answer.of
+}

@@ -1,0 +1,80 @@
+/** Pushes while the store cannot be asked who else has pushed. */
+
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { claimsInMemory } from '../../plugins/xaps/device/claim.ts'
+import { settle } from '../support/fake-clock.ts'
+import { OK } from './parts.ts'
+import { bench, REFUSED, times } from './sender-bench.ts'
+
+test('pushes go on when the store cannot be asked; that is said once', async () => {
+  const b = bench({}, () => ({ claim: () => Promise.reject(new Error('store away')) }))
+  const start = b.clock.now()
+  for (let second = 0; second < 12; second += 1) {
+    b.happen(1)
+    await b.clock.advance(1_000)
+  }
+  await b.clock.advance(10_000)
+  assert.deepEqual(times(b, 1, start), [0, 5_000, 10_000, 15_000])
+  assert.deepEqual(b.log.loud(), [
+    'warn: the device store does not answer; pushing without asking other processes cause="store away"',
+  ])
+})
+
+test('a claim that is held never stands in its own way, even after the store was away', async () => {
+  let away = false
+  const b = bench({}, clock => {
+    const claims = claimsInMemory(() => clock.now())
+    return {
+      claim: (push, request) =>
+        away ? Promise.reject(new Error('store away')) : claims.claim(push, request),
+    }
+  })
+  b.apple.answer = () => REFUSED
+  b.happen(1)
+  await b.clock.advance(400)
+  away = true
+  await b.clock.advance(2_000)
+  away = false
+  b.apple.answer = () => OK
+  await b.clock.advance(60_000)
+  assert.equal(b.apple.accepted().length, 1)
+})
+
+test('a claim whose answer was lost does not pass for the push of another process', async () => {
+  let lose = true
+  const b = bench({}, clock => {
+    const claims = claimsInMemory(() => clock.now())
+    return {
+      async claim(push, request) {
+        const claim = await claims.claim(push, request)
+        if (lose) throw new Error('connection lost after the command was sent')
+        return claim
+      },
+    }
+  })
+  b.apple.answer = () => REFUSED
+  b.happen(1)
+  await b.clock.advance(100)
+  lose = false
+  b.apple.answer = () => OK
+  await b.clock.advance(60_000)
+  assert.equal(b.apple.accepted().length, 1)
+})
+
+test('when a push has got through, the store is believed again', async () => {
+  const answers = ['fail', 'covered']
+  const b = bench({}, () => ({
+    async claim() {
+      if (answers.shift() === 'fail') throw new Error('store away')
+      return { kind: 'covered' }
+    },
+  }))
+  b.happen(1)
+  await settle()
+  b.happen(1)
+  await b.clock.advance(1_000)
+  b.happen(1)
+  await b.clock.advance(60_000)
+  assert.equal(b.apple.arrivals.length, 1)
+})
