@@ -21,7 +21,7 @@ export const latency: Bench = scale =>
   cleanly(async cleanup => {
     const loads = loadsOf(scale)
     const mails = loads.map(({ perSecond, seconds }) => perSecond * seconds)
-    const rounds = scale.of(3, 1)
+    const rounds = scale.of(2, 1)
     // Every mail to a user of its own: a second one would wait for the window's end.
     const users = (rounds + 1) * mails.reduce((sum, count) => sum + count)
     const site = await makeSite(cleanup, { users, stamps: true })

@@ -19,7 +19,7 @@ interface Sample {
 
 export const push: Bench = scale =>
   cleanly(async cleanup => {
-    const count = scale.of(8_000, 3_000)
+    const count = scale.of(5_000, 3_000)
     const site = await makeSite(cleanup, { users: ROUNDS_APART * count })
     const clients = {
       ours: await startClient('ours', site, scale, cleanup),
@@ -57,7 +57,7 @@ async function measure(
     const { ms, cpuUs } = await clients[client].ask('send', { from, count, inFlight: IN_FLIGHT })
     return { cpuUs: cpuUs / count, perSecond: (count * 1000) / ms }
   }
-  const samples = await takeTurns(scale.of(5, 3), {
+  const samples = await takeTurns(scale.of(9, 3), {
     ours: sendBy('ours'),
     apn: sendBy('apn'),
     http2: sendBy('http2'),

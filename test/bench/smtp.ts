@@ -18,8 +18,8 @@ const REST_MS = 300
 
 export const smtp: Bench = scale =>
   cleanly(async cleanup => {
-    const count = scale.of(2_000, 600)
-    const rounds = scale.of(7, 2)
+    const count = scale.of(1_500, 600)
+    const rounds = scale.of(6, 2)
     const users = 2 * count
     const site = await makeSite(cleanup, { users })
     const lmtp = startPart<LmtpApi>('lmtp')

@@ -43,10 +43,10 @@ async function measure(
     samplesOf(parts, { operation, count, atOnce }, scale)
 
   // First what fills the store, then what reads it.
-  const users = scale.of(20_000, 5_000)
+  const users = scale.of(10_000, 4_000)
   const updates = await run('update', users, CONNECTIONS)
   const devices = await run('devices', users, 1)
-  const claims = await run('claim', scale.of(5_000, 1_500), 1)
+  const claims = await run('claim', scale.of(3_000, 1_000), 1)
   const row = (what: string, { ours, bare }: Record<'ours' | 'bare', number[]>, library: string) =>
     rowOf({ what: `${name} ${what}`, unit: 'µs', ours, baseline: { what: library, values: bare } })
   return [
