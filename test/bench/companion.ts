@@ -21,7 +21,7 @@ export const companion: Bench = scale =>
     const listen = await freePort()
     const full = await makeSite(cleanup, {
       users: DEVICES,
-      xaps: { registration: { ...(await registration()), listen: `127.0.0.1:${listen}`, notify: 'all' } },
+      xaps: { registration: { ...(await registration()), listen: `127.0.0.1:${listen}` } },
     })
     return [...(await memoryRows(empty.dir, full.dir, listen, scale)), await startRow(full.dir, scale)]
   })

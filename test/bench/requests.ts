@@ -29,9 +29,11 @@ export class Requests {
   }
 
   open(): Conversation {
-    const { kind, at } = this.#job
+    const { kind, at, event = 'MessageNew' } = this.#job
     if (kind === 'REGISTER') return lines(String(at))
-    return posts(Number(at), kind)
+    return posts(Number(at), kind, index =>
+      kind === '/notify' ? notifyBody(index, event) : registerBody(index),
+    )
   }
 }
 
@@ -55,7 +57,7 @@ function lines(socketPath: string): Conversation {
   }
 }
 
-function posts(port: number, route: string): Conversation {
+function posts(port: number, route: string, body: (index: number) => string): Conversation {
   const socket = net.connect(port, '127.0.0.1').setEncoding('latin1').setNoDelay(true)
   let waiting: { resolve(): void; reject(error: Error): void } | undefined
   let received = ''
@@ -74,7 +76,7 @@ function posts(port: number, route: string): Conversation {
     exchange: index =>
       new Promise((resolve, reject) => {
         waiting = { resolve, reject }
-        socket.write(post(route, route === '/register' ? registerBody(index) : notifyBody(index)))
+        socket.write(post(route, body(index)))
       }),
     close: () => socket.destroy(),
   }
@@ -105,8 +107,8 @@ function registerBody(index: number): string {
   })
 }
 
-function notifyBody(index: number): string {
-  return `{"Username":"${userName(index)}","Mailbox":"INBOX","Events": ["MessageNew"]}`
+function notifyBody(index: number, event: string): string {
+  return `{"Username":"${userName(index)}","Mailbox":"INBOX","Events": ["${event}"]}`
 }
 
 function post(route: string, body: string): string {

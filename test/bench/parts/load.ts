@@ -8,6 +8,8 @@ import { quantile } from '../statistics.ts'
 export interface Job {
   /** REGISTER lines over a connection each, or POSTs over connections that stay. */
   readonly kind: 'REGISTER' | '/register' | '/notify'
+  /** What /notify tells of. Default: MessageNew. */
+  readonly event?: 'MessageNew' | 'FlagsSet'
   /** A path for lines, a port of 127.0.0.1 for HTTP. */
   readonly at: string | number
   readonly connections: number
@@ -26,7 +28,7 @@ export interface LoadResult {
 export interface LoadApi {
   /** Rejects when an answer is not the right one. */
   run(job: Job): Promise<LoadResult>
-  /** Opens so many connections, sends a request over each and leaves them open. */
+  /** Opens so many connections, tells of a change over each and leaves them open. */
   hold(options: { port: number; connections: number }): Promise<void>
 }
 
@@ -51,7 +53,13 @@ servePart<LoadApi>({
     return { perSecond: job.count / seconds, p50: quantile(delays, 0.5), p99: quantile(delays, 0.99) }
   },
   async hold({ port, connections }) {
-    const requests = new Requests({ kind: '/notify', at: port, count: connections, from: 0 })
+    const requests = new Requests({
+      kind: '/notify',
+      event: 'FlagsSet',
+      at: port,
+      count: connections,
+      from: 0,
+    })
     const opened: Conversation[] = []
     for (let index = requests.next(); index !== undefined; index = requests.next()) {
       const conversation = requests.open()
