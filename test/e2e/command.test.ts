@@ -4,6 +4,7 @@ import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
+import { missingRedis, startRedis } from '../support/redis.ts'
 import { startServer } from '../support/server.ts'
 import { phoneOf, registerByLine } from './dovecot-plugins.ts'
 import { register } from './hears.ts'
@@ -81,6 +82,19 @@ test('status, check and the others fail where they cannot do their work', async 
     assert.deepEqual([status, stderr.split('\n').length], [1, 2], stderr)
   })
   await t.test('serve serves until it is told to end', () => serves(t, site))
+})
+
+test('serve ends when another process has the socket, also with a Redis that is connected', {
+  skip: missingRedis(),
+}, async t => {
+  const apple = await startApple()
+  t.after(() => apple.close())
+  const redis = await startRedis()
+  t.after(() => redis.stop())
+  const site = await startSite(t, { apple, xaps: { store: { uri: redis.uri } } })
+  const { status, stderr } = await xaps(['-c', site.dir, 'serve'])
+  assert.equal(status, 1)
+  assert.match(stderr, /^xaps: .*xapsd\.sock: another process serves it/m)
 })
 
 async function findsDirectory(site: Site): Promise<void> {

@@ -55,13 +55,20 @@ async function serve(config: Config, options: Options, log: Log): Promise<void> 
     socketFd: options.socketFd,
     retry: options.forHaraka === true,
   }
+  const letGo = async () => {
+    await push.close(GRACE_MS)
+    await store.close()
+  }
   const companion = await openRegistrationSide(
     options.socket ? config : withoutSocket(config),
     push,
     store,
     door,
     log,
-  )
+  ).catch(async (error: unknown) => {
+    await letGo()
+    throw error
+  })
   const systemd = makeSystemd(log)
   announceExpiry(() => push.credentials(), log)
   log.notice('companion ready', { topic: credentials.topic })
@@ -69,8 +76,7 @@ async function serve(config: Config, options: Options, log: Log): Promise<void> 
   endOnSignals(options, async () => {
     await systemd.stopping()
     await companion.close()
-    await push.close(GRACE_MS)
-    await store.close()
+    await letGo()
   })
 }
 
