@@ -56,7 +56,8 @@ class Keeper implements CompanionKeeper {
     this.#credentials = credentials
     this.#smtpIni = smtpIni
     this.#log = log
-    if (isRoot()) this.#binding = keepOpening(() => this.#bind(), { retry: true, log })
+    if (isRoot() && config.registration.socket !== '')
+      this.#binding = keepOpening(() => this.#bind(), { retry: true, log })
     process.once('exit', () => this.#removeSocket())
   }
 

@@ -68,6 +68,22 @@ test('with privileges dropped, registrations wait in a spool while the store is 
   assert.deepEqual([mode & 0o777, uid], [0o600, NOBODY])
 })
 
+test('without a Unix socket only HTTP is served, and nothing is tried again and again', { skip }, async t => {
+  const apple = await startApple()
+  t.after(() => apple.close())
+  const site = await startSite(t, {
+    apple,
+    user: 'nobody',
+    group: 'nogroup',
+    companion: false,
+    xaps: { registration: { socket: '' } },
+  })
+  await site.waitForLog(/companion ready/)
+  const health = await fetch(`http://127.0.0.1:${site.httpPort}/healthz`)
+  assert.equal(health.status, 200)
+  assert.doesNotMatch(pluginLines(site.log()).join('\n'), /cannot listen/)
+})
+
 async function droppedSite(
   t: TestContext,
   nodes: number,
