@@ -83,6 +83,16 @@ const MISTAKES: readonly (readonly [name: string, text: string, message: RegExp]
     '[registration]\nlisten = ::1',
     /listen = ::1 .*expected addresses with a port such as \[::1\]:11619/,
   ],
+  [
+    'a user that this system does not have',
+    '[registration]\nsocket_user = no-such-user',
+    /socket_user = no-such-user \(line 2\): expected a user of this system: no-such-user: no such user/,
+  ],
+  [
+    'a group that this system does not have',
+    '[registration]\nsocket_group = no-such-group',
+    /\[registration\] socket_group = no-such-group .*expected a group of this system/,
+  ],
   ['no subtopic', '[registration]\nsubtopics = ,', /expected a comma-separated list of at least one/],
   [
     'a mode that is none',

@@ -12,6 +12,7 @@ import {
   addresses,
   days,
   flag,
+  groupName,
   integer,
   mode,
   oneOf,
@@ -20,6 +21,7 @@ import {
   someOf,
   storeUri,
   text,
+  userName,
   word,
 } from './values.ts'
 
@@ -71,8 +73,8 @@ const KEYS = {
     enabled: key(flag, true),
     socket: key(text, '/var/run/dovecot/xapsd.sock'),
     socket_mode: key(mode, 0o660),
-    socket_user: key(text, ''),
-    socket_group: key(text, ''),
+    socket_user: key(userName, ''),
+    socket_group: key(groupName, ''),
     listen: key(addresses, []),
     subtopics: key(someOf, ['com.apple.mobilemail']),
     notify: key(oneOf('changes', 'all', 'off'), 'changes'),

@@ -2,7 +2,9 @@
 
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
+import { reasonOf } from '../log.ts'
 import { groupId, userId } from '../owner.ts'
+import { ConfigError } from './config.ts'
 import { parseIni } from './ini.ts'
 
 export interface SmtpIni {
@@ -13,10 +15,19 @@ export interface SmtpIni {
   readonly singleProcess: boolean
 }
 
-/** Throws when smtp.ini names a user or group that does not exist; Haraka would not start either. */
+/** Throws ConfigError when smtp.ini names a user or group that does not exist; Haraka would not start either. */
 export function readSmtpIni(harakaDir: string): SmtpIni {
+  const file = path.join(harakaDir, 'config', 'smtp.ini')
+  try {
+    return parse(textOf(file))
+  } catch (error) {
+    throw new ConfigError(`${file}: ${reasonOf(error)}`)
+  }
+}
+
+function parse(text: string): SmtpIni {
   const main = new Map(
-    parseIni(textOf(path.join(harakaDir, 'config', 'smtp.ini')))
+    parseIni(text)
       .filter(({ section }) => section === 'main')
       .map(({ key, value }) => [key, value]),
   )

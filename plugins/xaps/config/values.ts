@@ -3,6 +3,9 @@
  * with, or throws a sentence that says what was expected. Knows no key by name.
  */
 
+import { reasonOf } from '../log.ts'
+import { groupId, userId } from '../owner.ts'
+
 /** Reads the text after `key =`. Throws an Error whose message completes "expected …". */
 export type Reader<T> = (text: string) => T
 
@@ -81,6 +84,21 @@ export const addresses: Reader<readonly string[]> = value => {
   const items = list(value)
   if (items.every(item => /^(\[[\da-f:.]+\]|[\w.-]+):\d{1,5}$/i.test(item))) return items
   throw expected('addresses with a port such as [::1]:11619, separated by commas')
+}
+
+/** A user of this system, by name or number; empty means none. */
+export const userName: Reader<string> = value => account(value, userId, 'a user of this system')
+
+/** Likewise a group. */
+export const groupName: Reader<string> = value => account(value, groupId, 'a group of this system')
+
+function account(value: string, find: (name: string) => number, what: string): string {
+  try {
+    if (value !== '') find(value)
+    return value
+  } catch (error) {
+    throw expected(`${what}: ${reasonOf(error)}`)
+  }
 }
 
 /** File permissions in octal, such as 0660. */
