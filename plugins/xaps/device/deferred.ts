@@ -36,6 +36,7 @@ export function deferStore(open: () => Promise<DeviceStore>, clock: Clock = syst
     sweep: async () => (await opened()).sweep(),
     warnings: async () => (await opened()).warnings(),
     async close() {
+      // A store that could not be opened has told its callers so, and leaves nothing to close.
       const store = await opening?.catch(() => undefined)
       await store?.close()
     },

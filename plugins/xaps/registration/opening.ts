@@ -40,6 +40,7 @@ export function keepOpening(
     async stop() {
       stopped = true
       next?.cancel()
+      // What failed was told to the caller, or logged.
       await attempt.catch(() => undefined)
     },
   }

@@ -66,6 +66,7 @@ export class SpoolFile {
       this.#written = 0
       this.#torn = false
     })
+    // The caller hears of a failure; what is written next does not depend on it.
     this.#work = cleared.catch(() => undefined)
     return cleared
   }
@@ -126,6 +127,7 @@ export class SpoolFile {
   async #closeHandle(): Promise<void> {
     const handle = this.#handle
     this.#handle = undefined
+    // After a failed write there is nothing more to save with it.
     await handle?.close().catch(() => undefined)
   }
 }
