@@ -12,11 +12,13 @@ const TRY_AGAIN_MS = 5_000
 export function deferStore(open: () => Promise<DeviceStore>, clock: Clock = systemClock): DeviceStore {
   let opening: Promise<DeviceStore> | undefined
   let failedAt = 0
+  let isOpen: DeviceStore | undefined
   const opened = (): Promise<DeviceStore> => {
     if (failedAt > 0 && clock.now() - failedAt >= TRY_AGAIN_MS) opening = undefined
     opening ??= open().then(
       store => {
         failedAt = 0
+        isOpen = store
         return store
       },
       error => {
@@ -26,15 +28,17 @@ export function deferStore(open: () => Promise<DeviceStore>, clock: Clock = syst
     )
     return opening
   }
+  const after = <T>(use: (store: DeviceStore) => Promise<T>): Promise<T> =>
+    isOpen ? use(isOpen) : opened().then(use)
   return {
-    devices: async user => (await opened()).devices(user),
-    update: async (user, change) => (await opened()).update(user, change),
-    claim: async (push, request) => (await opened()).claim(push, request),
+    devices: user => after(store => store.devices(user)),
+    update: (user, change) => after(store => store.update(user, change)),
+    claim: (push, request) => after(store => store.claim(push, request)),
     users: async function* () {
       yield* (await opened()).users()
     },
-    sweep: async () => (await opened()).sweep(),
-    warnings: async () => (await opened()).warnings(),
+    sweep: () => after(store => store.sweep()),
+    warnings: () => after(store => store.warnings()),
     async close() {
       // A store that could not be opened has told its callers so, and leaves nothing to close.
       const store = await opening?.catch(() => undefined)

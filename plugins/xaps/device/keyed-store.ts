@@ -77,8 +77,12 @@ export function keyedStore(backend: Backend, options: KeyedStoreOptions): Device
   return {
     async devices(user) {
       const key = userKey(user)
-      const record = await nameDamage(user, () => backend.read(key))
-      return record ? current(record).devices : []
+      try {
+        const record = await backend.read(key)
+        return record ? current(record).devices : []
+      } catch (error) {
+        throw named(error, user)
+      }
     },
 
     async update(user, change) {
@@ -95,14 +99,14 @@ export function keyedStore(backend: Backend, options: KeyedStoreOptions): Device
     },
 
     async claim(push, request) {
-      return backend.claim(pushKey(push), request)
+      return await backend.claim(pushKey(push), request)
     },
 
     async *users() {
       for await (const batch of backend.batches(USER_PREFIX)) {
         for (const [key, text] of batch) {
           const user = userOf(key)
-          const { devices } = current(await nameDamage(user, () => decodeRecord(text)))
+          const { devices } = current(decoded(user, text))
           if (devices.length > 0) yield [user, devices] as const
         }
       }
@@ -124,15 +128,19 @@ export function keyedStore(backend: Backend, options: KeyedStoreOptions): Device
   }
 }
 
-/** Says whose record is damaged, and what to do about it. */
-async function nameDamage<T>(user: string, read: () => T | Promise<T>): Promise<T> {
+function decoded(user: string, text: string): UserRecord {
   try {
-    return await read()
+    return decodeRecord(text)
   } catch (error) {
-    if (!(error instanceof DamagedRecord)) throw error
-    throw new DamagedRecord(
-      `the stored devices of ${JSON.stringify(user)} (key ${JSON.stringify(userKey(user))}) are damaged: ` +
-        `${error.message}; this user's next registration replaces them`,
-    )
+    throw named(error, user)
   }
+}
+
+/** The error; one of a damaged record says whose it is, and what to do about it. */
+function named(error: unknown, user: string): unknown {
+  if (!(error instanceof DamagedRecord)) return error
+  return new DamagedRecord(
+    `the stored devices of ${JSON.stringify(user)} (key ${JSON.stringify(userKey(user))}) are damaged: ` +
+      `${error.message}; this user's next registration replaces them`,
+  )
 }

@@ -80,10 +80,10 @@ export function forget(record: UserRecord, matches: (device: Device) => boolean)
 /** The record without what is older than `expireAfterMs` at the time `now`: devices not seen, reports of Apple's. */
 export function withoutExpired(record: UserRecord, now: number, expireAfterMs: number): UserRecord {
   const since = now - expireAfterMs
-  const devices = record.devices.filter(device => device.lastSeen > since)
-  const gone = record.gone.filter(entry => entry.at > since)
-  const unchanged = devices.length === record.devices.length && gone.length === record.gone.length
-  return unchanged ? record : { devices, gone }
+  const isCurrent = ({ lastSeen }: Device) => lastSeen > since
+  const counts = ({ at }: GoneDevice) => at > since
+  if (record.devices.every(isCurrent) && record.gone.every(counts)) return record
+  return { devices: record.devices.filter(isCurrent), gone: record.gone.filter(counts) }
 }
 
 /** The latest seen of `devices` whose mailbox names have MAX_MAILBOX_TEXT characters at most, in the order given. */

@@ -115,18 +115,19 @@ export class ApnClient {
   }
 
   /** Sends one push over `session`, which connect() gave. Never rejects. */
-  request(session: ClientHttp2Session, push: Push): Promise<Outcome> {
-    return new Promise(resolve => {
+  async request(session: ClientHttp2Session, push: Push): Promise<Outcome> {
+    let headers: IncomingHttpHeaders = {}
+    try {
       const { address } = this.#client.config
-      let headers: IncomingHttpHeaders = {}
-      this.#client.request(session, address, push, `/3/device/${push.token}`, 'POST').then(
-        () => resolve(ACCEPTED),
-        (failure: Failure) => resolve(this.#outcomeOf(failure, headers)),
-      )
-      this.#takeStream()?.once('response', answered => {
+      const answer = this.#client.request(session, address, push, `/3/device/${push.token}`, 'POST')
+      this.#takeStream()?.on('response', answered => {
         headers = answered
       })
-    })
+      await answer
+      return ACCEPTED
+    } catch (failure) {
+      return this.#outcomeOf(failure as Failure, headers)
+    }
   }
 
   /** Stops the timers of `apn`. The connections are their owners' to close. */

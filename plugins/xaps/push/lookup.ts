@@ -50,7 +50,7 @@ export class Lookup {
   submit(event: MailEvent): void {
     if (this.#closed) return
     if (this.#failures > 0 || this.#waiting.has(event.user)) this.#note(event)
-    else this.#start(event)
+    else void this.#look(event)
   }
 
   /** Resolves when every lookup that was started is over. */
@@ -65,31 +65,21 @@ export class Lookup {
     this.#waiting.clear()
   }
 
-  #start(event: MailEvent): void {
-    this.#underWay += 1
-    void this.#look(event)
-  }
-
-  /** Never rejects. */
+  /** Never rejects; the event is noted when the store does not answer. */
   async #look(event: MailEvent): Promise<void> {
-    const devices = await this.#ask(event)
+    this.#underWay += 1
+    let devices: readonly Device[] = []
+    try {
+      devices = await this.#parts.devices(event.user)
+      this.#storeAnswers()
+    } catch (error) {
+      this.#note(event)
+      this.#storeIsAway(error)
+    }
     this.#underWay -= 1
     for (const device of devices) this.#parts.found(event.user, device, event)
     if (this.#failures === 0) this.#catchUp()
     if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve()
-  }
-
-  /** The devices of the event's user; none, and the event noted, when the store does not answer. */
-  async #ask(event: MailEvent): Promise<readonly Device[]> {
-    try {
-      const devices = await this.#parts.devices(event.user)
-      this.#storeAnswers()
-      return devices
-    } catch (error) {
-      this.#note(event)
-      this.#storeIsAway(error)
-      return []
-    }
   }
 
   #note(event: MailEvent): void {
@@ -121,7 +111,7 @@ export class Lookup {
   #probe(): void {
     this.#timer = undefined
     const event = this.#next()
-    if (event) this.#start(event)
+    if (event) void this.#look(event)
     else this.#failures = 0
   }
 
@@ -129,7 +119,7 @@ export class Lookup {
   #catchUp(): void {
     while (this.#waiting.size > 0 && this.#underWay < AT_ONCE) {
       const event = this.#next()
-      if (event) this.#start(event)
+      if (event) void this.#look(event)
     }
   }
 

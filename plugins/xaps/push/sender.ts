@@ -18,6 +18,14 @@ import type { Settler, Target } from './settle.ts'
 import type { Transport } from './transport.ts'
 import { type Verdict, verdictOf } from './verdict.ts'
 
+/**
+ * How many devices may have a claim, or ask for one, beyond those that are being pushed: so many that a place is taken
+ * the moment it is free, and so few that no claim grows old while it waits for a place.
+ */
+const CLAIMED_AHEAD = 64
+
+const NO_NEED: Claim = { kind: 'covered' }
+
 export interface SenderSettings extends Rule, PushSettings {
   readonly max_in_flight: number
   /** How long events wait for a push that cannot be sent, in milliseconds. */
@@ -43,8 +51,13 @@ export class Sender {
   readonly #coalescer: Coalescer<Target>
   readonly #claiming: Claiming
   readonly #gate: Gate
+  /** Due, in this order. */
   readonly #ready = new Queue<Entry<Target>>()
+  /** Claimed, and waiting for a place among those in flight. */
+  readonly #claimed = new Queue<Entry<Target>>()
+  /** How many are being claimed, are claimed or are in flight. */
   #underWay = 0
+  #inFlight = 0
   #closed = false
   #idle: (() => void) | undefined
 
@@ -107,23 +120,70 @@ export class Sender {
     this.#pump()
   }
 
-  /** Starts as many pushes as may be under way now. */
+  /** Claims as many pushes as may be under way now. */
   #pump(): void {
-    const { max_in_flight } = this.#settings
-    while (this.#ready.size > 0 && this.#underWay < max_in_flight && !this.#closed) {
+    const most = this.#settings.max_in_flight + CLAIMED_AHEAD
+    while (this.#ready.size > 0 && this.#underWay < most && !this.#closed) {
       if (!this.#gate.pass(this.#underWay)) return
       const entry = this.#ready.shift()
-      if (entry) this.#start(entry).catch((error: unknown) => this.#report(error))
+      if (entry) void this.#claim(entry)
     }
   }
 
-  async #start(entry: Entry<Target>): Promise<void> {
+  /** With the store's leave `entry` is pushed as soon as there is a place. Never rejects. */
+  async #claim(entry: Entry<Target>): Promise<void> {
     this.#underWay += 1
     try {
-      await this.#push(entry)
+      const claim = await this.#claimFor(entry)
+      if (claim.kind === 'granted') return this.#place(entry)
+      if (claim.kind === 'wait') this.#coalescer.wait(entry, claim.ms)
+      else this.#coalescer.covered(entry)
     } catch (error) {
       this.#giveUp(entry, error)
     }
+    this.#ended()
+  }
+
+  #claimFor(entry: Entry<Target>): Claim | Promise<Claim> {
+    const newest = this.#coalescer.begin(entry)
+    if (this.#isPointless(entry, newest)) return NO_NEED
+    return this.#claiming.ask(entry, newest, this.#coalescer.windowMs)
+  }
+
+  #place(entry: Entry<Target>): void {
+    this.#claimed.push(entry)
+    this.#fillPlaces()
+  }
+
+  #fillPlaces(): void {
+    while (this.#claimed.size > 0 && this.#inFlight < this.#settings.max_in_flight && !this.#closed) {
+      const entry = this.#claimed.shift()
+      if (entry && this.#gate.closed) this.#takeBack(entry)
+      else if (entry) void this.#push(entry)
+    }
+  }
+
+  /** Pushes wait for Apple since `entry` asked for its claim. */
+  #takeBack(entry: Entry<Target>): void {
+    this.#coalescer.retry(entry)
+    this.#ended()
+  }
+
+  /** Never rejects. */
+  async #push(entry: Entry<Target>): Promise<void> {
+    this.#inFlight += 1
+    try {
+      const { target } = entry
+      const startedAt = this.#coalescer.start(entry)
+      const answer = await this.#parts.transport.send(makePush(target.device, this.#settings, startedAt))
+      const verdict = verdictOf(answer, startedAt)
+      this.#act(entry, verdict, startedAt)
+      await this.#parts.settler.settle(target, verdict)
+    } catch (error) {
+      this.#giveUp(entry, error)
+    }
+    this.#inFlight -= 1
+    this.#fillPlaces()
     this.#ended()
   }
 
@@ -133,29 +193,10 @@ export class Sender {
     if (this.#idle && this.#isIdle()) this.#idle()
   }
 
-  #report(error: unknown): void {
-    this.#parts.log.error('a push failed inside the plugin; please report this', { cause: reasonOf(error) })
-  }
-
   /** A fault in our own code must not stop the queue, nor be tried for ever. */
   #giveUp(entry: Entry<Target>, error: unknown): void {
-    this.#report(error)
+    this.#parts.log.error('a push failed inside the plugin; please report this', { cause: reasonOf(error) })
     if (entry.state === 'busy') this.#coalescer.drop(entry)
-  }
-
-  async #push(entry: Entry<Target>): Promise<void> {
-    const newest = this.#coalescer.begin(entry)
-    if (this.#isPointless(entry, newest)) return this.#coalescer.drop(entry)
-    const claim = await this.#claiming.ask(entry, newest, this.#coalescer.windowMs)
-    if (claim.kind === 'wait') return this.#coalescer.wait(entry, claim.ms)
-    if (claim.kind === 'covered') return this.#coalescer.covered(entry)
-    if (this.#gate.closed) return this.#coalescer.retry(entry)
-    const startedAt = this.#coalescer.start(entry)
-    const { target } = entry
-    const answer = await this.#parts.transport.send(makePush(target.device, this.#settings, startedAt))
-    const verdict = verdictOf(answer, startedAt)
-    this.#act(entry, verdict, startedAt)
-    await this.#parts.settler.settle(target, verdict)
   }
 
   /** Whether a push for events up to `newest` is not worth the try any more. */
