@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { inGroups } from '../../plugins/xaps/device/groups.ts'
 import { until } from '../support/wait.ts'
 
@@ -16,22 +16,23 @@ test('what comes in one turn of the event loop leaves together, in its order', a
   assert.deepEqual(groups, [[1, 2, 3]])
 })
 
-test('few at a time leave turn by turn, without waiting', async () => {
-  const { groups, add } = collecting(60_000)
-  for (const item of [1, 2, 3]) {
+test('what comes sooner after a group than the next may leave waits and leaves together', async () => {
+  const { groups, add } = collecting(5)
+  add(1)
+  await until(() => groups.length === 1, 'the first group')
+  for (const item of [2, 3]) {
     add(item)
     await setImmediate()
   }
-  assert.deepEqual(groups, [[1], [2], [3]])
+  await until(() => groups.length === 2, 'the second group')
+  assert.deepEqual(groups, [[1], [2, 3]])
 })
 
-test('in a rush what comes after a group waits and leaves together', async () => {
-  const { groups, add } = collecting(5)
-  const first = [1, 2, 3, 4, 5, 6]
-  for (const item of first) add(item)
-  await until(() => groups.length === 1, 'the first group')
-  for (const item of [7, 8]) add(item)
-  add(9)
-  await until(() => groups.length === 2, 'the second group')
-  assert.deepEqual(groups, [first, [7, 8, 9]])
+test('what comes alone leaves at the end of its turn', async () => {
+  const { groups, add } = collecting(1)
+  add(1)
+  await sleep(10)
+  add(2)
+  await setImmediate()
+  assert.deepEqual(groups, [[1], [2]])
 })

@@ -1,11 +1,9 @@
 /** Collects what comes one by one and hands it on in groups, for work that costs as much for many as for one. */
 
-/** So many in one turn of the event loop are a rush: what follows is worth waiting for. */
-const RUSH = 4
-
 /**
  * Returns a function that adds an item to the next group. It leaves with all that came in the same turn of the event
- * loop; in a rush, `everyMs` milliseconds after the one before. `work` must not throw.
+ * loop, but not sooner than `everyMs` milliseconds after the one before: what comes alone does not wait.
+ * `work` must not throw.
  */
 export function inGroups<T>(everyMs: number, work: (group: readonly T[]) => void): (item: T) => void {
   let group: T[] = []
@@ -13,7 +11,7 @@ export function inGroups<T>(everyMs: number, work: (group: readonly T[]) => void
   const leave = (): void => {
     const leaving = group
     group = []
-    notBefore = leaving.length < RUSH ? 0 : performance.now() + everyMs
+    notBefore = performance.now() + everyMs
     work(leaving)
   }
   return item => {

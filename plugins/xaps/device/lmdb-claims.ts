@@ -34,10 +34,7 @@ import { swapper } from './swap.ts'
 /** How long a claim may wait for other processes, in milliseconds. */
 const CLAIM_MS = 1_000
 
-/**
- * A transaction costs 60 µs of CPU for one claim and 5 µs a claim for fifty: in a rush those of a few milliseconds
- * share one.
- */
+/** A transaction costs 60 µs of CPU for one claim and 5 µs a claim for fifty: those of a few milliseconds share one. */
 const GROUP_EVERY_MS = 3
 const GROUP_MOST = 10_000
 
