@@ -9,8 +9,6 @@ import { type Cleanup, cleanly, makeSite, type Site } from './site.ts'
 const LATENCIES_MS = [0, 50, 100]
 /** [apns] max_in_flight. */
 const IN_FLIGHT = 500
-/** A user is pushed again only after so many rounds, when no window keeps it from that. */
-const ROUNDS_APART = 6
 
 interface Sample {
   readonly cpuUs: number
@@ -20,7 +18,9 @@ interface Sample {
 export const push: Bench = scale =>
   cleanly(async cleanup => {
     const count = scale.of(5_000, 3_000)
-    const site = await makeSite(cleanup, { users: ROUNDS_APART * count })
+    const rounds = scale.of(9, 3)
+    // Every round pushes users of its own: no window may keep a push from its time.
+    const site = await makeSite(cleanup, { users: (rounds + 1) * count })
     const clients = {
       ours: await startClient('ours', site, scale, cleanup),
       apn: await startClient('apn', site, scale, cleanup),
@@ -29,7 +29,7 @@ export const push: Bench = scale =>
     const rows: Row[] = []
     for (const latencyMs of LATENCIES_MS) {
       await site.apple.ask('latency', latencyMs)
-      rows.push(...(await measure(latencyMs, clients, count, scale)))
+      rows.push(...(await measure(latencyMs, clients, count, rounds)))
     }
     return rows
   })
@@ -50,14 +50,14 @@ async function measure(
   latencyMs: number,
   clients: Readonly<Record<Client, Part<PushApi>>>,
   count: number,
-  scale: Scale,
+  rounds: number,
 ): Promise<Row[]> {
   const sendBy = (client: Client) => async (round: number) => {
-    const from = (round % ROUNDS_APART) * count
-    const { ms, cpuUs } = await clients[client].ask('send', { from, count, inFlight: IN_FLIGHT })
+    const job = { from: round * count, count, inFlight: IN_FLIGHT }
+    const { ms, cpuUs } = await clients[client].ask('send', job)
     return { cpuUs: cpuUs / count, perSecond: (count * 1000) / ms }
   }
-  const samples = await takeTurns(scale.of(9, 3), {
+  const samples = await takeTurns(rounds, {
     ours: sendBy('ours'),
     apn: sendBy('apn'),
     http2: sendBy('http2'),

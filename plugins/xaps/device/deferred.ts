@@ -12,13 +12,13 @@ const TRY_AGAIN_MS = 5_000
 export function deferStore(open: () => Promise<DeviceStore>, clock: Clock = systemClock): DeviceStore {
   let opening: Promise<DeviceStore> | undefined
   let failedAt = 0
-  let isOpen: DeviceStore | undefined
+  let usable: DeviceStore | undefined
   const opened = (): Promise<DeviceStore> => {
     if (failedAt > 0 && clock.now() - failedAt >= TRY_AGAIN_MS) opening = undefined
     opening ??= open().then(
       store => {
         failedAt = 0
-        isOpen = store
+        usable = store
         return store
       },
       error => {
@@ -29,7 +29,7 @@ export function deferStore(open: () => Promise<DeviceStore>, clock: Clock = syst
     return opening
   }
   const after = <T>(use: (store: DeviceStore) => Promise<T>): Promise<T> =>
-    isOpen ? use(isOpen) : opened().then(use)
+    usable ? use(usable) : opened().then(use)
   return {
     devices: user => after(store => store.devices(user)),
     update: (user, change) => after(store => store.update(user, change)),
