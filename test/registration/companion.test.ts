@@ -21,7 +21,12 @@ import { exchange, FakeClock, keptLog } from './tools.ts'
 
 function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
   const temp = tempDirectory()
-  t.after(() => temp.remove())
+  const companions: Companion[] = []
+  t.after(async () => {
+    // A companion may still be writing in the directory.
+    await Promise.all(companions.map(companion => companion.close()))
+    temp.remove()
+  })
   const log = keptLog()
   // Held: on a slow machine no answer comes too late.
   const clock = new FakeClock()
@@ -56,7 +61,7 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
   }
   const start = async () => {
     const companion = await startCompanion(options, parts, clock)
-    t.after(() => companion.close())
+    companions.push(companion)
     return companion
   }
   /** Lets time pass until `condition` holds. */
