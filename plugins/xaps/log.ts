@@ -23,9 +23,8 @@ function plain(value: string): string {
 /** `a***@example.org`: enough to find a user one knows, too little to learn one. */
 export function maskUser(user: string): string {
   const at = user.lastIndexOf('@')
-  const name = at < 0 ? user.length : at
-  const initial = name === 0 ? '' : String.fromCodePoint(user.codePointAt(0) ?? 0)
-  return `${initial}***${user.slice(name)}`
+  const [initial = ''] = at < 0 ? user : user.slice(0, at)
+  return `${initial}***${at < 0 ? '' : user.slice(at)}`
 }
 
 /** The first 8 and the last 4 digits of a device token; of an account id likewise. */

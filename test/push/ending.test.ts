@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { settle } from '../support/fake-clock.ts'
-import { tokenOf } from './parts.ts'
-import { bench, REFUSED, TOO_MANY } from './sender-bench.ts'
+import { OK, tokenOf } from './parts.ts'
+import { bench, REFUSED, slowClaim, TOO_MANY, times } from './sender-bench.ts'
 
 test('hurry pushes what waits for a window or a delay, and drain resolves when that is done', async () => {
   const b = bench()
@@ -92,4 +92,36 @@ test('no more than max_in_flight pushes are under way', async () => {
   await b.clock.advance(1_000)
   assert.equal(b.apple.mostInFlight, 7)
   assert.equal(b.apple.accepted().length, 100)
+})
+
+test('who waits for a place has its claim already, and is pushed the moment a place is free', async () => {
+  let asked = 0
+  const b = bench({ max_in_flight: 1 }, clock => {
+    const claim = slowClaim(clock, 50)
+    return { claim: (push, request) => claim(push, request).finally(() => asked++) }
+  })
+  b.apple.latencyMs = 200
+  const start = b.clock.now()
+  b.happen(1)
+  b.happen(2)
+  await b.clock.advance(100)
+  assert.deepEqual([asked, b.apple.inFlight], [2, 1])
+  await b.clock.advance(1_000)
+  assert.deepEqual([times(b, 1, start), times(b, 2, start)], [[50], [250]])
+  assert.equal(asked, 2)
+})
+
+test('who has a claim and waits for a place is not pushed while Apple cannot be reached, and once after it', async () => {
+  const b = bench({ max_in_flight: 1 })
+  b.apple.latencyMs = 20
+  b.apple.answer = () => REFUSED
+  for (const device of [1, 2, 3]) b.happen(device)
+  await b.clock.advance(100)
+  assert.equal(b.apple.arrivals.length, 1)
+  b.apple.answer = () => OK
+  await b.clock.advance(60_000)
+  assert.deepEqual(
+    [1, 2, 3].map(device => b.apple.accepted(tokenOf(device)).length),
+    [1, 1, 1],
+  )
 })

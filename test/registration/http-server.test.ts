@@ -1,50 +1,13 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import type { AddressInfo, NetConnectOpts } from 'node:net'
 import path from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { Budget } from '../../plugins/xaps/registration/budget.ts'
-import { type HttpParts, makeHttpServer } from '../../plugins/xaps/registration/http-server.ts'
+import { test } from 'node:test'
 import type { NotifyOutcome } from '../../plugins/xaps/registration/notify.ts'
 import { Unavailable } from '../../plugins/xaps/registration/refusal.ts'
 import { until } from '../support/wait.ts'
 import { makeDoor, NOTIFY_BODY, post, registerBody, TOPIC } from './doors.ts'
-import { type Client, connect, exchange, turns } from './tools.ts'
-
-const CLOSE = ['Connection: close']
-
-async function serve(t: TestContext, parts: Omit<HttpParts, 'health'> & Partial<HttpParts>) {
-  const door = makeHttpServer({ health: () => Promise.resolve(), ...parts })
-  await new Promise<void>(resolve => door.server.listen(0, '127.0.0.1', resolve))
-  t.after(() => door.close(0))
-  const { port } = door.server.address() as AddressInfo
-  return { door, address: { port, host: '127.0.0.1' } satisfies NetConnectOpts }
-}
-
-/** The parts of an answer; more answers after the first are in `rest`. */
-function parse(answer: string) {
-  const [head = '', ...tail] = answer.split('\r\n\r\n')
-  const after = tail.join('\r\n\r\n')
-  const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0)
-  return {
-    status: Number(head.split(' ')[1]),
-    head,
-    body: after.slice(0, length),
-    rest: after.slice(length),
-  }
-}
-
-/** Sends one request and resolves with its answer. The connection ends when `bytes` ask for that. */
-async function ask(address: NetConnectOpts, bytes: string | Buffer) {
-  return parse(await exchange(address, bytes))
-}
-
-async function answers(client: Client, count: number): Promise<string> {
-  return until(
-    () => (client.received().split('HTTP/1.1 ').length > count ? client.received() : ''),
-    `${count} answers`,
-  )
-}
+import { answers, ask, CLOSE, parse, serve } from './http-door.ts'
+import { connect, exchange, turns } from './tools.ts'
 
 test('answers a registration with the topic, padded with NUL bytes to the 64 that the plugin needs', async t => {
   const { parts, registered } = makeDoor({ register: () => Promise.resolve('com.example.short') })
@@ -259,70 +222,3 @@ for (const [what, head] of [
     client.socket.destroy()
   })
 }
-
-test('answers what is no HTTP with 400 and closes', async t => {
-  const { parts } = makeDoor()
-  const { address } = await serve(t, parts)
-  assert.equal((await ask(address, 'REGISTER aps-account-id="A"\r\n\r\n')).status, 400)
-  assert.equal((await ask(address, 'POST /notify HTTP/1.1\r\nContent-Length: -1\r\n\r\n')).status, 400)
-})
-
-test('answers headers without end with 431 and closes', async t => {
-  const { parts } = makeDoor()
-  const { address } = await serve(t, parts)
-  assert.equal((await ask(address, `GET / HTTP/1.1\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`)).status, 431)
-})
-
-test('keeps idle connections for more than an hour and gives a request 10 seconds', () => {
-  const { server } = makeHttpServer({ ...makeDoor().parts, health: () => Promise.resolve() })
-  assert.ok(server.keepAliveTimeout >= 3_600_000)
-  assert.equal(server.headersTimeout, 10_000)
-  assert.equal(server.requestTimeout, 10_000)
-})
-
-for (const [what, bytes] of [
-  ['headers', 'POST /register HT'],
-  ['body', post('/register', registerBody()).slice(0, -5)],
-] as const) {
-  test(`ends a request whose ${what} stop half way`, async t => {
-    const { parts } = makeDoor()
-    const { door, address } = await serve(t, parts)
-    // Node's own timers: they cannot be held, only shortened.
-    door.server.headersTimeout = 20
-    door.server.requestTimeout = 20
-    assert.equal((await ask(address, bytes)).status, 408)
-  })
-}
-
-test('a client that goes away in the middle of a body troubles nobody, and its memory is free again', async t => {
-  const { parts } = makeDoor({ budget: new Budget(10_000) })
-  const { address } = await serve(t, parts)
-  const client = await connect(address, post('/register', 'x'.repeat(9_000)).slice(0, 8_000))
-  await until(() => parts.budget.left < 5_000, 'the body to come in')
-  client.socket.resetAndDestroy()
-  await until(() => parts.budget.left === 10_000, 'the memory to be free again')
-})
-
-test('500 half-sent requests do not keep a good one from its answer', async t => {
-  const { parts } = makeDoor()
-  const { address } = await serve(t, parts)
-  const clients: Client[] = []
-  for (let i = 0; i < 500; i += 1) clients.push(await connect(address, 'POST /register HTTP/1.1\r\nHost: '))
-  assert.equal((await ask(address, post('/register', registerBody(), CLOSE))).status, 200)
-  for (const { socket } of clients) socket.destroy()
-})
-
-test('closing ends idle connections and finishes the requests in hand', async t => {
-  let answer: (topic: string) => void = () => undefined
-  const { parts, registered } = makeDoor({ register: () => new Promise(resolve => (answer = resolve)) })
-  const { door, address } = await serve(t, parts)
-  const idle = await connect(address, post('/notify', NOTIFY_BODY))
-  await answers(idle, 1)
-  const asking = await connect(address, post('/register', registerBody()))
-  await until(() => registered.length === 1, 'the registration')
-  const closed = door.close(10_000)
-  await idle.ended
-  answer(TOPIC)
-  assert.equal(parse(await asking.ended).status, 200)
-  await closed
-})

@@ -12,13 +12,11 @@ const TRY_AGAIN_MS = 5_000
 export function deferStore(open: () => Promise<DeviceStore>, clock: Clock = systemClock): DeviceStore {
   let opening: Promise<DeviceStore> | undefined
   let failedAt = 0
-  let usable: DeviceStore | undefined
   const opened = (): Promise<DeviceStore> => {
     if (failedAt > 0 && clock.now() - failedAt >= TRY_AGAIN_MS) opening = undefined
     opening ??= open().then(
       store => {
         failedAt = 0
-        usable = store
         return store
       },
       error => {
@@ -28,17 +26,15 @@ export function deferStore(open: () => Promise<DeviceStore>, clock: Clock = syst
     )
     return opening
   }
-  const after = <T>(use: (store: DeviceStore) => Promise<T>): Promise<T> =>
-    usable ? use(usable) : opened().then(use)
   return {
-    devices: user => after(store => store.devices(user)),
-    update: (user, change) => after(store => store.update(user, change)),
-    claim: (push, request) => after(store => store.claim(push, request)),
+    devices: user => opened().then(store => store.devices(user)),
+    update: (user, change) => opened().then(store => store.update(user, change)),
+    claim: (push, request) => opened().then(store => store.claim(push, request)),
     users: async function* () {
       yield* (await opened()).users()
     },
-    sweep: () => after(store => store.sweep()),
-    warnings: () => after(store => store.warnings()),
+    sweep: () => opened().then(store => store.sweep()),
+    warnings: () => opened().then(store => store.warnings()),
     async close() {
       // A store that could not be opened has told its callers so, and leaves nothing to close.
       const store = await opening?.catch(() => undefined)

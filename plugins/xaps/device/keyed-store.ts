@@ -81,7 +81,7 @@ export function keyedStore(backend: Backend, options: KeyedStoreOptions): Device
         const record = await backend.read(key)
         return record ? current(record).devices : []
       } catch (error) {
-        throw named(error, user)
+        throw withOwner(error, user)
       }
     },
 
@@ -132,12 +132,12 @@ function decoded(user: string, text: string): UserRecord {
   try {
     return decodeRecord(text)
   } catch (error) {
-    throw named(error, user)
+    throw withOwner(error, user)
   }
 }
 
 /** The error; one of a damaged record says whose it is, and what to do about it. */
-function named(error: unknown, user: string): unknown {
+function withOwner(error: unknown, user: string): unknown {
   if (!(error instanceof DamagedRecord)) return error
   return new DamagedRecord(
     `the stored devices of ${JSON.stringify(user)} (key ${JSON.stringify(userKey(user))}) are damaged: ` +

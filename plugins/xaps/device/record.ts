@@ -81,9 +81,9 @@ export function forget(record: UserRecord, matches: (device: Device) => boolean)
 export function withoutExpired(record: UserRecord, now: number, expireAfterMs: number): UserRecord {
   const since = now - expireAfterMs
   const isCurrent = ({ lastSeen }: Device) => lastSeen > since
-  const counts = ({ at }: GoneDevice) => at > since
-  if (record.devices.every(isCurrent) && record.gone.every(counts)) return record
-  return { devices: record.devices.filter(isCurrent), gone: record.gone.filter(counts) }
+  const isRecent = ({ at }: GoneDevice) => at > since
+  if (record.devices.every(isCurrent) && record.gone.every(isRecent)) return record
+  return { devices: record.devices.filter(isCurrent), gone: record.gone.filter(isRecent) }
 }
 
 /** The latest seen of `devices` whose mailbox names have MAX_MAILBOX_TEXT characters at most, in the order given. */

@@ -112,13 +112,8 @@ export class Coalescer<T> {
     this.#end(entry, entry.startedAt ?? 0)
   }
 
-  /** No push is needed: another process has pushed since the newest of the events that begin() told of. */
-  covered(entry: Entry<T>): void {
-    this.#end(entry, entry.taken?.newest ?? 0)
-  }
-
-  /** The push that was begun is given up, and with it the events that it was for. */
-  drop(entry: Entry<T>): void {
+  /** The push that was begun is not made, or given up, and the events that it was for need none any more. */
+  dismiss(entry: Entry<T>): void {
     this.#end(entry, entry.taken?.newest ?? 0)
   }
 

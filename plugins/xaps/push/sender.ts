@@ -67,7 +67,10 @@ export class Sender {
     this.#parts = parts
     this.#clock = clock
     this.#claiming = new Claiming(parts.claim, log, clock)
-    this.#gate = new Gate({ opened: () => this.#pump(), waiting: () => this.#ready.size, log, random }, clock)
+    this.#gate = new Gate(
+      { opened: () => this.#claimDue(), waiting: () => this.#ready.size, log, random },
+      clock,
+    )
     this.#coalescer = new Coalescer(settings, entry => this.#enqueue(entry), clock)
   }
 
@@ -117,11 +120,10 @@ export class Sender {
 
   #enqueue(entry: Entry<Target>): void {
     this.#ready.push(entry)
-    this.#pump()
+    this.#claimDue()
   }
 
-  /** Claims as many pushes as may be under way now. */
-  #pump(): void {
+  #claimDue(): void {
     const most = this.#settings.max_in_flight + CLAIMED_AHEAD
     while (this.#ready.size > 0 && this.#underWay < most && !this.#closed) {
       if (!this.#gate.pass(this.#underWay)) return
@@ -135,9 +137,12 @@ export class Sender {
     this.#underWay += 1
     try {
       const claim = await this.#claimFor(entry)
-      if (claim.kind === 'granted') return this.#place(entry)
+      if (claim.kind === 'granted') {
+        this.#claimed.push(entry)
+        return this.#fillPlaces()
+      }
       if (claim.kind === 'wait') this.#coalescer.wait(entry, claim.ms)
-      else this.#coalescer.covered(entry)
+      else this.#coalescer.dismiss(entry)
     } catch (error) {
       this.#giveUp(entry, error)
     }
@@ -148,11 +153,6 @@ export class Sender {
     const newest = this.#coalescer.begin(entry)
     if (this.#isPointless(entry, newest)) return NO_NEED
     return this.#claiming.ask(entry, newest, this.#coalescer.windowMs)
-  }
-
-  #place(entry: Entry<Target>): void {
-    this.#claimed.push(entry)
-    this.#fillPlaces()
   }
 
   #fillPlaces(): void {
@@ -189,14 +189,14 @@ export class Sender {
 
   #ended(): void {
     this.#underWay -= 1
-    this.#pump()
+    this.#claimDue()
     if (this.#idle && this.#isIdle()) this.#idle()
   }
 
   /** A fault in our own code must not stop the queue, nor be tried for ever. */
   #giveUp(entry: Entry<Target>, error: unknown): void {
     this.#parts.log.error('a push failed inside the plugin; please report this', { cause: reasonOf(error) })
-    if (entry.state === 'busy') this.#coalescer.drop(entry)
+    if (entry.state === 'busy') this.#coalescer.dismiss(entry)
   }
 
   /** Whether a push for events up to `newest` is not worth the try any more. */
