@@ -6,9 +6,10 @@
 
 import { type Clock, systemClock } from '../clock.ts'
 import { reasonOf } from '../log.ts'
-import type { ApnClient, Outcome } from './apn-client.ts'
+import type { ApnClient } from './apn-client.ts'
 import type { Push } from './payload.ts'
 import { Queue } from './queue.ts'
+import type { Outcome } from './request.ts'
 import { Session } from './session.ts'
 import type { Answer, Fault } from './verdict.ts'
 

@@ -1,0 +1,108 @@
+/**
+ * One push as one HTTP/2 request: what Apple says to it, or why Apple says nothing. One try, in one given time. Knows
+ * neither credentials nor connections.
+ */
+
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  constants as http2,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+} from 'node:http2'
+import type { Clock } from '../clock.ts'
+import { reasonOf } from '../log.ts'
+import type { Answer } from './verdict.ts'
+
+/** What Apple said, or why it said nothing. */
+export type Outcome = Extract<Answer, { status: number }> | Silence
+
+export interface Silence {
+  readonly fault: string
+  readonly timedOut: boolean
+}
+
+/** One request, but for the session that carries it. */
+export interface Request {
+  /** With HTTP/2's own, such as `:path`. */
+  readonly headers: Readonly<Record<string, string | number>>
+  readonly body: string
+  /** How long the whole of the answer may take, in milliseconds. */
+  readonly timeoutMs: number
+}
+
+type AnswerHeaders = IncomingHttpHeaders & IncomingHttpStatusHeader
+
+const ACCEPTED: Outcome = { status: 200, reason: '' }
+
+/** Makes the request over `session`, which may be on its way up still. Never rejects. */
+export function request(session: ClientHttp2Session, asked: Request, clock: Clock): Promise<Outcome> {
+  return new Promise(resolve => {
+    try {
+      const stream = session.request(asked.headers)
+      stream.end(asked.body)
+      listen(stream, asked.timeoutMs, resolve, clock)
+    } catch (error) {
+      resolve({ fault: reasonOf(error), timedOut: false })
+    }
+  })
+}
+
+/** Tells `tell` how the request ends: the first time that it is called counts. */
+function listen(
+  stream: ClientHttp2Stream,
+  timeoutMs: number,
+  tell: (outcome: Outcome) => void,
+  clock: Clock,
+): void {
+  const timer = clock.after(timeoutMs, () => {
+    tell({ fault: `no answer within ${timeoutMs} ms`, timedOut: true })
+    stream.close(http2.NGHTTP2_CANCEL)
+  })
+  stream.on('response', headers => {
+    if (headers[':status'] === 200) stream.resume().on('end', () => tell(ACCEPTED))
+    else readText(stream, text => tell(refusalIn(headers, text, clock.now())))
+  })
+  stream.on('error', error => tell({ fault: reasonOf(error), timedOut: false }))
+  stream.on('close', () => {
+    timer.cancel()
+    tell({ fault: `the stream was closed with HTTP/2 code ${stream.rstCode}`, timedOut: false })
+  })
+}
+
+function readText(stream: ClientHttp2Stream, then: (text: string) => void): void {
+  let text = ''
+  stream.setEncoding('utf8')
+  stream.on('data', (chunk: string) => {
+    text += chunk
+  })
+  stream.on('end', () => then(text))
+}
+
+/** Apple's "no": a status, a JSON object with `reason`, and `timestamp` where the device is gone. `now`: ms since the epoch. */
+function refusalIn(headers: AnswerHeaders, text: string, now: number): Outcome {
+  const { reason, timestamp } = objectIn(text)
+  const retryAfterMs = retryAfter(headers['retry-after'], now)
+  return {
+    status: headers[':status'] ?? 0,
+    reason: typeof reason === 'string' ? reason : '',
+    ...(Number(timestamp) > 0 ? { timestamp: Number(timestamp) } : {}),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  }
+}
+
+/** What is not a JSON object, such as the page of a proxy, says nothing beside the status. */
+function objectIn(text: string): Readonly<Record<string, unknown>> {
+  try {
+    return Object(JSON.parse(text))
+  } catch {
+    return {}
+  }
+}
+
+/** RFC 9110, 10.2.3: seconds, or a date. At most an hour, in milliseconds. */
+function retryAfter(header: string | string[] | undefined, now: number): number | undefined {
+  if (typeof header !== 'string') return undefined
+  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now
+  return ms > 0 ? Math.min(ms, 3_600_000) : undefined
+}
