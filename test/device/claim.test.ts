@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { claimsInMemory, decideClaim } from '../../plugins/xaps/device/claim.ts'
-import { movableClock } from './fixtures.ts'
+import { decideClaim, LastClaims } from '../../plugins/xaps/device/claim.ts'
 
 const NOW = 1_000_000
 const request = { ageMs: 100, windowMs: 5_000 }
@@ -32,35 +31,37 @@ test('the claim still held, or one from the future, stands in nobody\u2019s way'
   assert.deepEqual(decideClaim(NOW + 1, NOW, request), granted)
 })
 
-test('in memory: two grants are a window apart, and who has to wait is told how long', async () => {
+test('two grants are a window apart, and who has to wait is told how long', () => {
   const gap = fc.integer({ min: 0, max: 20 })
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(gap, { maxLength: 60 }),
-      fc.integer({ min: 1, max: 50 }),
-      async (gaps, windowMs) => {
-        const clock = movableClock(NOW)
-        const claims = claimsInMemory(() => clock.now())
-        let last = Number.NEGATIVE_INFINITY
-        for (const ms of gaps) {
-          clock.move(ms)
-          const claim = await claims.claim('push', { ageMs: 0, windowMs })
-          if (claim.kind === 'granted') {
-            assert.ok(claim.id - last >= windowMs)
-            last = claim.id
-          } else if (claim.kind === 'wait') assert.equal(clock.now() + claim.ms, last + windowMs)
-          else assert.equal(clock.now(), last)
-        }
-      },
-    ),
+  fc.assert(
+    fc.property(fc.array(gap, { maxLength: 60 }), fc.integer({ min: 1, max: 50 }), (gaps, windowMs) => {
+      const claims = new LastClaims()
+      let now = NOW
+      let last = Number.NEGATIVE_INFINITY
+      for (const ms of gaps) {
+        now += ms
+        const claim = claims.claim('push', now, { ageMs: 0, windowMs })
+        if (claim.kind === 'granted') {
+          assert.ok(claim.id - last >= windowMs)
+          last = claim.id
+        } else if (claim.kind === 'wait') assert.equal(now + claim.ms, last + windowMs)
+        else assert.equal(now, last)
+      }
+    }),
   )
 })
 
-test('in memory: the sweep drops what is older', async () => {
-  const clock = movableClock(NOW)
-  const claims = claimsInMemory(() => clock.now())
-  await claims.claim('push', request)
-  await claims.sweep(NOW + 1)
-  clock.move(1)
-  assert.equal((await claims.claim('push', request)).kind, 'granted')
+test('a claim is remembered for ten minutes and for two windows, and not much longer', () => {
+  for (const [windowMs, keptMs] of [
+    [5_000, 600_000],
+    [3_600_000, 7_200_000],
+  ] as const) {
+    const claims = new LastClaims()
+    const ask = (after: number) => claims.claim('push', NOW + after, { ageMs: after, windowMs }).kind
+    assert.equal(ask(0), 'granted')
+    claims.claim('another', NOW + keptMs - 1, { ageMs: 0, windowMs })
+    assert.equal(ask(keptMs - 1), 'covered')
+    claims.claim('another', NOW + 2 * keptMs, { ageMs: 0, windowMs })
+    assert.equal(ask(2 * keptMs), 'granted')
+  }
 })

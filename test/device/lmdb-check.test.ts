@@ -18,7 +18,7 @@ const damaged = path.join(temp.path, 'damaged.mdb')
 before(async () => {
   const directory = path.dirname(sound)
   createStore(directory, deviceFiles(directory))
-  const db = await openEnvironment(deviceFiles(directory), { noSync: true })
+  const db = await openEnvironment(deviceFiles(directory))
   for (let round = 0; round < 4; round++) {
     for (let batch = 0; batch < 20; batch++) {
       const keys = Array.from({ length: 100 }, (_, index) => `user${(batch * 100 + index) * 7}`)

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { claimsInMemory } from '../../plugins/xaps/device/claim.ts'
+import { claimsInMemory } from '../support/claims.ts'
 import { settle } from '../support/fake-clock.ts'
 import { OK } from './parts.ts'
 import { bench, REFUSED, times } from './sender-bench.ts'

@@ -1,8 +1,8 @@
 /** Senders with one store and one Apple, on a clock that is held: what the simulations play in. */
 
-import { claimsInMemory } from '../../plugins/xaps/device/claim.ts'
 import type { Claim, ClaimRequest } from '../../plugins/xaps/device/store.ts'
 import { Sender, type SenderSettings } from '../../plugins/xaps/push/sender.ts'
+import { claimsInMemory } from '../support/claims.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { noLog } from '../support/recorded-log.ts'
 import { SETTINGS, StubApple, targetOf } from './parts.ts'
@@ -39,13 +39,12 @@ export function world(options: WorldOptions): World {
   const clock = new FakeClock()
   const apple = new StubApple(clock)
   apple.latencyMs = latencyMs
-  const claims = claimsInMemory(() => clock.now())
+  const claims = claimsInMemory(() => clock.now(), claimsKeptMs)
   const claim = async (push: string, request: ClaimRequest): Promise<Claim> => {
     const ms = claimMs()
     if (ms > 0) await clock.sleep(ms)
     const fails = claimFails()
     if (fails === 'before') throw new Error('store away')
-    if (claimsKeptMs !== undefined) await claims.sweep(clock.now() - claimsKeptMs)
     const answer = await claims.claim(push, request)
     if (fails === 'after') throw new Error('answer lost')
     return answer

@@ -1,6 +1,6 @@
 /**
- * When a device may be pushed: the rule itself, and claims kept in this process's memory, for when there is nowhere
- * better. (DESIGN: "the time of the last push per device is claimed in the shared store".)
+ * When a device may be pushed: the rule itself, and the last claims that it is applied to. (DESIGN: "the time of the
+ * last push per device is claimed in the shared store".)
  */
 
 import type { Claim, ClaimRequest } from './store.ts'
@@ -17,27 +17,34 @@ export function decideClaim(last: number | undefined, now: number, request: Clai
   return ms > 0 ? { kind: 'wait', ms } : granted
 }
 
-/** Where claims are kept. `claim` takes the key of a push, `sweep` drops those from before `before` (ms). */
-export interface Claims {
-  claim(key: string, request: ClaimRequest): Promise<Claim>
-  sweep(before: number): Promise<void>
-  close(): Promise<void>
-}
+/** A claim is remembered for so long at least, and for two windows: who asks late must still see the push. */
+const KEPT_MS = 10 * 60_000
 
-/** Claims that only this process knows of: pushes are coalesced per process, and none is ever held up. */
-export function claimsInMemory(now: () => number): Claims {
-  const lasts = new Map<string, number>()
-  return {
-    async claim(key, request) {
-      const claim = decideClaim(lasts.get(key), now(), request)
-      if (claim.kind === 'granted') lasts.set(key, claim.id)
-      return claim
-    },
-    async sweep(before) {
-      for (const [key, last] of lasts) if (last < before) lasts.delete(key)
-    },
-    async close() {
-      lasts.clear()
-    },
+/** The time of the last claim of each device, in this process's memory. */
+export class LastClaims {
+  /** The oldest come first. */
+  readonly #lasts = new Map<string, number>()
+  #keptMs = KEPT_MS
+  #sweptAt = Number.NEGATIVE_INFINITY
+
+  /** Decides, and remembers what is granted. `now` in milliseconds since the epoch. */
+  claim(key: string, now: number, request: ClaimRequest): Claim {
+    const claim = decideClaim(this.#lasts.get(key), now, request)
+    if (claim.kind === 'granted') {
+      this.#lasts.delete(key)
+      this.#lasts.set(key, claim.id)
+    }
+    this.#keptMs = Math.max(this.#keptMs, 2 * request.windowMs)
+    if (now - this.#sweptAt > this.#keptMs / 2) this.#sweep(now)
+    return claim
+  }
+
+  /** Now and then is enough: the memory is for the devices pushed in one and a half times the period. */
+  #sweep(now: number): void {
+    this.#sweptAt = now
+    for (const [key, last] of this.#lasts) {
+      if (last > now - this.#keptMs) return
+      this.#lasts.delete(key)
+    }
   }
 }

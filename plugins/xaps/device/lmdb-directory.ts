@@ -18,7 +18,7 @@ const FILE_MODE = 0o660
 const LOCK_BYTES = 8272
 
 /** The files of this project in such a directory; others in it are nobody's business here. */
-const OUR_FILES = /^(data|lock|claims-[\w-]+)\.mdb(-lock)?$/
+const OUR_FILES = /^((data|lock)\.mdb|claims-\d+\.log)$/
 
 /** The two files of one LMDB environment. */
 export interface LmdbFiles {
@@ -42,8 +42,11 @@ export function createStore(directory: string, files: LmdbFiles): void {
   createFile(files.lock, LOCK_BYTES)
 }
 
-/** Appears under its name only when it is complete: another process opens it the moment it is there. */
-function createFile(file: string, bytes: number): void {
+/**
+ * Creates a file of the store, of so many zero bytes, unless it is there. It appears under its name only when it is
+ * complete: another process opens it the moment it is there. Throws the system's errors.
+ */
+export function createFile(file: string, bytes: number): void {
   if (fs.existsSync(file)) return
   const draft = `${file}.${randomUUID()}`
   const fd = fs.openSync(draft, 'w', FILE_MODE)

@@ -6,7 +6,7 @@ import { reasonOf } from '../log.ts'
 import { within } from './deadline.ts'
 import { damageOf } from './lmdb-check.ts'
 import type { LmdbFiles } from './lmdb-directory.ts'
-import type { Cell, Cells } from './swap.ts'
+import type { Cells } from './swap.ts'
 
 export type TextDatabase = RootDatabase<string, string>
 
@@ -19,37 +19,24 @@ export class DamagedFile extends Error {
   override name = 'DamagedFile'
 }
 
-export interface EnvironmentOptions {
-  readonly readOnly?: boolean
-  /** Leave it to the system when data reaches the disk. */
-  readonly noSync?: boolean
-  /** Writes of one turn of the event loop are one transaction up to this number. */
-  readonly txnStartThreshold?: number
-}
-
 /**
  * Opens the environment in `files`, which must be there (the data file may be empty). Rejects with DamagedFile, or with
  * what LMDB says.
  */
-export async function openEnvironment(
-  files: LmdbFiles,
-  options: EnvironmentOptions = {},
-): Promise<TextDatabase> {
+export async function openEnvironment(files: LmdbFiles, readOnly = false): Promise<TextDatabase> {
   const damage = damageOf(files.data)
   if (damage !== undefined) throw new DamagedFile(`${files.data} is damaged: ${damage}`)
   const { open } = await import('lmdb')
-  // In a directory LMDB calls the lock file lock.mdb, otherwise <data file>-lock.
-  const inDirectory = path.basename(files.lock) === 'lock.mdb'
   return open<string, string>({
-    path: inDirectory ? path.dirname(files.data) : files.data,
-    noSubdir: !inDirectory,
+    path: path.dirname(files.data),
+    noSubdir: false,
+    readOnly,
     encoding: 'string',
     useVersions: true,
     // A commit is then synced before it is acknowledged, and a sync that fails is a commit that fails.
     overlappingSync: false,
     // Batching by event turn makes a promise per batch that nobody holds: a failing commit would go unhandled.
     eventTurnBatching: false,
-    ...options,
   })
 }
 
@@ -61,24 +48,16 @@ export async function openEnvironment(
 export function cellsIn(db: TextDatabase, fullKey: (key: string) => string): Cells<number | null> {
   return {
     async load(key) {
-      seeLatest(db)
-      return cellAt(db, fullKey(key))
+      // It would see what was there when this turn of the event loop began.
+      db.resetReadTxn()
+      const entry = db.getEntry(fullKey(key))
+      return { text: entry?.value, version: entry?.version ?? null }
     },
     async replace(key, version, text) {
       if (text !== undefined) return committed(db.put(fullKey(key), text, newVersion(), version as number))
       return version === null || committed(db.remove(fullKey(key), version))
     },
   }
-}
-
-/** Reads otherwise see what was there when this turn of the event loop began. */
-export function seeLatest(db: TextDatabase): void {
-  db.resetReadTxn()
-}
-
-export function cellAt(db: TextDatabase, key: string): Cell<number | null> {
-  const entry = db.getEntry(key)
-  return { text: entry?.value, version: entry?.version ?? null }
 }
 
 /** Never used before under the same key, in any process. (LMDB takes null, which its types leave out, for "no key".) */

@@ -5,12 +5,11 @@
 
 import { existsSync } from 'node:fs'
 import { reasonOf } from '../log.ts'
-import type { Claims } from './claim.ts'
 import { within } from './deadline.ts'
+import { HostClaims } from './host-claims.ts'
 import { type Backend, type KeyedStoreOptions, keyedStore } from './keyed-store.ts'
 import { keyvOver } from './keyv.ts'
 import { type LmdbAdapter, lmdbAdapter } from './lmdb-adapter.ts'
-import { openClaims } from './lmdb-claims.ts'
 import { createStore, deviceFiles, isWritable, type LmdbFiles } from './lmdb-directory.ts'
 import { cellsIn, closeEnvironment, DamagedFile, openEnvironment } from './lmdb-environment.ts'
 import type { DeviceStore } from './store.ts'
@@ -25,8 +24,6 @@ export interface LmdbStoreOptions extends KeyedStoreOptions {
 
 /** Enough for a busy disk; whoever holds LMDB's lock for longer has been stopped. */
 const DEADLINE_MS = 10_000
-/** Longer than any window that the configuration allows, which is an hour. */
-const CLAIMS_KEPT_MS = 2 * 3_600_000
 
 const HOW_TO_GO_ON =
   'Move the directory aside and start again: then `xaps import` takes what `xaps export` wrote before, ' +
@@ -41,9 +38,8 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<DeviceSt
   const files = deviceFiles(directory)
   try {
     const readOnly = !isPrepared(directory, files)
-    const adapter = lmdbAdapter(await openEnvironment(files, { readOnly }), namespace)
-    const claims = await openClaims(options)
-    return keyedStore(lmdbBackend(adapter, claims, readOnly, options), options)
+    const adapter = lmdbAdapter(await openEnvironment(files, readOnly), namespace)
+    return keyedStore(lmdbBackend(adapter, readOnly, options), options)
   } catch (error) {
     const advice = error instanceof DamagedFile ? `. ${HOW_TO_GO_ON}` : ''
     throw new Error(`the device store in ${directory} cannot be opened: ${reasonOf(error)}${advice}`)
@@ -57,16 +53,12 @@ function isPrepared(directory: string, files: LmdbFiles): boolean {
   return isWritable(files)
 }
 
-function lmdbBackend(
-  adapter: LmdbAdapter,
-  claims: Claims,
-  readOnly: boolean,
-  options: LmdbStoreOptions,
-): Backend {
-  const { directory, namespace, clock, deadlineMs = DEADLINE_MS } = options
+function lmdbBackend(adapter: LmdbAdapter, readOnly: boolean, options: LmdbStoreOptions): Backend {
+  const { directory, namespace, clock, log, deadlineMs = DEADLINE_MS } = options
   const { db, fullKey } = adapter
   const swap = swapper(cellsIn(db, fullKey))
   const keyv = keyvOver(adapter, namespace)
+  const claims = new HostClaims(directory, clock, log)
   const readOnlyReason = `the device store in ${directory} may only be read by this process`
 
   return {
@@ -80,16 +72,16 @@ function lmdbBackend(
         throw new Error(`the device store in ${directory} cannot be written`, { cause: error })
       }
     },
-    claim: claims.claim,
+    claim: (key, request) => claims.claim(fullKey(key), request),
     async tidy() {
-      await claims.sweep(clock.now() - CLAIMS_KEPT_MS)
       db.readerCheck()
     },
     async warnings() {
       return readOnly ? [`${readOnlyReason}: registrations are refused`] : []
     },
     async close() {
-      await Promise.all([closeEnvironment(db), claims.close()])
+      claims.close()
+      await closeEnvironment(db)
     },
   }
 }

@@ -1,0 +1,118 @@
+/**
+ * Claims of pushes shared by the processes of one host, over a log: each process appends what it asks for, and all
+ * apply the rule to the lines in their order, so that all come to the same decisions. A claim costs no lock and waits
+ * for nobody.
+ *
+ * Whatever goes wrong here, pushes go on, coalesced per process instead of per host.
+ */
+
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import { type Log, reasonOf } from '../log.ts'
+import { LastClaims } from './claim.ts'
+import { SharedLog } from './shared-log.ts'
+import type { Claim, ClaimRequest } from './store.ts'
+
+/** Times of lines may differ from their order by what a process takes from looking at the clock to appending. */
+const MOST_DISORDER_MS = 1_000
+
+/** What one process asked for at one time. */
+interface Line {
+  readonly id: string
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly asked: ReadonlyArray<readonly [key: string, request: ClaimRequest]>
+}
+
+/** A claim that somebody waits for. */
+interface Asked {
+  readonly key: string
+  readonly request: ClaimRequest
+  resolve(claim: Claim): void
+}
+
+export class HostClaims {
+  readonly #shared: SharedLog
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #lasts = new LastClaims()
+  readonly #process = randomUUID()
+  #lines = 0
+  /** The time of the last line. */
+  #latest = 0
+  /** What came in this turn of the event loop: it costs as much for many as for one. */
+  #asked: Asked[] = []
+  #alone = false
+
+  /** Does not touch `directory` before the first claim. */
+  constructor(directory: string, clock: Clock, log: Log) {
+    this.#shared = new SharedLog(directory, 'claims')
+    this.#clock = clock
+    this.#log = log
+  }
+
+  /** Claims the push whose key this is. Never rejects. */
+  claim(key: string, request: ClaimRequest): Promise<Claim> {
+    return new Promise(resolve => {
+      if (this.#asked.push({ key, request, resolve }) === 1) setImmediate(() => this.#decide())
+    })
+  }
+
+  close(): void {
+    this.#shared.close()
+  }
+
+  #decide(): void {
+    const asked = this.#asked
+    this.#asked = []
+    const line = {
+      id: `${this.#process}/${this.#lines++}`,
+      at: this.#clock.now(),
+      asked: asked.map(({ key, request }) => [key, request] as const),
+    }
+    const claims = this.#share(line) ?? this.#apply(line)
+    for (const [index, claim] of claims.entries()) asked[index]?.resolve(claim)
+  }
+
+  /** Appends `line` and applies all that is new in the log; undefined when that is impossible. */
+  #share(line: Line): Claim[] | undefined {
+    try {
+      let mine: Claim[] | undefined
+      for (const text of this.#shared.append(JSON.stringify(line), line.at)) {
+        const read = lineIn(text)
+        const claims = read && this.#apply(read)
+        if (read?.id === line.id) mine = claims
+      }
+      if (!mine) throw new Error('what was appended cannot be read')
+      this.#alone = false
+      return mine
+    } catch (error) {
+      if (!this.#alone) this.#log.warn('pushes are coalesced per process only', { reason: reasonOf(error) })
+      this.#alone = true
+      return undefined
+    }
+  }
+
+  #apply({ at, asked }: Line): Claim[] {
+    const isLate = at < this.#latest && at > this.#latest - MOST_DISORDER_MS
+    if (!isLate) this.#latest = at
+    return asked.map(([key, request]) => this.#lasts.claim(key, this.#latest, request))
+  }
+}
+
+/** The line in a text; undefined where a full disk or a failure of power has left something else. */
+function lineIn(text: string): Line | undefined {
+  try {
+    const line = JSON.parse(text)
+    return typeof line?.at === 'number' && Array.isArray(line.asked) && line.asked.every(isAsked)
+      ? line
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isAsked(value: unknown): boolean {
+  const [key, request] = Array.isArray(value) ? value : []
+  return typeof key === 'string' && typeof request?.ageMs === 'number' && typeof request.windowMs === 'number'
+}
