@@ -18,12 +18,6 @@ import type { Settler, Target } from './settle.ts'
 import type { Transport } from './transport.ts'
 import { type Verdict, verdictOf } from './verdict.ts'
 
-/**
- * How many devices may have a claim, or ask for one, beyond those that are being pushed: so many that a place is taken
- * the moment it is free, and so few that no claim grows old while it waits for a place.
- */
-const CLAIMED_AHEAD = 64
-
 const NO_NEED: Claim = { kind: 'covered' }
 
 export interface SenderSettings extends Rule, PushSettings {
@@ -53,10 +47,7 @@ export class Sender {
   readonly #gate: Gate
   /** Due, in this order. */
   readonly #ready = new Queue<Entry<Target>>()
-  /** Claimed, and waiting for a place among those in flight. */
-  readonly #claimed = new Queue<Entry<Target>>()
-  /** How many are being claimed, are claimed or are in flight. */
-  #underWay = 0
+  /** How many are on their way, from the claim to the end. */
   #inFlight = 0
   #closed = false
   #idle: (() => void) | undefined
@@ -68,7 +59,7 @@ export class Sender {
     this.#clock = clock
     this.#claiming = new Claiming(parts.claim, log, clock)
     this.#gate = new Gate(
-      { opened: () => this.#claimDue(), waiting: () => this.#ready.size, log, random },
+      { opened: () => this.#pushDue(), waiting: () => this.#ready.size, log, random },
       clock,
     )
     this.#coalescer = new Coalescer(settings, entry => this.#enqueue(entry), clock)
@@ -115,38 +106,38 @@ export class Sender {
   }
 
   #isIdle(): boolean {
-    return this.pending === 0 && this.#underWay === 0
+    return this.pending === 0 && this.#inFlight === 0
   }
 
   #enqueue(entry: Entry<Target>): void {
     this.#ready.push(entry)
-    this.#claimDue()
+    this.#pushDue()
   }
 
-  #claimDue(): void {
-    const most = this.#settings.max_in_flight + CLAIMED_AHEAD
-    while (this.#ready.size > 0 && this.#underWay < most && !this.#closed) {
-      if (!this.#gate.pass(this.#underWay)) return
+  #pushDue(): void {
+    while (this.#ready.size > 0 && this.#inFlight < this.#settings.max_in_flight && !this.#closed) {
+      if (!this.#gate.pass(this.#inFlight)) return
       const entry = this.#ready.shift()
-      if (entry) void this.#claim(entry)
+      if (entry) void this.#push(entry)
     }
   }
 
-  /** With the store's leave `entry` is pushed as soon as there is a place. Never rejects. */
-  async #claim(entry: Entry<Target>): Promise<void> {
-    this.#underWay += 1
+  /** With the store's leave `entry` is pushed. Never rejects. */
+  async #push(entry: Entry<Target>): Promise<void> {
+    this.#inFlight += 1
     try {
       const claim = await this.#claimFor(entry)
-      if (claim.kind === 'granted') {
-        this.#claimed.push(entry)
-        return this.#fillPlaces()
-      }
-      if (claim.kind === 'wait') this.#coalescer.wait(entry, claim.ms)
-      else this.#coalescer.dismiss(entry)
+      if (claim.kind === 'covered') this.#coalescer.dismiss(entry)
+      else if (claim.kind === 'wait') this.#coalescer.wait(entry, claim.ms)
+      // Since the claim was asked for, Apple has become unreachable, or the end has come.
+      else if (this.#gate.closed || this.#closed) this.#coalescer.retry(entry)
+      else await this.#send(entry)
     } catch (error) {
       this.#giveUp(entry, error)
     }
-    this.#ended()
+    this.#inFlight -= 1
+    this.#pushDue()
+    if (this.#idle && this.#isIdle()) this.#idle()
   }
 
   #claimFor(entry: Entry<Target>): Claim | Promise<Claim> {
@@ -155,42 +146,13 @@ export class Sender {
     return this.#claiming.ask(entry, newest, this.#coalescer.windowMs)
   }
 
-  #fillPlaces(): void {
-    while (this.#claimed.size > 0 && this.#inFlight < this.#settings.max_in_flight && !this.#closed) {
-      const entry = this.#claimed.shift()
-      if (entry && this.#gate.closed) this.#takeBack(entry)
-      else if (entry) void this.#push(entry)
-    }
-  }
-
-  /** Pushes wait for Apple since `entry` asked for its claim. */
-  #takeBack(entry: Entry<Target>): void {
-    this.#coalescer.retry(entry)
-    this.#ended()
-  }
-
-  /** Never rejects. */
-  async #push(entry: Entry<Target>): Promise<void> {
-    this.#inFlight += 1
-    try {
-      const { target } = entry
-      const startedAt = this.#coalescer.start(entry)
-      const answer = await this.#parts.transport.send(makePush(target.device, this.#settings, startedAt))
-      const verdict = verdictOf(answer, startedAt)
-      this.#act(entry, verdict, startedAt)
-      await this.#parts.settler.settle(target, verdict)
-    } catch (error) {
-      this.#giveUp(entry, error)
-    }
-    this.#inFlight -= 1
-    this.#fillPlaces()
-    this.#ended()
-  }
-
-  #ended(): void {
-    this.#underWay -= 1
-    this.#claimDue()
-    if (this.#idle && this.#isIdle()) this.#idle()
+  async #send(entry: Entry<Target>): Promise<void> {
+    const { target } = entry
+    const startedAt = this.#coalescer.start(entry)
+    const answer = await this.#parts.transport.send(makePush(target.device, this.#settings, startedAt))
+    const verdict = verdictOf(answer, startedAt)
+    this.#act(entry, verdict, startedAt)
+    await this.#parts.settler.settle(target, verdict)
   }
 
   /** A fault in our own code must not stop the queue, nor be tried for ever. */
