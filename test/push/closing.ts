@@ -1,13 +1,14 @@
 /** A process that sends pushes, closes its transport and has nothing more to do. argv: credentials, endpoint (JSON). */
 
 import { once } from 'node:events'
+import { makePush } from '../../plugins/xaps/push/payload.ts'
 import { openTransport } from '../../plugins/xaps/push/transport.ts'
 import { noLog } from '../support/recorded-log.ts'
+import { deviceOf, SETTINGS } from './parts.ts'
 
 async function main([credentials = '', endpoint = '']: string[]): Promise<void> {
   const transport = openTransport(JSON.parse(credentials), JSON.parse(endpoint), noLog)
-  const headers = { 'apns-topic': 'topic' }
-  void transport.send({ token: 'ab'.repeat(32), headers, body: '{"aps":{}}' })
+  void transport.send(makePush(deviceOf(1), SETTINGS, Date.now()))
   process.stdout.write('sending\n')
   await once(process.stdin, 'data')
   process.stdin.destroy()

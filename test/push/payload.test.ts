@@ -18,6 +18,8 @@ test('the push names the account and nothing else', () => {
 
 test('the headers are those of a background push to Mail', () => {
   assert.deepEqual(headersWith({}), {
+    ':method': 'POST',
+    ':path': `/3/device/${tokenOf(1)}`,
     'apns-topic': TOPIC,
     'apns-push-type': 'background',
     'apns-expiration': 1_900_086_400,

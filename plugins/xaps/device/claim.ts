@@ -29,9 +29,10 @@ export class LastClaims {
 
   /** Decides, and remembers what is granted. `now` in milliseconds since the epoch. */
   claim(key: string, now: number, request: ClaimRequest): Claim {
-    const claim = decideClaim(this.#lasts.get(key), now, request)
+    const last = this.#lasts.get(key)
+    const claim = decideClaim(last, now, request)
     if (claim.kind === 'granted') {
-      this.#lasts.delete(key)
+      if (last !== undefined) this.#lasts.delete(key)
       this.#lasts.set(key, claim.id)
     }
     this.#keptMs = Math.max(this.#keptMs, 2 * request.windowMs)

@@ -10,12 +10,14 @@ import type { DeviceStore } from './store.ts'
 const TRY_AGAIN_MS = 5_000
 
 export function deferStore(open: () => Promise<DeviceStore>, clock: Clock = systemClock): DeviceStore {
+  let opened: DeviceStore | undefined
   let opening: Promise<DeviceStore> | undefined
   let failedAt = 0
-  const opened = (): Promise<DeviceStore> => {
+  const openOnce = (): Promise<DeviceStore> => {
     if (failedAt > 0 && clock.now() - failedAt >= TRY_AGAIN_MS) opening = undefined
     opening ??= open().then(
       store => {
+        opened = store
         failedAt = 0
         return store
       },
@@ -26,15 +28,17 @@ export function deferStore(open: () => Promise<DeviceStore>, clock: Clock = syst
     )
     return opening
   }
+  const using = <T>(work: (store: DeviceStore) => Promise<T>): Promise<T> =>
+    opened ? work(opened) : openOnce().then(work)
   return {
-    devices: user => opened().then(store => store.devices(user)),
-    update: (user, change) => opened().then(store => store.update(user, change)),
-    claim: (push, request) => opened().then(store => store.claim(push, request)),
+    devices: user => using(store => store.devices(user)),
+    update: (user, change) => using(store => store.update(user, change)),
+    claim: (push, request) => using(store => store.claim(push, request)),
     users: async function* () {
-      yield* (await opened()).users()
+      yield* (await openOnce()).users()
     },
-    sweep: () => opened().then(store => store.sweep()),
-    warnings: () => opened().then(store => store.warnings()),
+    sweep: () => using(store => store.sweep()),
+    warnings: () => using(store => store.warnings()),
     async close() {
       // A store that could not be opened has told its callers so, and leaves nothing to close.
       const store = await opening?.catch(() => undefined)

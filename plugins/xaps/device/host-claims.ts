@@ -18,6 +18,7 @@ const MOST_DISORDER_MS = 1_000
 
 /** What one process asked for at one time. */
 interface Line {
+  /** No other line is like this one. */
   readonly id: string
   /** Milliseconds since the epoch. */
   readonly at: number
@@ -77,11 +78,12 @@ export class HostClaims {
   /** Appends `line` and applies all that is new in the log; undefined when that is impossible. */
   #share(line: Line): Claim[] | undefined {
     try {
+      const own = JSON.stringify(line)
       let mine: Claim[] | undefined
-      for (const text of this.#shared.append(JSON.stringify(line), line.at)) {
-        const read = lineIn(text)
-        const claims = read && this.#apply(read)
-        if (read?.id === line.id) mine = claims
+      for (const text of this.#shared.append(own, line.at)) {
+        const other = text === own ? undefined : lineIn(text)
+        if (text === own) mine = this.#apply(line)
+        else if (other) this.#apply(other)
       }
       if (!mine) throw new Error('what was appended cannot be read')
       this.#alone = false

@@ -95,7 +95,7 @@ export class ApnClient {
   /** Sends one push over `session`, which connect() gave. Never rejects. */
   request(session: ClientHttp2Session, push: Push): Promise<Outcome> {
     const { token } = this.#client.config
-    return token ? this.#requestWith(token, session, push) : this.#request(session, push, push.headers)
+    return token ? this.#requestWith(token, session, push) : this.#request(session, push)
   }
 
   /** Stops the timers of `apn`. The connections are their owners' to close. */
@@ -107,18 +107,13 @@ export class ApnClient {
     if (token.isExpired(PROVIDER_TOKEN_MAX_AGE_S)) token.regenerate(token.generation)
     const { generation, current } = token
     const headers = { ...push.headers, authorization: `bearer ${current}` }
-    const outcome = await this.#request(session, push, headers)
+    const outcome = await this.#request(session, { ...push, headers })
     if ('status' in outcome && outcome.reason === 'ExpiredProviderToken') token.regenerate(generation)
     return outcome
   }
 
-  #request(session: ClientHttp2Session, push: Push, headers: Push['headers']): Promise<Outcome> {
-    const own = { ':method': 'POST', ':path': `/3/device/${push.token}` }
-    return request(
-      session,
-      { headers: { ...own, ...headers }, body: push.body, timeoutMs: this.#timeoutMs },
-      this.#clock,
-    )
+  #request(session: ClientHttp2Session, push: Push): Promise<Outcome> {
+    return request(session, push, this.#timeoutMs, this.#clock)
   }
 }
 

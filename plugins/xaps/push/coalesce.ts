@@ -82,8 +82,9 @@ export class Coalescer<T> {
   /** An event for the device `key`. */
   add(key: string, target: T, { kind, at }: Pick<MailEvent, 'kind' | 'at'>): void {
     const known = this.#entries.get(key)
-    if (at <= (known ? known.coveredUpTo : this.#windows.startOf(key))) return
-    const entry = known ?? this.#create(key, target)
+    const coveredUpTo = known ? known.coveredUpTo : this.#windows.startOf(key)
+    if (at <= coveredUpTo) return
+    const entry = known ?? this.#create(key, target, coveredUpTo)
     entry.target = target
     const wanted = { newest: at, due: kind === 'new' ? at : at + this.#rule.changeDelayMs }
     if (entry.startedAt !== undefined && at <= entry.startedAt) entry.taken = merge(entry.taken, wanted)
@@ -144,8 +145,8 @@ export class Coalescer<T> {
     this.#windows.close()
   }
 
-  #create(key: string, target: T): Entry<T> {
-    const coveredUpTo = this.#windows.end(key)
+  #create(key: string, target: T, coveredUpTo: number): Entry<T> {
+    if (coveredUpTo > Number.NEGATIVE_INFINITY) this.#windows.end(key)
     const entry: Entry<T> = {
       key,
       target,

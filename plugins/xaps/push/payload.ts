@@ -6,6 +6,7 @@ import type { Device } from '../device/device.ts'
 /** One request to Apple, but for the connection. */
 export interface Push {
   readonly token: string
+  /** HTTP/2's own, such as `:path`, among them. */
   readonly headers: Readonly<Record<string, string | number>>
   readonly body: string
 }
@@ -29,6 +30,8 @@ const COLLAPSE_ID = /^[\x21-\x7e]{1,64}$/
  */
 export function makePush(device: Device, settings: PushSettings, now: number): Push {
   const headers: Record<string, string | number> = {
+    ':method': 'POST',
+    ':path': `/3/device/${device.token}`,
     'apns-topic': device.topic,
     'apns-push-type': 'background',
     'apns-expiration': settings.expiration === 0 ? 0 : Math.floor((now + settings.expiration) / 1000),

@@ -12,6 +12,7 @@ import {
 } from 'node:http2'
 import type { Clock } from '../clock.ts'
 import { reasonOf } from '../log.ts'
+import type { Push } from './payload.ts'
 import type { Answer } from './verdict.ts'
 
 /** What Apple said, or why it said nothing. */
@@ -22,26 +23,25 @@ export interface Silence {
   readonly timedOut: boolean
 }
 
-/** One request, but for the session that carries it. */
-export interface Request {
-  /** With HTTP/2's own, such as `:path`. */
-  readonly headers: Readonly<Record<string, string | number>>
-  readonly body: string
-  /** How long the whole of the answer may take, in milliseconds. */
-  readonly timeoutMs: number
-}
-
 type AnswerHeaders = IncomingHttpHeaders & IncomingHttpStatusHeader
 
 const ACCEPTED: Outcome = { status: 200, reason: '' }
 
-/** Makes the request over `session`, which may be on its way up still. Never rejects. */
-export function request(session: ClientHttp2Session, asked: Request, clock: Clock): Promise<Outcome> {
+/**
+ * Sends `push` over `session`, which may be on its way up still. The whole of the answer may take `timeoutMs`
+ * milliseconds. Never rejects.
+ */
+export function request(
+  session: ClientHttp2Session,
+  { headers, body }: Pick<Push, 'headers' | 'body'>,
+  timeoutMs: number,
+  clock: Clock,
+): Promise<Outcome> {
   return new Promise(resolve => {
     try {
-      const stream = session.request(asked.headers)
-      stream.end(asked.body)
-      listen(stream, asked.timeoutMs, resolve, clock)
+      const stream = session.request(headers)
+      stream.end(body)
+      listen(stream, timeoutMs, resolve, clock)
     } catch (error) {
       resolve({ fault: reasonOf(error), timedOut: false })
     }

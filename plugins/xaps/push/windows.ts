@@ -30,11 +30,9 @@ export class Windows {
     this.#timer ??= this.#clock.after(ms, () => this.#sweep())
   }
 
-  /** Forgets the window of `key` and returns its start, or -Infinity. */
-  end(key: string): number {
-    const start = this.startOf(key)
+  /** Forgets the window of `key`. */
+  end(key: string): void {
     this.#starts.delete(key)
-    return start
   }
 
   close(): void {
