@@ -99,7 +99,7 @@ export function keyedStore(backend: Backend, options: KeyedStoreOptions): Device
     },
 
     async claim(push, request) {
-      return await backend.claim(pushKey(push), request)
+      return backend.claim(pushKey(push), request)
     },
 
     async *users() {

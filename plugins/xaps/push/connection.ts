@@ -13,13 +13,14 @@ import type { Outcome } from './request.ts'
 import { Session } from './session.ts'
 import type { Answer, Fault } from './verdict.ts'
 
-/** What a push that waits for its turn is told: go, or the answer it gets instead; none: try another connection. */
+/** What a push that waits for its turn is told: go, or the answer it gets instead; none: elsewhere. */
 type Turn = 'go' | { readonly instead: Answer | undefined }
 
 export class Connection {
   /** Resolves when nothing is left of the connection. */
   readonly ended: Promise<void>
   readonly #client: Pick<ApnClient, 'connect' | 'request'>
+  readonly #elsewhere: (push: Push) => Promise<Answer>
   readonly #timeoutMs: number
   readonly #clock: Clock
   readonly #opening: Promise<Session>
@@ -31,9 +32,18 @@ export class Connection {
   #retired = false
   #answeredAt = Number.NEGATIVE_INFINITY
 
-  /** Begins to connect. `timeoutMs`: how long a push may take, and a ping. */
-  constructor(client: Pick<ApnClient, 'connect' | 'request'>, timeoutMs: number, clock: Clock = systemClock) {
+  /**
+   * Begins to connect. `elsewhere` sends a push that this connection does not take any more; `timeoutMs`: how long a
+   * push may take, and a ping.
+   */
+  constructor(
+    client: Pick<ApnClient, 'connect' | 'request'>,
+    elsewhere: (push: Push) => Promise<Answer>,
+    timeoutMs: number,
+    clock: Clock = systemClock,
+  ) {
     this.#client = client
+    this.#elsewhere = elsewhere
     this.#timeoutMs = timeoutMs
     this.#clock = clock
     this.#opening = this.#connect()
@@ -48,13 +58,13 @@ export class Connection {
     return !this.#retired && (this.#session?.open ?? true)
   }
 
-  /** Sends `push` when it is its turn. Never rejects; undefined: it was not sent, and may be on another connection. */
-  async send(push: Push): Promise<Answer | undefined> {
-    if (!this.open) return undefined
+  /** Sends `push` when it is its turn. Never rejects. */
+  async send(push: Push): Promise<Answer> {
+    if (!this.open) return this.#elsewhere(push)
     if (this.#hasRoom()) this.#inFlight += 1
     else {
       const turn = await new Promise<Turn>(resolve => this.#waiting.push(resolve))
-      if (turn !== 'go') return turn.instead
+      if (turn !== 'go') return turn.instead ?? this.#elsewhere(push)
     }
     const sentAt = this.#clock.now()
     const outcome = await this.#request(push)

@@ -14,8 +14,8 @@ type Update = (user: string, change: (record: UserRecord) => UserRecord) => Prom
 type RemoveGone = (record: UserRecord, device: Pick<Device, 'account' | 'token'>, at: number) => UserRecord
 
 export interface Settler {
-  /** Never rejects. */
-  settle(target: Target, verdict: Verdict): Promise<void>
+  /** Never rejects; undefined where there is nothing to do. */
+  settle(target: Target, verdict: Verdict): Promise<void> | undefined
 }
 
 /** `othersAccepted`: whether Apple accepted other devices lately with the same credentials. */
@@ -45,10 +45,10 @@ export function makeSettler(
   }
 
   return {
-    async settle(target, verdict) {
+    settle(target, verdict) {
       if (verdict.kind === 'gone') return remove(target, verdict.since, 'Unregistered')
-      if (verdict.kind !== 'refused' || verdict.fault !== 'token') return
-      if (mayBlameToken()) await remove(target, target.device.lastSeen, verdict.reason)
+      if (verdict.kind !== 'refused' || verdict.fault !== 'token' || !mayBlameToken()) return undefined
+      return remove(target, target.device.lastSeen, verdict.reason)
     },
   }
 }

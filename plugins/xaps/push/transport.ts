@@ -59,14 +59,10 @@ class ApnTransport implements Transport {
     if (!this.#closed) this.#usable()
   }
 
-  async send(push: Push): Promise<Answer> {
-    while (!this.#closed) {
-      const connection = this.#usable()
-      if ('unusable' in connection) return connection
-      const answer = await connection.send(push)
-      if (answer) return answer
-    }
-    return CLOSED
+  send(push: Push): Promise<Answer> {
+    if (this.#closed) return Promise.resolve(CLOSED)
+    const connection = this.#usable()
+    return 'unusable' in connection ? Promise.resolve(connection) : connection.send(push)
   }
 
   renew(credentials: Credentials): void {
@@ -103,7 +99,8 @@ class ApnTransport implements Transport {
   }
 
   #open(client: ApnClient): Connection {
-    const connection = new Connection(client, this.#endpoint.request_timeout, this.#clock)
+    const { request_timeout } = this.#endpoint
+    const connection = new Connection(client, push => this.send(push), request_timeout, this.#clock)
     this.#connection = connection
     this.#connections.add(connection)
     void connection.ended.then(() => this.#connections.delete(connection))
