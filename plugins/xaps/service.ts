@@ -74,7 +74,7 @@ export function openPushSide(
   )
   return {
     warmUp: () => pusher.warmUp(),
-    submit: event => pusher.submit(event),
+    submit: (event, devices) => pusher.submit(event, devices),
     pending: () => pusher.pending,
     credentials: () => credentials,
     close(graceMs) {
@@ -137,7 +137,7 @@ export async function openRegistrationSide(
       save: ({ user, ...registration }) =>
         store.update(user, record => register(record, registration, { maxDevices })),
       devices: user => store.devices(user),
-      submit: event => push.submit(event),
+      submit: (event, devices) => push.submit(event, devices),
       pending: () => push.pending(),
       topic: () => push.credentials().topic,
       log,

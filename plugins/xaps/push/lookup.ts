@@ -1,5 +1,5 @@
 /**
- * An event names a user; a push needs devices. One lookup per event, and while the store does not answer one
+ * An event names a user; a push needs devices. At most one lookup per event, and while the store does not answer one
  * entry per user that waits until it does. Knows nothing of how or when the devices are pushed.
  */
 
@@ -46,10 +46,14 @@ export class Lookup {
     return this.#waiting.size
   }
 
-  /** Never throws and returns at once; while the store is away the event is only noted. */
-  submit(event: MailEvent): void {
+  /**
+   * Never throws and returns at once; while the store is away the event is only noted. `known`: the user's devices,
+   * where somebody has just asked for them.
+   */
+  submit(event: MailEvent, known?: readonly Device[]): void {
     if (this.#closed) return
-    if (this.#failures > 0 || this.#waiting.has(event.user)) this.#note(event)
+    if (known) this.#found(event, known)
+    else if (this.#failures > 0 || this.#waiting.has(event.user)) this.#note(event)
     else void this.#look(event)
   }
 
@@ -77,9 +81,13 @@ export class Lookup {
       this.#storeIsAway(error)
     }
     this.#underWay -= 1
-    for (const device of devices) this.#parts.found(event.user, device, event)
+    this.#found(event, devices)
     if (this.#failures === 0) this.#catchUp()
     if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  #found(event: MailEvent, devices: readonly Device[]): void {
+    for (const device of devices) this.#parts.found(event.user, device, event)
   }
 
   #note(event: MailEvent): void {

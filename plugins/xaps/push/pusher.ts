@@ -28,8 +28,8 @@ export interface PusherParts {
 export interface Pusher {
   /** Connects to Apple ahead of the first push. */
   warmUp(): void
-  /** Takes an event; never throws, never waits. */
-  submit(event: MailEvent): void
+  /** Takes an event, and its user's devices where they are known; never throws, never waits. */
+  submit(event: MailEvent, devices?: readonly Device[]): void
   /** Uses these credentials from now on. */
   renew(credentials: Credentials): void
   /** How many devices wait for a push. */
@@ -75,7 +75,7 @@ export function openPusher(
   )
   return {
     warmUp: () => transport.connect(),
-    submit: event => lookup.submit(event),
+    submit: (event, devices) => lookup.submit(event, devices),
     renew(renewed) {
       topics = new Set(renewed.topics)
       proof.startAfresh()

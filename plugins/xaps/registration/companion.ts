@@ -51,7 +51,7 @@ export interface CompanionParts {
   readonly save: (entry: SpoolEntry) => Promise<unknown>
   readonly devices: (user: string) => Promise<readonly Device[]>
   /** Takes an event for pushing; returns at once. */
-  readonly submit: (event: MailEvent) => void
+  readonly submit: (event: MailEvent, devices?: readonly Device[]) => void
   /** How many devices wait for a push. */
   readonly pending: () => number
   /** The topic that phones are told. Throws when there is none. */

@@ -18,8 +18,8 @@ export type NotifyOutcome = 'accepted' | 'nothing' | 'unknown'
 
 export interface NotifyParts {
   readonly devices: (user: string) => Promise<readonly Device[]>
-  /** Takes an event for pushing; returns at once. */
-  readonly submit: (event: MailEvent) => void
+  /** Takes an event for pushing, and its user's devices where they are known; returns at once. */
+  readonly submit: (event: MailEvent, devices?: readonly Device[]) => void
   readonly notify: NotifyMode
 }
 
@@ -31,17 +31,16 @@ export type Notify = (notification: Notification, receivedAt: number) => Promise
  * not answer, or not in time, counts as yes: the push side asks again as long as it takes.
  */
 export function makeNotify({ devices, submit, notify }: NotifyParts, clock: Clock = systemClock): Notify {
-  const mayHaveDevices = (user: string): Promise<boolean> =>
-    within(devices(user), LOOKUP_DEADLINE_MS, 'store', clock).then(
-      found => found.length > 0,
-      () => true,
-    )
+  const devicesOf = (user: string): Promise<readonly Device[] | undefined> =>
+    within(devices(user), LOOKUP_DEADLINE_MS, 'store', clock).catch(() => undefined)
 
   return async (notification, receivedAt) => {
-    if (!(await mayHaveDevices(notification.user))) return 'unknown'
+    const { user } = notification
+    const known = await devicesOf(user)
+    if (known?.length === 0) return 'unknown'
     const kind = kindOf(notification, notify)
     if (kind === undefined) return 'nothing'
-    submit({ user: notification.user, kind, at: receivedAt })
+    submit({ user, kind, at: receivedAt }, known)
     return 'accepted'
   }
 }
