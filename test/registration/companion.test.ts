@@ -17,7 +17,7 @@ import { bindUnixSocket } from '../../plugins/xaps/registration/unix-socket.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 import { NOTIFY_BODY, NOTIFY_LINE, post, registerBody, registerLine, TOPIC } from './doors.ts'
-import { exchange, FakeClock, keptLog } from './tools.ts'
+import { exchange, heldClock, keptLog } from './tools.ts'
 
 function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
   const temp = tempDirectory()
@@ -29,7 +29,7 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
   })
   const log = keptLog()
   // Held: on a slow machine no answer comes too late.
-  const clock = new FakeClock()
+  const clock = heldClock()
   const saved: SpoolEntry[] = []
   const submitted: MailEvent[] = []
   const store = { away: false }

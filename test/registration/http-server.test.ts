@@ -4,10 +4,11 @@ import path from 'node:path'
 import { test } from 'node:test'
 import type { NotifyOutcome } from '../../plugins/xaps/registration/notify.ts'
 import { Unavailable } from '../../plugins/xaps/registration/refusal.ts'
+import { turns } from '../support/fake-clock.ts'
 import { until } from '../support/wait.ts'
 import { makeDoor, NOTIFY_BODY, post, registerBody, TOPIC } from './doors.ts'
 import { answers, ask, CLOSE, parse, serve } from './http-door.ts'
-import { connect, exchange, turns } from './tools.ts'
+import { connect, exchange } from './tools.ts'
 
 test('answers a registration with the topic, padded with NUL bytes to the 64 that the plugin needs', async t => {
   const { parts, registered } = makeDoor({ register: () => Promise.resolve('com.example.short') })

@@ -8,10 +8,11 @@ import { Budget } from '../../plugins/xaps/registration/budget.ts'
 import type { DoorParts } from '../../plugins/xaps/registration/door.ts'
 import { makeLineServer } from '../../plugins/xaps/registration/line-server.ts'
 import { Unavailable } from '../../plugins/xaps/registration/refusal.ts'
+import { turns } from '../support/fake-clock.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 import { makeDoor, NOTIFY_LINE, registerLine, TOPIC } from './doors.ts'
-import { type Client, connect, exchange, FakeClock, turns } from './tools.ts'
+import { type Client, connect, exchange, heldClock } from './tools.ts'
 
 async function serve(t: TestContext, parts: DoorParts, clock: Clock = systemClock): Promise<NetConnectOpts> {
   const temp = tempDirectory()
@@ -141,7 +142,7 @@ test('a client that resets the connection before its answer troubles nobody', as
 })
 
 test('a request that is half sent ends after 10 s, however slowly it goes on', async t => {
-  const clock = new FakeClock()
+  const clock = heldClock()
   const { parts } = makeDoor({ clock })
   const client = await connect(await serve(t, parts, clock), 'REG')
   await until(() => clock.next !== undefined, 'the connection')
@@ -155,7 +156,7 @@ test('a request that is half sent ends after 10 s, however slowly it goes on', a
 })
 
 test('a client that does not close after its reply is cut off a second later', async t => {
-  const clock = new FakeClock()
+  const clock = heldClock()
   const { parts } = makeDoor({ clock })
   const address = await serve(t, parts, clock)
   const client = await connect({ ...address, allowHalfOpen: true } as NetConnectOpts, NOTIFY_LINE)
@@ -199,7 +200,7 @@ test('unfinished requests share their memory: beyond it a sender is refused, and
 })
 
 test('logs ten refusals a minute with the user masked, and then how many more there were', async t => {
-  const clock = new FakeClock()
+  const clock = heldClock()
   const { parts, log } = makeDoor({ clock })
   const address = await serve(t, parts, clock)
   const bad = registerLine('someone@example.org').replace(/token="\w+"/, 'token="%zz"')
@@ -231,7 +232,7 @@ test('closing ends who has not sent a request and finishes who has', async t => 
 test('closing does not wait longer than the time it is given', async t => {
   const temp = tempDirectory()
   t.after(() => temp.remove())
-  const clock = new FakeClock()
+  const clock = heldClock()
   const { parts, registered } = makeDoor({ register: () => new Promise(() => undefined) })
   const door = makeLineServer(parts, clock)
   const address = { path: path.join(temp.path, 's') }

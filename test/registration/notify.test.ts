@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { Device } from '../../plugins/xaps/device/device.ts'
 import type { MailEvent } from '../../plugins/xaps/event.ts'
 import { kindOf, makeNotify, type NotifyMode } from '../../plugins/xaps/registration/notify.ts'
-import { FakeClock } from './tools.ts'
+import { heldClock } from './tools.ts'
 
 const device: Device = {
   account: 'A',
@@ -17,7 +17,7 @@ const device: Device = {
 const changed = { user: 'user@example.org', mailbox: 'INBOX', events: ['FlagsSet'] }
 
 function setup(devices: (user: string) => Promise<readonly Device[]>, notify: NotifyMode = 'changes') {
-  const clock = new FakeClock()
+  const clock = heldClock()
   const submitted: MailEvent[] = []
   const submit = (event: MailEvent) => void submitted.push(event)
   return { clock, submitted, notify: makeNotify({ devices, submit, notify }, clock) }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { keepOpening } from '../../plugins/xaps/registration/opening.ts'
-import { FakeClock, keptLog, turns } from './tools.ts'
+import { turns } from '../support/fake-clock.ts'
+import { heldClock, keptLog } from './tools.ts'
 
 function setup(failures: number, retry: boolean) {
-  const clock = new FakeClock()
+  const clock = heldClock()
   const log = keptLog()
   const start = clock.now()
   const attempts: number[] = []
@@ -40,7 +41,7 @@ test('stopping ends the attempts', async () => {
 test('stopping waits for the attempt that is running', async () => {
   let opened: () => void = () => undefined
   const open = () => new Promise<void>(resolve => (opened = resolve))
-  const opening = keepOpening(open, { retry: true, log: keptLog() }, new FakeClock())
+  const opening = keepOpening(open, { retry: true, log: keptLog() }, heldClock())
   let stopped = false
   const stopping = opening.stop().then(() => (stopped = true))
   await turns()

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { Unavailable } from '../../plugins/xaps/registration/refusal.ts'
 import { makeRegister } from '../../plugins/xaps/registration/register.ts'
 import type { SpoolEntry } from '../../plugins/xaps/registration/spool.ts'
-import { FakeClock, keptLog } from './tools.ts'
+import { heldClock, keptLog } from './tools.ts'
 
 const TOPIC = 'com.apple.mail.XServer.01234567-89ab-cdef-0123-456789abcdef'
 
@@ -23,7 +23,7 @@ function setup(parts: {
   add?: (entry: SpoolEntry) => Promise<void>
   topic?: () => string
 }) {
-  const clock = new FakeClock()
+  const clock = heldClock()
   const log = keptLog()
   const saved: SpoolEntry[] = []
   const spooled: SpoolEntry[] = []

@@ -8,9 +8,10 @@ import {
   type SpoolEntry,
   type SpoolLimits,
 } from '../../plugins/xaps/registration/spool.ts'
+import type { FakeClock } from '../support/fake-clock.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
-import { FakeClock, keptLog } from './tools.ts'
+import { heldClock, keptLog } from './tools.ts'
 
 function entry(account: string, more: Partial<SpoolEntry> = {}): SpoolEntry {
   return {
@@ -34,7 +35,7 @@ function setup(t: TestContext) {
   })
   const directory = path.join(temp.path, 'spool')
   const file = path.join(directory, 'registrations.jsonl')
-  const clock = new FakeClock()
+  const clock = heldClock()
   const log = keptLog()
   const open = async (limits: SpoolLimits = {}) => {
     const spool = await openSpool(directory, limits, log, clock)

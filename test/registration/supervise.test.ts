@@ -4,15 +4,16 @@ import { PassThrough } from 'node:stream'
 import { type TestContext, test } from 'node:test'
 import { endWithParent } from '../../plugins/xaps/registration/life-line.ts'
 import { type SuperviseOptions, supervise } from '../../plugins/xaps/registration/supervise.ts'
+import { turns } from '../support/fake-clock.ts'
 import { processEntry } from '../support/server.ts'
 import { until } from '../support/wait.ts'
-import { FakeClock, keptLog, turns } from './tools.ts'
+import { heldClock, keptLog } from './tools.ts'
 
 /** A child that ends when its standard input does. */
 const LIVES = 'process.stdin.on("end", () => process.exit()).resume()'
 
 function setup(t: TestContext, script: string, options: Partial<SuperviseOptions> = {}) {
-  const clock = new FakeClock()
+  const clock = heldClock()
   const log = keptLog()
   const started: (ChildProcess | undefined)[] = []
   const watched = ((...args: Parameters<typeof spawn>) => {
@@ -127,7 +128,7 @@ test('a command that cannot be started is tried again', async t => {
 })
 
 test('a start that throws is tried again', async t => {
-  const clock = new FakeClock()
+  const clock = heldClock()
   const log = keptLog()
   const throws = (() => {
     throw new Error('spawn EPERM')
@@ -202,7 +203,7 @@ test('the end of the life-line ends the process in order, once', async () => {
     },
     input,
     code => void exits.push(code),
-    new FakeClock(),
+    heldClock(),
   )
   await turns()
   assert.equal(ends, 0)
@@ -214,7 +215,7 @@ test('the end of the life-line ends the process in order, once', async () => {
 
 test('an orderly end that takes too long is not waited for', async () => {
   const input = new PassThrough()
-  const clock = new FakeClock()
+  const clock = heldClock()
   const exits: number[] = []
   endWithParent(
     () => new Promise(() => undefined),

@@ -3,10 +3,11 @@ import { spawn } from 'node:child_process'
 import path from 'node:path'
 import { test } from 'node:test'
 import { makeSystemd } from '../../plugins/xaps/registration/systemd.ts'
+import { turns } from '../support/fake-clock.ts'
 import { missing } from '../support/need.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
-import { FakeClock, keptLog, turns } from './tools.ts'
+import { heldClock, keptLog } from './tools.ts'
 
 /** Node cannot receive datagrams on a Unix socket; Python can. */
 const RECEIVER = `
@@ -17,7 +18,7 @@ print('bound', flush=True)
 while True: print(receiver.recv(4096).decode().strip(), flush=True)`
 
 function setup(env: NodeJS.ProcessEnv, fails = false) {
-  const clock = new FakeClock()
+  const clock = heldClock()
   const log = keptLog()
   const sent: (readonly string[])[] = []
   const run = async (_: string, args: readonly string[]) => {
@@ -43,7 +44,7 @@ test('a real receiver hears that the service is ready, alive and stopping', {
   })
   await until(() => heard.includes('bound'), 'the receiver')
 
-  const clock = new FakeClock()
+  const clock = heldClock()
   const log = keptLog()
   const env = { PATH: process.env.PATH, NOTIFY_SOCKET: socket, WATCHDOG_USEC: '30000000' }
   const systemd = makeSystemd(log, env, clock)

@@ -1,59 +1,12 @@
 /** What the tests of the registration side share: a clock that is held, a log that is kept, raw clients. */
 
 import net from 'node:net'
-import type { Clock, Timer } from '../../plugins/xaps/clock.ts'
 import type { Fields, Level, Log } from '../../plugins/xaps/log.ts'
+import { FakeClock, turns } from '../support/fake-clock.ts'
 
-/** A clock that moves when it is told to. */
-export class FakeClock implements Clock {
-  #now: number
-  #timers: { at: number; run: () => void }[] = []
-
-  constructor(now = 1_800_000_000_000) {
-    this.#now = now
-  }
-
-  now(): number {
-    return this.#now
-  }
-
-  after(ms: number, run: () => void): Timer {
-    const timer = { at: this.#now + Math.max(ms, 0), run }
-    this.#timers.push(timer)
-    return { cancel: () => this.#remove(timer) }
-  }
-
-  /** Milliseconds until the next timer; undefined without one. */
-  get next(): number | undefined {
-    const at = Math.min(...this.#timers.map(timer => timer.at))
-    return Number.isFinite(at) ? at - this.#now : undefined
-  }
-
-  /** Lets `ms` pass: each timer runs at its time, and what it started gets its turns before the next one. */
-  async advance(ms: number): Promise<void> {
-    const end = this.#now + ms
-    await turns()
-    for (let timer = this.#due(end); timer; timer = this.#due(end)) {
-      this.#now = Math.max(this.#now, timer.at)
-      this.#remove(timer)
-      timer.run()
-      await turns()
-    }
-    this.#now = end
-  }
-
-  #due(end: number): { at: number; run: () => void } | undefined {
-    return this.#timers.filter(timer => timer.at <= end).sort((a, b) => a.at - b.at)[0]
-  }
-
-  #remove(timer: { at: number; run: () => void }): void {
-    this.#timers = this.#timers.filter(other => other !== timer)
-  }
-}
-
-/** Some turns of the event loop, enough for promises that wait for each other. */
-export async function turns(count = 5): Promise<void> {
-  for (let turn = 0; turn < count; turn += 1) await new Promise(resolve => setImmediate(resolve))
+/** A clock that moves when it is told to, with turns of the event loop between its timers: sockets are real. */
+export function heldClock(now = 1_800_000_000_000): FakeClock {
+  return new FakeClock(now, turns)
 }
 
 export interface LogEntry {

@@ -16,9 +16,12 @@ export class FakeClock implements Clock {
   #live = 0
   /** A binary heap: the next alarm is the first. Cancelled ones stay until their time. */
   readonly #heap: Alarm[] = []
+  readonly #letSettle: () => Promise<void>
 
-  constructor(now = Date.UTC(2030, 0, 1)) {
+  /** `letSettle`: what comes between two timers. Where sockets or files take part, use turns(). */
+  constructor(now = Date.UTC(2030, 0, 1), letSettle = settle) {
     this.#now = now
+    this.#letSettle = letSettle
   }
 
   now(): number {
@@ -28,6 +31,12 @@ export class FakeClock implements Clock {
   /** How many timers are running. */
   get timers(): number {
     return this.#live
+  }
+
+  /** Milliseconds until the next timer; undefined without one. */
+  get next(): number | undefined {
+    const times = this.#heap.filter(({ run }) => run).map(({ at }) => at)
+    return times.length === 0 ? undefined : Math.min(...times) - this.#now
   }
 
   after(ms: number, run: () => void): Timer {
@@ -50,7 +59,7 @@ export class FakeClock implements Clock {
   /** Lets `ms` milliseconds pass: runs every timer in its order and lets promises settle before the next. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms
-    await settle()
+    await this.#letSettle()
     while (this.#heap[0] && this.#heap[0].at <= end) {
       const alarm = sink(this.#heap)
       if (!alarm?.run) continue
@@ -59,7 +68,7 @@ export class FakeClock implements Clock {
       const { run } = alarm
       alarm.run = undefined
       run()
-      await settle()
+      await this.#letSettle()
     }
     this.#now = end
   }
@@ -70,6 +79,11 @@ export async function settle(): Promise<void> {
   // Ticks run when no microtask is left, if they were asked for in a microtask.
   await undefined
   await new Promise<void>(resolve => process.nextTick(resolve))
+}
+
+/** Some turns of the event loop, enough for promises that wait for each other. */
+export async function turns(count = 5): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await new Promise(resolve => setImmediate(resolve))
 }
 
 function before(a: Alarm, b: Alarm): boolean {
