@@ -46,6 +46,19 @@ function bench(keepForMs = 86_400_000): Bench {
   return b
 }
 
+test('an event that comes with its devices needs no lookup, even while the store is away', async () => {
+  const b = bench()
+  b.devices = away
+  b.submit('ben')
+  await settle()
+  b.lookup.submit({ user: 'anna', kind: 'new', at: b.clock.now() }, [deviceOf(1), deviceOf(2)])
+  assert.equal(b.found.length, 2)
+  assert.deepEqual(b.asked, ['ben'])
+  b.lookup.close()
+  b.lookup.submit({ user: 'anna', kind: 'new', at: b.clock.now() }, [deviceOf(1)])
+  assert.equal(b.found.length, 2)
+})
+
 test('an event is passed on for every device of its user', async () => {
   const b = bench()
   b.devices = async () => [deviceOf(1), deviceOf(2)]

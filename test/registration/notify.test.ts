@@ -18,15 +18,16 @@ const changed = { user: 'user@example.org', mailbox: 'INBOX', events: ['FlagsSet
 
 function setup(devices: (user: string) => Promise<readonly Device[]>, notify: NotifyMode = 'changes') {
   const clock = heldClock()
-  const submitted: MailEvent[] = []
-  const submit = (event: MailEvent) => void submitted.push(event)
+  const submitted: { event: MailEvent; devices: readonly Device[] | undefined }[] = []
+  const submit = (event: MailEvent, devices?: readonly Device[]) => void submitted.push({ event, devices })
   return { clock, submitted, notify: makeNotify({ devices, submit, notify }, clock) }
 }
 
-test('submits what is to be pushed, with the time at which the notification came', async () => {
+test('submits what is to be pushed, with the time at which the notification came, and whom', async () => {
   const { submitted, notify } = setup(async () => [device])
   assert.equal(await notify(changed, 1234), 'accepted')
-  assert.deepEqual(submitted, [{ user: 'user@example.org', kind: 'change', at: 1234 }])
+  const event = { user: 'user@example.org', kind: 'change', at: 1234 }
+  assert.deepEqual(submitted, [{ event, devices: [device] }])
 })
 
 test('says that there is nothing to do for a known user when the event is no reason to push', async () => {
@@ -45,7 +46,10 @@ test('says so when the user has no devices, whatever the event', async () => {
 test('submits for a user whose devices cannot be looked up: the push side will ask again', async () => {
   const { submitted, notify } = setup(() => Promise.reject(new Error('away')))
   assert.equal(await notify(changed, 1), 'accepted')
-  assert.equal(submitted.length, 1)
+  assert.deepEqual(
+    submitted.map(({ devices }) => devices),
+    [undefined],
+  )
 })
 
 test('submits after 300 ms when the store says nothing', async () => {
