@@ -62,9 +62,20 @@ test('reads no more of the store than the output takes', async () => {
   await assert.rejects(exported, /closed/)
 })
 
-test('rejects when the store fails', async () => {
-  const output = new Writable({ write: (_piece, _encoding, done) => done() })
-  const failing = { next: () => Promise.reject(new Error('damaged')) }
-  const store = { users: () => ({ [Symbol.asyncIterator]: () => failing }) }
+test('rejects when the store fails, after what it gave before', async () => {
+  const written: Buffer[] = []
+  const output = new Writable({
+    write(piece, _encoding, done) {
+      written.push(piece)
+      done()
+    },
+  })
+  const store = {
+    async *users() {
+      yield ['anna', [device]] as const
+      throw new Error('damaged')
+    },
+  }
   await assert.rejects(exportTo(output, store), /damaged/)
+  assert.equal(JSON.parse(Buffer.concat(written).toString()).user, 'anna')
 })

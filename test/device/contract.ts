@@ -193,6 +193,18 @@ export function storeContract(name: string, skip: string | false, makePlace: () 
       assert.deepEqual(await tokensOf(store, 'user1'), ['aa'])
     })
 
+    test('lists all others where some records are damaged, and rejects in the end', async () => {
+      const { store, namespace } = await fresh()
+      for (const user of ['alice', 'carol']) await place.writeRaw(namespace, `device:${user}`, 'damaged')
+      for (const user of ['bob', 'dave']) await store.update(user, registering('aa'))
+      const seen: string[] = []
+      const listing = async () => {
+        for await (const [user] of store.users()) seen.push(user)
+      }
+      await assert.rejects(listing, /(alice|carol).* and 1 more are damaged/)
+      assert.deepEqual(seen.sort(), ['bob', 'dave'])
+    })
+
     test('calls a damaged record damaged, names the user, and quotes nothing of it', async () => {
       const { store, namespace, lines } = await fresh()
       const damaged = ['{"value":{"devices":[{"token":"secret"', '{"value":{"devices":"secret"}}', 'null', '']

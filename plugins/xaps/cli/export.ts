@@ -23,22 +23,38 @@ export function addExport(xaps: Command): void {
     })
 }
 
-/** Writes every device as fast as `output` takes them, and leaves it open. */
+/**
+ * Writes every device as fast as `output` takes them, and leaves it open. Rejects with the store's failure when what
+ * came before it has been written.
+ */
 export async function exportTo(
   output: Writable,
   store: Pick<DeviceStore, 'users'>,
   progress?: Pick<Progress, 'advance'>,
 ): Promise<void> {
-  await pipeline(Readable.from(pieces(store, progress), { objectMode: false }), output, { end: false })
+  let failure: unknown
+  const users = untilFailure(store.users(), error => {
+    failure = error
+  })
+  await pipeline(Readable.from(pieces(users, progress), { objectMode: false }), output, { end: false })
+  if (failure !== undefined) throw failure
+}
+
+async function* untilFailure<T>(source: AsyncIterable<T>, tell: (error: unknown) => void): AsyncGenerator<T> {
+  try {
+    yield* source
+  } catch (error) {
+    tell(error)
+  }
 }
 
 async function* pieces(
-  store: Pick<DeviceStore, 'users'>,
+  users: ReturnType<DeviceStore['users']>,
   progress?: Pick<Progress, 'advance'>,
 ): AsyncGenerator<string> {
   let piece = ''
   let devices = 0
-  for await (const [user, owned] of store.users()) {
+  for await (const [user, owned] of users) {
     for (const device of owned) piece += `${asJson(user, device, true)}\n`
     devices += owned.length
     if (piece.length < PIECE) continue

@@ -103,13 +103,17 @@ export function keyedStore(backend: Backend, options: KeyedStoreOptions): Device
     },
 
     async *users() {
+      const damaged: string[] = []
       for await (const batch of backend.batches(USER_PREFIX)) {
         for (const [key, text] of batch) {
           const user = userOf(key)
-          const { devices } = current(decoded(user, text))
+          const record = readable(text, 'passed over', key)
+          const devices = record ? current(record).devices : []
+          if (!record) damaged.push(user)
           if (devices.length > 0) yield [user, devices] as const
         }
       }
+      if (damaged.length > 0) throw damagedRecordOf(damaged)
     },
 
     async sweep() {
@@ -128,19 +132,15 @@ export function keyedStore(backend: Backend, options: KeyedStoreOptions): Device
   }
 }
 
-function decoded(user: string, text: string): UserRecord {
-  try {
-    return decodeRecord(text)
-  } catch (error) {
-    throw withOwner(error, user)
-  }
-}
-
 /** The error; one of a damaged record says whose it is, and what to do about it. */
 function withOwner(error: unknown, user: string): unknown {
-  if (!(error instanceof DamagedRecord)) return error
+  return error instanceof DamagedRecord ? damagedRecordOf([user]) : error
+}
+
+function damagedRecordOf([user = '', ...others]: readonly string[]): DamagedRecord {
+  const more = others.length === 0 ? '' : ` and ${others.length} more`
   return new DamagedRecord(
-    `the stored devices of ${JSON.stringify(user)} (key ${JSON.stringify(userKey(user))}) are damaged: ` +
-      `${error.message}; this user's next registration replaces them`,
+    `the stored devices of ${JSON.stringify(user)} (key ${JSON.stringify(userKey(user))})${more} are damaged; ` +
+      `a user's next registration replaces them`,
   )
 }

@@ -40,7 +40,7 @@ export interface DeviceStore {
   claim(push: string, request: ClaimRequest): Promise<Claim>
   /**
    * Every user that has devices, in no order; bounded memory. Who changes meanwhile may come or not, and a Redis that
-   * shrinks its table meanwhile may give a user twice.
+   * shrinks its table meanwhile may give a user twice. Damaged records are passed over, and it rejects in the end.
    */
   users(): AsyncIterable<readonly [user: string, devices: readonly Device[]]>
   /** Removes what has expired; resolves with how many devices that were. */
