@@ -17,14 +17,16 @@ export function decideClaim(last: number | undefined, now: number, request: Clai
   return ms > 0 ? { kind: 'wait', ms } : granted
 }
 
-/** A claim is remembered for so long at least, and for two windows: who asks late must still see the push. */
-const KEPT_MS = 10 * 60_000
+/** How long a claim is remembered, in milliseconds: who asks late must still see that the push has been made. */
+export function keptMs({ windowMs }: ClaimRequest): number {
+  return Math.max(10 * 60_000, 2 * windowMs)
+}
 
 /** The time of the last claim of each device, in this process's memory. */
 export class LastClaims {
   /** The oldest come first. */
   readonly #lasts = new Map<string, number>()
-  #keptMs = KEPT_MS
+  #keptMs = 0
   #sweptAt = Number.NEGATIVE_INFINITY
 
   /** Decides, and remembers what is granted. `now` in milliseconds since the epoch. */
@@ -35,7 +37,7 @@ export class LastClaims {
       if (last !== undefined) this.#lasts.delete(key)
       this.#lasts.set(key, claim.id)
     }
-    this.#keptMs = Math.max(this.#keptMs, 2 * request.windowMs)
+    this.#keptMs = Math.max(this.#keptMs, keptMs(request))
     if (now - this.#sweptAt > this.#keptMs / 2) this.#sweep(now)
     return claim
   }

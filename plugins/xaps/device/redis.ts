@@ -4,6 +4,7 @@
  */
 
 import { reasonOf } from '../log.ts'
+import { keptMs } from './claim.ts'
 import { type Backend, type KeyedStoreOptions, keyedStore } from './keyed-store.ts'
 import { connectRedis, type RedisConnection } from './redis-connection.ts'
 import type { Claim, DeviceStore } from './store.ts'
@@ -40,9 +41,6 @@ if last and last <= now and last ~= tonumber(ARGV[3]) then
 end
 redis.call('SET', KEYS[1], string.format('%.0f', now), 'PX', ARGV[4])
 return {2, now}`
-
-/** A claim is kept for so long at least: who asks late must still see that the push has been made. */
-const CLAIM_KEPT_MS = 60_000
 
 /** Opens the store. Never rejects because of the server: while it is away the operations reject. */
 export async function openRedisStore(options: RedisStoreOptions): Promise<DeviceStore> {
@@ -85,9 +83,10 @@ function redisBackend(connection: RedisConnection, options: RedisStoreOptions): 
       } while (cursor !== '0')
     },
 
-    async claim(key, { ageMs, windowMs, held }) {
-      const keepMs = Math.max(2 * windowMs, CLAIM_KEPT_MS)
-      return claimOf(await call(() => run(CLAIM, key, [ageMs, windowMs, held ?? '', Math.ceil(keepMs)])))
+    async claim(key, request) {
+      const { ageMs, windowMs, held } = request
+      const args = [ageMs, windowMs, held ?? '', Math.ceil(keptMs(request))]
+      return claimOf(await call(() => run(CLAIM, key, args)))
     },
 
     // The server itself drops keys that have expired.
