@@ -65,3 +65,13 @@ test('a claim is remembered for ten minutes and for two windows, and not much lo
     assert.equal(ask(2 * keptMs), 'granted')
   }
 })
+
+test('after a jump of the clock, forth and back, claims are forgotten as ever', () => {
+  const claims = new LastClaims()
+  const year = 365 * 86_400_000
+  const ask = (at: number) => claims.claim('push', at, { ageMs: year, windowMs: 5_000 }).kind
+  assert.equal(ask(NOW), 'granted')
+  claims.claim('another', NOW + year, request)
+  for (let minute = 1; minute < 20; minute++) claims.claim(`${minute}`, NOW + minute * 60_000, request)
+  assert.equal(ask(NOW + 20 * 60_000), 'granted')
+})

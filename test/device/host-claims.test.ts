@@ -50,6 +50,29 @@ test('a clock that is set back stands in nobody\u2019s way', async () => {
   assert.equal((await b.claims.claim('push', REQUEST)).kind, 'covered')
 })
 
+test('what a process knows to be no grant it does not append: others could take it for one', async () => {
+  const { directory, a } = twoProcesses()
+  await a.claims.claim('push', REQUEST)
+  const [file = ''] = fs.readdirSync(directory)
+  const { size } = fs.statSync(path.join(directory, file))
+  assert.equal((await a.claims.claim('push', REQUEST)).kind, 'covered')
+  a.clock.move(1)
+  assert.equal((await a.claims.claim('push', REQUEST)).kind, 'wait')
+  assert.equal(fs.statSync(path.join(directory, file)).size, size)
+})
+
+test('what is asked for at the end is decided, without a file', async () => {
+  const { a } = twoProcesses()
+  await a.claims.claim('push', REQUEST)
+  const waiting = a.claims.claim('another', REQUEST)
+  const before = fs.readdirSync('/proc/self/fd').length
+  a.claims.close()
+  assert.equal((await waiting).kind, 'granted')
+  assert.equal((await a.claims.claim('third', REQUEST)).kind, 'granted')
+  assert.ok(fs.readdirSync('/proc/self/fd').length < before)
+  assert.deepEqual(a.lines, [])
+})
+
 test('a claim held is good in every process', async () => {
   const { a, b } = twoProcesses()
   const first = await a.claims.claim('push', REQUEST)

@@ -16,8 +16,9 @@ let directories = 0
 function fresh(count = 2) {
   const directory = path.join(temp.path, `log${directories++}`)
   fs.mkdirSync(directory)
-  const logs = Array.from({ length: count }, () => new SharedLog(directory, 'test'))
-  return { directory, logs: logs as [SharedLog, SharedLog] }
+  const undeleted: unknown[] = []
+  const open = () => new SharedLog(directory, 'test', error => undeleted.push(error))
+  return { directory, undeleted, logs: Array.from({ length: count }, open) as [SharedLog, SharedLog] }
 }
 
 test('all read the same lines in the same order, each once, over any turn of periods', () => {
@@ -66,14 +67,48 @@ test('what was not read before the turn of a period is read after it', () => {
   assert.deepEqual(first.append('e', NOW + PERIOD_MS), ['d', 'e'])
 })
 
-test('two files are kept, others are left alone', () => {
+test('two files are kept, and what else is in the directory', () => {
   const { directory, logs } = fresh()
-  for (const name of ['test-of-old', 'testament', 'data.mdb'])
+  const others = ['data.mdb', 'other-1.log', 'test-of-old', 'test-99999.log']
+  for (const name of [...others, 'test-7.log', 'test-7.log.draft'])
     fs.writeFileSync(path.join(directory, name), '')
-  for (const period of [0, 1, 2, 5]) logs[0].append('line', NOW + period * PERIOD_MS)
-  assert.deepEqual(fs.readdirSync(directory).sort(), ['data.mdb', 'test-1005.log', 'testament'])
-  logs[0].append('line', NOW + 6 * PERIOD_MS)
-  assert.equal(fs.readdirSync(directory).length, 4)
+  for (const period of [0, 1, 2, 3]) logs[0].append('line', NOW + period * PERIOD_MS)
+  const kept = [...others, 'test-1002.log', 'test-1003.log']
+  assert.deepEqual(fs.readdirSync(directory).sort(), kept.sort())
+})
+
+test('what cannot be deleted is told, and costs no line and no descriptor', () => {
+  const { directory, logs, undeleted } = fresh()
+  fs.mkdirSync(path.join(directory, 'test-7.log'))
+  const [first, second] = logs
+  first.append('a', NOW)
+  const before = fs.readdirSync('/proc/self/fd').length
+  for (let period = 1; period < 20; period++) first.append(`${period}`, NOW + period * PERIOD_MS)
+  assert.equal(fs.readdirSync('/proc/self/fd').length, before)
+  assert.equal(undeleted.length, 20)
+  assert.deepEqual(second.append('b', NOW + 19 * PERIOD_MS), ['18', '19', 'b'])
+})
+
+test('files that cannot be opened cost no descriptor', () => {
+  const { directory, logs } = fresh()
+  logs[0].append('a', NOW)
+  const before = fs.readdirSync('/proc/self/fd').length
+  for (let period = 1001; period < 1020; period++) {
+    fs.symlinkSync('nowhere', path.join(directory, `test-${period}.log`))
+    assert.throws(() => logs[0].append('line', period * PERIOD_MS), /ELOOP/)
+  }
+  assert.ok(fs.readdirSync('/proc/self/fd').length <= before)
+})
+
+test('a file that somebody cuts off is read from its new beginning', () => {
+  const { directory, logs } = fresh()
+  const [first, second] = logs
+  for (const log of logs) log.append('a line of some length', NOW)
+  const [file = ''] = fs.readdirSync(directory)
+  fs.truncateSync(path.join(directory, file))
+  assert.deepEqual(first.append('b', NOW), ['b'])
+  assert.deepEqual(second.append('c', NOW), ['b', 'c'])
+  assert.deepEqual(first.append('d', NOW), ['c', 'd'])
 })
 
 test('a clock that is set back does no harm', () => {
@@ -104,15 +139,18 @@ test('any text without line ends comes back as it was', () => {
   }
 })
 
-test('who comes late to a very long file reads its end', () => {
-  const { logs } = fresh()
-  const [first, second] = logs
+test('who has not read for long, or not at all, reads the end of a very long file', () => {
+  const { logs } = fresh(3)
+  const [writer, ...readers] = logs
+  readers[0]?.append('early', NOW)
   const long = 'x'.repeat(1024 * 1024)
-  for (let index = 0; index < 12; index++) first.append(long, NOW)
-  first.append('near the end', NOW)
-  const lines = second.append('mine', NOW)
-  assert.ok(lines.length < 12)
-  assert.deepEqual(lines.slice(-2), ['near the end', 'mine'])
+  for (let index = 0; index < 12; index++) writer.append(long, NOW)
+  for (const reader of readers) {
+    writer.append('near the end', NOW)
+    const lines = reader.append('mine', NOW)
+    assert.ok(lines.filter(line => line === long).length < 8)
+    assert.deepEqual(lines.slice(-2), ['near the end', 'mine'])
+  }
 })
 
 test('a link in the place of a file is not followed', () => {

@@ -57,3 +57,13 @@ test('a window that is over already is not kept', () => {
   assert.equal(windows.startOf('a'), NEVER)
   assert.equal(clock.timers, 0)
 })
+
+test('a window that began in the future, by a clock set back since, holds up nobody', async () => {
+  const clock = new FakeClock()
+  const windows = new Windows(5_000, clock)
+  windows.begin('a', clock.now())
+  await clock.advance(-3_600_000)
+  assert.equal(windows.startOf('a'), NEVER)
+  windows.begin('a', clock.now())
+  assert.equal(windows.startOf('a'), clock.now())
+})

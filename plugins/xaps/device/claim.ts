@@ -24,10 +24,15 @@ export function keptMs({ windowMs }: ClaimRequest): number {
 
 /** The time of the last claim of each device, in this process's memory. */
 export class LastClaims {
-  /** The oldest come first. */
+  /** The oldest come first, as long as no clock is set back. */
   readonly #lasts = new Map<string, number>()
   #keptMs = 0
-  #sweptAt = Number.NEGATIVE_INFINITY
+  #sweptAt = 0
+
+  /** What claim() would decide. */
+  ask(key: string, now: number, request: ClaimRequest): Claim {
+    return decideClaim(this.#lasts.get(key), now, request)
+  }
 
   /** Decides, and remembers what is granted. `now` in milliseconds since the epoch. */
   claim(key: string, now: number, request: ClaimRequest): Claim {
@@ -38,7 +43,7 @@ export class LastClaims {
       this.#lasts.set(key, claim.id)
     }
     this.#keptMs = Math.max(this.#keptMs, keptMs(request))
-    if (now - this.#sweptAt > this.#keptMs / 2) this.#sweep(now)
+    if (Math.abs(now - this.#sweptAt) > this.#keptMs / 2) this.#sweep(now)
     return claim
   }
 
@@ -46,7 +51,7 @@ export class LastClaims {
   #sweep(now: number): void {
     this.#sweptAt = now
     for (const [key, last] of this.#lasts) {
-      if (last > now - this.#keptMs) return
+      if (last <= now && last > now - this.#keptMs) return
       this.#lasts.delete(key)
     }
   }

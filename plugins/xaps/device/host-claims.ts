@@ -1,7 +1,8 @@
 /**
  * Claims of pushes shared by the processes of one host, over a log: each process appends what it asks for, and all
  * apply the rule to the lines in their order, so that all come to the same decisions. A claim costs no lock and waits
- * for nobody.
+ * for nobody. Who has missed lines (it started after them, or could not read for a while) may push once too often;
+ * nobody therefore appends what it knows to be no grant, which others could take for one.
  *
  * Whatever goes wrong here, pushes go on, coalesced per process instead of per host.
  */
@@ -14,8 +15,11 @@ import { inGroups } from './groups.ts'
 import { SharedLog } from './shared-log.ts'
 import type { Claim, ClaimRequest } from './store.ts'
 
-/** Times of lines may differ from their order by what a process takes from looking at the clock to appending. */
-const MOST_DISORDER_MS = 1_000
+/**
+ * Times of lines may differ from their order by what a process takes from looking at the clock to appending. More than
+ * that is a clock set back, or a process that was stopped just there, which may cost a push too many.
+ */
+const MOST_DISORDER_MS = 100
 
 /** On a busy host claims, and with them pushes, go out some at a time: that saves system calls on both ways. */
 const GROUP_EVERY_MS = 3
@@ -46,21 +50,27 @@ export class HostClaims {
   /** The time of the last line. */
   #latest = 0
   #alone = false
+  #closed = false
   readonly #ask = inGroups<Asked>(GROUP_EVERY_MS, group => this.#decide(group))
 
   /** Does not touch `directory` before the first claim. */
   constructor(directory: string, clock: Clock, log: Log) {
-    this.#shared = new SharedLog(directory, 'claims')
+    this.#shared = new SharedLog(directory, 'claims', error => {
+      log.warn('old claims in the device store cannot be deleted', { directory, reason: reasonOf(error) })
+    })
     this.#clock = clock
     this.#log = log
   }
 
   /** Claims the push whose key this is. Never rejects. */
   claim(key: string, request: ClaimRequest): Promise<Claim> {
+    const known = this.#lasts.ask(key, this.#clock.now(), request)
+    if (known.kind !== 'granted') return Promise.resolve(known)
     return new Promise(resolve => this.#ask({ key, request, resolve }))
   }
 
   close(): void {
+    this.#closed = true
     this.#shared.close()
   }
 
@@ -70,7 +80,7 @@ export class HostClaims {
       at: this.#clock.now(),
       asked: asked.map(({ key, request }) => [key, request] as const),
     }
-    const claims = this.#share(line) ?? this.#apply(line)
+    const claims = (this.#closed ? undefined : this.#share(line)) ?? this.#apply(line)
     for (const [index, claim] of claims.entries()) asked[index]?.resolve(claim)
   }
 
@@ -105,7 +115,7 @@ export class HostClaims {
 function lineIn(text: string): Line | undefined {
   try {
     const line = JSON.parse(text)
-    return typeof line?.at === 'number' && Array.isArray(line.asked) && line.asked.every(isAsked)
+    return Number.isFinite(line?.at) && Array.isArray(line.asked) && line.asked.every(isAsked)
       ? line
       : undefined
   } catch {

@@ -57,7 +57,7 @@ export function createFile(file: string, bytes: number): void {
     unlessExists(() => fs.linkSync(draft, file))
   } finally {
     fs.closeSync(fd)
-    fs.unlinkSync(draft)
+    fs.rmSync(draft, { force: true })
   }
 }
 

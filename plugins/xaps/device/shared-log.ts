@@ -4,7 +4,8 @@
  * process that is slow, stopped or dead. Knows nothing of what is in the lines.
  *
  * A line is of use for some minutes, so the log is a file per period, and two are kept. They are never synced: what a
- * power failure takes is of no use after it. Where two periods meet, a line may be read by others too late.
+ * power failure takes is of no use after it. Where two periods meet, a line may escape who has moved on already; after
+ * a clock set back lines may come twice.
  */
 
 import * as fs from 'node:fs'
@@ -12,7 +13,7 @@ import path from 'node:path'
 import { createFile } from './lmdb-directory.ts'
 
 const PERIOD_MS = 10 * 60_000
-/** Who comes late to a file reads so much of its end at most: all of it could hold up the process. */
+/** Who has not read for long reads so much of a file's end at most: all of it could hold up the process. */
 const LATE_BYTES = 8 * 1024 * 1024
 const LINE_END = 0x0a
 
@@ -26,13 +27,15 @@ interface Part {
 export class SharedLog {
   readonly #directory: string
   readonly #name: string
+  readonly #undeleted: (error: unknown) => void
   /** The file that is written to comes last, after those that are not read to their end yet. */
   #parts: Part[] = []
 
-  /** Its files are NAME-NUMBER.log in `directory`; others there whose names start with `NAME-` are deleted. */
-  constructor(directory: string, name: string) {
+  /** Its files are NAME-PERIOD.log in `directory`. `undeleted` is told why one that is past could not be deleted. */
+  constructor(directory: string, name: string, undeleted: (error: unknown) => void) {
     this.#directory = directory
     this.#name = name
+    this.#undeleted = undeleted
   }
 
   /**
@@ -54,34 +57,41 @@ export class SharedLog {
   }
 
   #closeAllBut(last: number): void {
-    for (const { fd } of this.#parts.splice(0, this.#parts.length - last)) fs.closeSync(fd)
+    const past = this.#parts.splice(0, Math.max(0, this.#parts.length - last))
+    for (const { fd } of past) fs.closeSync(fd)
   }
 
   #partOf(period: number): Part {
     const last = this.#parts.at(-1)
     if (last?.period === period) return last
-    const isBeforeThere = last?.period !== period - 1 && fs.existsSync(this.#file(period - 1))
-    if (isBeforeThere) this.#parts.push(this.#open(period - 1))
-    const part = this.#begin(period)
-    this.#parts.push(part)
-    return part
-  }
-
-  #begin(period: number): Part {
+    this.#closeAllBut(1)
+    const isLate = !last || last.period < period - 1
+    if (isLate && fs.existsSync(this.#file(period - 1))) this.#open(period - 1)
     createFile(this.#file(period), 0)
     const part = this.#open(period)
-    const kept = [period - 1, period].map(number => this.#file(number))
-    for (const name of fs.readdirSync(this.#directory)) {
-      const file = path.join(this.#directory, name)
-      if (name.startsWith(`${this.#name}-`) && !kept.includes(file)) fs.rmSync(file, { force: true })
-    }
+    this.#deleteBefore(period - 1)
     return part
   }
 
   #open(period: number): Part {
     const { O_APPEND, O_RDWR, O_NOFOLLOW } = fs.constants
-    const fd = fs.openSync(this.#file(period), O_APPEND | O_RDWR | O_NOFOLLOW)
-    return { period, fd, offset: Math.max(0, fs.fstatSync(fd).size - LATE_BYTES) }
+    const part = { period, fd: fs.openSync(this.#file(period), O_APPEND | O_RDWR | O_NOFOLLOW), offset: 0 }
+    this.#parts.push(part)
+    return part
+  }
+
+  /** Also drafts that a process left behind when it was killed: their names begin like those of the files. */
+  #deleteBefore(period: number): void {
+    try {
+      for (const file of fs.readdirSync(this.#directory)) {
+        const [, name, number] = /^(\w+)-(\d+)\.log/.exec(file) ?? []
+        if (name === this.#name && Number(number) < period) {
+          fs.rmSync(path.join(this.#directory, file), { force: true })
+        }
+      }
+    } catch (error) {
+      this.#undeleted(error)
+    }
   }
 
   #file(period: number): string {
@@ -91,7 +101,11 @@ export class SharedLog {
 
 /** The whole lines after the offset, which moves on behind them. */
 function readOn(part: Part): string[] {
-  const bytes = Buffer.allocUnsafe(fs.fstatSync(part.fd).size - part.offset)
+  const { size } = fs.fstatSync(part.fd)
+  // Somebody has cut the file off.
+  if (size < part.offset) part.offset = 0
+  part.offset = Math.max(part.offset, size - LATE_BYTES)
+  const bytes = Buffer.allocUnsafe(size - part.offset)
   const read = fs.readSync(part.fd, bytes, 0, bytes.length, part.offset)
   const end = bytes.subarray(0, read).lastIndexOf(LINE_END) + 1
   part.offset += end

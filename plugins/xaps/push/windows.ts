@@ -17,9 +17,13 @@ export class Windows {
     this.#clock = clock
   }
 
-  /** When the last push to `key` started, if that was less than a window ago, else -Infinity. */
+  /**
+   * When the last push to `key` started, if that was less than a window ago, else -Infinity. A start that lies in the
+   * future (the clock was set back) would hold up the device until then: it counts for nothing.
+   */
   startOf(key: string): number {
-    return this.#starts.get(key) ?? Number.NEGATIVE_INFINITY
+    const start = this.#starts.get(key)
+    return start === undefined || start > this.#clock.now() ? Number.NEGATIVE_INFINITY : start
   }
 
   /** `key` was pushed at `start`. */
