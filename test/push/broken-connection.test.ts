@@ -79,6 +79,15 @@ test('one push that is never answered replaces the connection and disturbs no ot
   assert.equal(l.apple.connections.attempts, 2)
 })
 
+test('a peer that calls every new connection idle gets no connection per push', async t => {
+  const l = await line(t)
+  l.apple.faults.answer('IdleTimeout')
+  const answers = await sendMany(l, 50)
+  assert.deepEqual(answers[0], { status: 400, reason: 'IdleTimeout' })
+  assert.ok(answers.slice(1).every(answer => faultOf(answer) === 'connection'))
+  assert.equal(l.apple.connections.attempts, 1)
+})
+
 for (const [name, code] of [
   ['INTERNAL_ERROR', constants.NGHTTP2_INTERNAL_ERROR],
   ['REFUSED_STREAM', constants.NGHTTP2_REFUSED_STREAM],
@@ -155,6 +164,8 @@ test('what a GOAWAY leaves unprocessed is the fault of those pushes alone', asyn
   server.on('stream', stream => {
     stream.on('error', error => assert.match(error.message, /REFUSED_STREAM/))
     const { id = 0, session } = stream
+    // Nobody would listen to the errors of a stream that the peer opens.
+    assert.equal(stream.pushAllowed, false)
     if (id === 7) session?.goaway(constants.NGHTTP2_NO_ERROR, 3)
     if (id === 1) stream.respond({ ':status': 200 }, { endStream: true })
     if (id === 3) setTimeout(() => stream.respond({ ':status': 200 }, { endStream: true }), 100)

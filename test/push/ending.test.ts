@@ -116,3 +116,18 @@ test('who gets a claim after the end is not pushed, and nobody is alarmed', asyn
   assert.equal(b.apple.arrivals.length, 0)
   assert.deepEqual(b.log.lines, [])
 })
+
+test('what ends after the close sets no timer and alarms nobody', async () => {
+  for (const answer of [OK, TOO_MANY, REFUSED]) {
+    const b = bench()
+    b.apple.latencyMs = 50
+    b.apple.answer = () => answer
+    b.happen(1)
+    await b.clock.advance(10)
+    b.sender.close()
+    await b.clock.advance(40)
+    assert.equal(b.apple.arrivals.length, 1)
+    assert.equal(b.clock.timers, 0)
+    assert.ok(!b.log.lines.some(({ level }) => level === 'warn'), JSON.stringify(b.log.lines))
+  }
+})

@@ -7,7 +7,7 @@ import { providerKey } from '../fake/apple/provider-key.ts'
 import type { Apple } from '../fake/apple/server.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { until } from '../support/wait.ts'
-import { certificateFor, line, tokenFor } from './line.ts'
+import { certificateFor, line, sendMany, tokenFor } from './line.ts'
 import { OK } from './parts.ts'
 
 test('renewed credentials are used on a new connection, and what is in flight on the old one is answered', async t => {
@@ -70,6 +70,33 @@ test('one provider token serves all connections for 20 minutes, also when Apple 
   l.apple.faults.answer('ExpiredProviderToken')
   await l.send(1)
   assert.equal(tokens(l.apple).size, 2)
+})
+
+test('after a clock set back a provider token that Apple calls expired is renewed', async t => {
+  const key = providerKey()
+  const time = new FakeClock()
+  const l = await line(t, { providerKeys: [key], time })
+  l.transport.renew(tokenFor(l.apple, key))
+  await l.send(1)
+  await time.advance(-5 * 3_600_000)
+  // A token of the same second would be the same token.
+  await new Promise(resolve => setTimeout(resolve, 1_100))
+  l.apple.faults.answer('ExpiredProviderToken', { times: 1 })
+  await l.send(1)
+  await l.send(1)
+  assert.equal(tokens(l.apple).size, 2)
+})
+
+test('pushes that wait for their turn when the credentials are renewed go over the new connection', async t => {
+  const l = await line(t)
+  l.apple.faults.hang(1)
+  const all = sendMany(l, 20)
+  await l.apple.waitForRequest(1)
+  l.transport.renew(certificateFor(l.apple, pushCertificate()))
+  const [first, ...others] = await all
+  assert.ok(first && 'fault' in first)
+  assert.deepEqual(others, Array(19).fill(OK))
+  assert.equal(l.apple.connections.attempts, 2)
 })
 
 function tokens({ requests }: Apple): Set<unknown> {

@@ -42,15 +42,16 @@ interface Client {
   readonly config: {
     address: string
     readonly token: ProviderToken | null
-    /** Apn hands its config to http2.connect(), which takes this. */
+    /** Apn hands its config to http2.connect(), which takes these. */
     createConnection?: () => TLSSocket
+    settings?: { readonly enablePush: boolean }
   }
   session?: ClientHttp2Session | undefined
   connect(): Promise<void>
   shutdown(): Promise<void>
 }
 
-/** Apn's own ping only writes a debug line; ours (connection.ts) ends a dead connection. The longest delay of a timer. */
+/** Apn's own ping only writes a debug line; ours (session.ts) ends a dead connection. The longest delay of a timer. */
 const NO_HEARTBEAT_MS = 2 ** 31 - 1
 
 /** Apple takes a provider token for an hour. */
@@ -77,6 +78,8 @@ export class ApnClient {
       this.#socket = connectTls(tlsOptions(credentials, host, endpoint.port)).setNoDelay()
       return this.#socket
     }
+    // A stream that the peer opens would have nobody to listen to its errors.
+    config.settings = { enablePush: false }
     if (config.token) slowDown(config.token, clock)
   }
 
@@ -142,7 +145,9 @@ function slowDown(token: ProviderToken, clock: Clock): void {
   const regenerate = token.regenerate.bind(token)
   let renewedAt = clock.now()
   token.regenerate = generation => {
-    if (clock.now() - renewedAt < PROVIDER_TOKEN_MIN_AGE_MS) return
+    const ageMs = clock.now() - renewedAt
+    // Negative after a clock set back: who knows how old it is.
+    if (ageMs >= 0 && ageMs < PROVIDER_TOKEN_MIN_AGE_MS) return
     renewedAt = clock.now()
     regenerate(generation)
   }

@@ -60,6 +60,7 @@ export class Coalescer<T> {
   readonly #ready: (entry: Entry<T>) => void
   readonly #clock: Clock
   #hurry = false
+  #closed = false
 
   /** `ready` is called when an entry falls due; it must lead to begin() and then to one of the ways to end a push. */
   constructor(rule: Rule, ready: (entry: Entry<T>) => void, clock: Clock = systemClock) {
@@ -138,8 +139,9 @@ export class Coalescer<T> {
     }
   }
 
-  /** Forgets everything. */
+  /** Forgets everything, and what is under way when it ends. */
   close(): void {
+    this.#closed = true
     for (const entry of this.#entries.values()) entry.timer?.cancel()
     this.#entries.clear()
     this.#windows.close()
@@ -174,7 +176,7 @@ export class Coalescer<T> {
     entry.failures = 0
     if (entry.wanted) return this.#rest(entry, coveredUpTo + this.windowMs)
     this.#entries.delete(entry.key)
-    this.#windows.begin(entry.key, coveredUpTo)
+    if (!this.#closed) this.#windows.begin(entry.key, coveredUpTo)
   }
 
   #rest(entry: Entry<T>, notBefore: number): void {
@@ -187,7 +189,7 @@ export class Coalescer<T> {
 
   /** Sets the timer of a resting entry for its next push. */
   #schedule(entry: Entry<T>): void {
-    if (entry.state !== 'resting') return
+    if (entry.state !== 'resting' || this.#closed) return
     const due = this.#hurry ? 0 : (entry.wanted?.due ?? 0)
     const at = Math.max(due, entry.notBefore)
     const now = this.#clock.now()

@@ -58,9 +58,8 @@ export class Connection {
     return !this.#retired && (this.#session?.open ?? true)
   }
 
-  /** Sends `push` when it is its turn. Never rejects. */
+  /** Sends `push` when it is its turn; the connection must be open. Never rejects. */
   async send(push: Push): Promise<Answer> {
-    if (!this.open) return this.#elsewhere(push)
     if (this.#hasRoom()) this.#inFlight += 1
     else {
       const turn = await new Promise<Turn>(resolve => this.#waiting.push(resolve))
@@ -134,11 +133,15 @@ export class Connection {
   }
 
   #heard(answer: Extract<Answer, { status: number }>): void {
+    const isFirst = !this.#proven
     this.#answeredAt = this.#clock.now()
     if (answer.status !== 403) this.#proven = true
     // Refused credentials are refused to all who wait: there is no need to ask for each.
     else if (!this.#proven) this.#tellWaiting(answer)
-    if (answer.reason === 'IdleTimeout') this.retire()
+    if (answer.reason !== 'IdleTimeout') return
+    // Idle before the first push: the next connection would be no better.
+    if (isFirst) this.#bury({ fault: answer.reason, of: 'connection' })
+    else this.retire()
   }
 
   /** Nothing more comes over this connection. */

@@ -57,6 +57,7 @@ export class Gate {
   #allowed = 0
   #slot = { from: 0, started: 0 }
   #pause: Timer | undefined
+  #ended = false
 
   constructor(parts: GateParts, clock: Clock = systemClock) {
     this.#parts = parts
@@ -89,7 +90,7 @@ export class Gate {
 
   /** A push that started at `startedAt` met `trouble` that all would meet. Of many that fail together one counts. */
   failed(trouble: Trouble, startedAt: number): void {
-    if (startedAt <= this.#closedAt) return
+    if (startedAt <= this.#closedAt || this.#ended) return
     this.#failures += 1
     this.#report(trouble)
     this.#closeFor(Math.max(trouble.afterMs ?? 0, this.#standardWait(trouble)))
@@ -108,7 +109,9 @@ export class Gate {
     this.#halfOpen()
   }
 
+  /** Sets no timer and writes no line any more. */
   close(): void {
+    this.#ended = true
     this.#timer?.cancel()
     this.#pause?.cancel()
   }

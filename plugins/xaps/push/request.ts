@@ -25,6 +25,9 @@ export interface Silence {
 
 type AnswerHeaders = IncomingHttpHeaders & IncomingHttpStatusHeader
 
+/** Characters of an answer that are kept. Apple's have about a hundred. */
+const MOST_TEXT = 4_096
+
 const ACCEPTED: Outcome = { status: 200, reason: '' }
 
 /**
@@ -70,28 +73,33 @@ function listen(
   })
 }
 
+/** Reads on after MOST_TEXT without keeping it: the stream must come to its end. */
 function readText(stream: ClientHttp2Stream, then: (text: string) => void): void {
   let text = ''
   stream.setEncoding('utf8')
   stream.on('data', (chunk: string) => {
-    text += chunk
+    if (text.length < MOST_TEXT) text += chunk
   })
   stream.on('end', () => then(text))
 }
 
-/** Apple's "no": a status, a JSON object with `reason`, and `timestamp` where the device is gone. `now`: ms since the epoch. */
+/**
+ * Apple's "no": a status, and a JSON object with `reason`, and with `timestamp` where the device is gone. Anything else
+ * (a proxy's page, an answer cut short by the end of its connection) is none of Apple's. `now`: ms since the epoch.
+ */
 function refusalIn(headers: AnswerHeaders, text: string, now: number): Outcome {
+  const status = headers[':status'] ?? 0
   const { reason, timestamp } = objectIn(text)
+  if (typeof reason !== 'string') return { fault: `status ${status} without a reason`, timedOut: false }
   const retryAfterMs = retryAfter(headers['retry-after'], now)
   return {
-    status: headers[':status'] ?? 0,
-    reason: typeof reason === 'string' ? reason : '',
-    ...(Number(timestamp) > 0 ? { timestamp: Number(timestamp) } : {}),
+    status,
+    reason,
+    ...(typeof timestamp === 'number' && timestamp > 0 ? { timestamp } : {}),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   }
 }
 
-/** What is not a JSON object, such as the page of a proxy, says nothing beside the status. */
 function objectIn(text: string): Readonly<Record<string, unknown>> {
   try {
     return Object(JSON.parse(text))

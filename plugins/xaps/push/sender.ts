@@ -129,7 +129,7 @@ export class Sender {
       const claim = await this.#claimFor(entry)
       if (claim.kind === 'covered') this.#coalescer.dismiss(entry)
       else if (claim.kind === 'wait') this.#coalescer.wait(entry, claim.ms)
-      // Since the claim was asked for, Apple has become unreachable, or the end has come.
+      // Since the claim was asked for, pushes have come to wait for Apple, or the end has come.
       else if (this.#gate.closed || this.#closed) this.#coalescer.retry(entry)
       else await this.#send(entry)
     } catch (error) {
