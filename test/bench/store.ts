@@ -9,6 +9,8 @@ import { takeTurns } from './rounds.ts'
 import { type Cleanup, cleanly } from './site.ts'
 
 const CONNECTIONS = 50
+/** [apns] max_in_flight. One at a time they would tell how long a group of claims waits for the next. */
+const CLAIMS = 500
 
 export const store: Bench = scale =>
   cleanly(async cleanup => {
@@ -46,12 +48,12 @@ async function measure(
   const users = scale.of(10_000, 4_000)
   const updates = await run('update', users, CONNECTIONS)
   const devices = await run('devices', users, 1)
-  const claims = await run('claim', scale.of(3_000, 1_000), 1)
+  const claims = await run('claim', scale.of(10_000, 2_000), CLAIMS)
   const row = (what: string, { ours, bare }: Record<'ours' | 'bare', number[]>, library: string) =>
     rowOf({ what: `${name} ${what}`, unit: 'µs', ours, baseline: { what: library, values: bare } })
   return [
     row('devices()', devices, 'get and JSON.parse'),
-    row('claim()', claims, name === 'LMDB' ? 'put, not synced' : 'SET NX PX'),
+    row(`claim(), ${CLAIMS} at once`, claims, name === 'LMDB' ? 'put, not synced' : 'SET NX PX'),
     rowOf({
       what: `${name} update(), on disk, ${CONNECTIONS} at once`,
       unit: '/s',
