@@ -69,7 +69,7 @@ test('what was not read before the turn of a period is read after it', () => {
 
 test('two files are kept, and what else is in the directory', () => {
   const { directory, logs } = fresh()
-  const others = ['data.mdb', 'other-1.log', 'test-of-old', 'test-99999.log']
+  const others = ['data.mdb', 'other-1.log', 'test-of-old', 'test-99999.log', 'test-1003.log.draft']
   for (const name of [...others, 'test-7.log', 'test-7.log.draft'])
     fs.writeFileSync(path.join(directory, name), '')
   for (const period of [0, 1, 2, 3]) logs[0].append('line', NOW + period * PERIOD_MS)

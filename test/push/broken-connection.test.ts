@@ -79,6 +79,14 @@ test('one push that is never answered replaces the connection and disturbs no ot
   assert.equal(l.apple.connections.attempts, 2)
 })
 
+test('a transport that is closed the moment it begins to connect ends', async t => {
+  const l = await line(t)
+  const sent = l.send(1)
+  await l.transport.close(0)
+  assert.equal(faultOf(await sent), 'connection')
+  await until(() => l.apple.connections.open === 0, 'the connection to end')
+})
+
 test('a peer that calls every new connection idle gets no connection per push', async t => {
   const l = await line(t)
   l.apple.faults.answer('IdleTimeout')

@@ -21,6 +21,21 @@ test('pushes go on when the store cannot be asked; that is said once', async () 
   ])
 })
 
+test('each outage of the store is said', async () => {
+  const answers = ['fail', 'granted', 'fail', 'fail']
+  const b = bench({}, clock => ({
+    async claim() {
+      if (answers.shift() === 'fail') throw new Error('store away')
+      return { kind: 'granted', id: clock.now() }
+    },
+  }))
+  for (let push = 0; push < 4; push += 1) {
+    b.happen(1)
+    await b.clock.advance(10_000)
+  }
+  assert.equal(b.log.loud().length, 2)
+})
+
 test('a claim that is held never stands in its own way, even after the store was away', async () => {
   let away = false
   const b = bench({}, clock => {
