@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { startApple } from '../fake/apple/server.ts'
 import { missingDovecot, startDovecot } from '../support/dovecot.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { until } from '../support/wait.ts'
 import { listener, register } from './hears.ts'
 import { pluginLines, type Sections, startSite } from './setup.ts'
 
@@ -54,7 +55,8 @@ test('whose phones hear of a mail over LMTP', async t => {
   await t.test('nobody, and no line in the log, for one without phones', async () => {
     const before = pluginLines(site.log()).length
     await hears(['carol@example.com'], [])
-    assert.equal(lmtp.mails.at(-2)?.to[0], 'carol@example.com')
+    // Haraka may deliver the marker's mail first.
+    await until(() => lmtp.mails.some(({ to }) => to[0] === 'carol@example.com'), 'the mail to be delivered')
     assert.equal(pluginLines(site.log()).length, before + 1, 'one line, for the push to the marker')
   })
   await t.test('nobody when an alias drops the mail', () => hears(['noise@example.com'], []))
