@@ -29,7 +29,8 @@ function storeOf(count: number) {
   return store
 }
 
-test('writes a line for each device, and leaves the output open', async () => {
+/** An output, and what has been written to it. */
+function collector() {
   const pieces: Buffer[] = []
   const output = new Writable({
     write(piece, _encoding, done) {
@@ -37,8 +38,13 @@ test('writes a line for each device, and leaves the output open', async () => {
       done()
     },
   })
+  return { output, text: () => Buffer.concat(pieces).toString() }
+}
+
+test('writes a line for each device, and leaves the output open', async () => {
+  const { output, text } = collector()
   await exportTo(output, storeOf(3))
-  const lines = Buffer.concat(pieces).toString().split('\n')
+  const lines = text().split('\n')
   assert.equal(lines.length, 7)
   assert.deepEqual(JSON.parse(lines[0] ?? ''), {
     user: 'user0',
@@ -63,13 +69,7 @@ test('reads no more of the store than the output takes', async () => {
 })
 
 test('rejects when the store fails, after what it gave before', async () => {
-  const written: Buffer[] = []
-  const output = new Writable({
-    write(piece, _encoding, done) {
-      written.push(piece)
-      done()
-    },
-  })
+  const { output, text } = collector()
   const store = {
     async *users() {
       yield ['anna', [device]] as const
@@ -77,5 +77,5 @@ test('rejects when the store fails, after what it gave before', async () => {
     },
   }
   await assert.rejects(exportTo(output, store), /damaged/)
-  assert.equal(JSON.parse(Buffer.concat(written).toString()).user, 'anna')
+  assert.equal(JSON.parse(text()).user, 'anna')
 })

@@ -36,10 +36,9 @@ export class LastClaims {
 
   /** Decides, and remembers what is granted. `now` in milliseconds since the epoch. */
   claim(key: string, now: number, request: ClaimRequest): Claim {
-    const last = this.#lasts.get(key)
-    const claim = decideClaim(last, now, request)
+    const claim = this.ask(key, now, request)
     if (claim.kind === 'granted') {
-      if (last !== undefined) this.#lasts.delete(key)
+      this.#lasts.delete(key)
       this.#lasts.set(key, claim.id)
     }
     this.#keptMs = Math.max(this.#keptMs, keptMs(request))

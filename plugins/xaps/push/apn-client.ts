@@ -1,8 +1,8 @@
 /**
  * What is used of the `apn` package (@parse/node-apn 8.1.0, pinned): the connection and the provider token of its
  * client. Its Provider.send() closes the connection on a 500, retries by itself, and renews a provider token whenever
- * Apple calls it expired, however young it is; the request below it loses Retry-After and takes a third more CPU than
- * ours (request.ts). Nothing else in this project knows `apn`.
+ * Apple calls it expired, however young it is; the request below it never finds Retry-After, and is ours
+ * (request.ts). Nothing else in this project knows `apn`.
  */
 
 import type { ClientHttp2Session } from 'node:http2'

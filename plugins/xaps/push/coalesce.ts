@@ -148,7 +148,7 @@ export class Coalescer<T> {
   }
 
   #create(key: string, target: T, coveredUpTo: number): Entry<T> {
-    if (coveredUpTo > Number.NEGATIVE_INFINITY) this.#windows.end(key)
+    this.#windows.end(key)
     const entry: Entry<T> = {
       key,
       target,

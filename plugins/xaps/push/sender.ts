@@ -152,8 +152,7 @@ export class Sender {
     const answer = await this.#parts.transport.send(makePush(target.device, this.#settings, startedAt))
     const verdict = verdictOf(answer, startedAt)
     this.#act(entry, verdict, startedAt)
-    const settling = this.#parts.settler.settle(target, verdict)
-    if (settling) await settling
+    await this.#parts.settler.settle(target, verdict)
   }
 
   /** A fault in our own code must not stop the queue, nor be tried for ever. */

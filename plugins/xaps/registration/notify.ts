@@ -31,6 +31,7 @@ export type Notify = (notification: Notification, receivedAt: number) => Promise
  * not answer, or not in time, counts as yes: the push side asks again as long as it takes.
  */
 export function makeNotify({ devices, submit, notify }: NotifyParts, clock: Clock = systemClock): Notify {
+  // A fault is the push side's to meet and to report: it asks for the same user next.
   const devicesOf = (user: string): Promise<readonly Device[] | undefined> =>
     within(devices(user), LOOKUP_DEADLINE_MS, 'store', clock).catch(() => undefined)
 
