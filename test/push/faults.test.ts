@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import fc from 'fast-check'
 import type { Answer } from '../../plugins/xaps/push/verdict.ts'
+import { PERIOD_MS } from '../../plugins/xaps/transition-log.ts'
 import { pushTimes } from './model.ts'
 import { OK, SETTINGS, targetOf, tokenOf } from './parts.ts'
 import { type Seen, schedules } from './schedules.ts'
@@ -21,8 +22,8 @@ const FAULTS: readonly Answer[] = [
   { status: 403, reason: 'ExpiredProviderToken' },
 ]
 
-/** All is well again at the latest so long after the last fault: a minute for credentials, and the jitter of waits. */
-const RECOVERY_MS = 200_000
+/** All is well again at the latest so long after the last fault: a minute for credentials, the waits, the log's period. */
+const RECOVERY_MS = 200_000 + PERIOD_MS
 
 const DEVICES = [0, 1, 2]
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { settle } from '../support/fake-clock.ts'
 import { OK, tokenOf } from './parts.ts'
-import { bench, SERVER_ERROR, STREAM_RESET, TOO_MANY, times } from './sender-bench.ts'
+import { bench, SERVER_ERROR, STREAM_RESET, TOO_MANY, times, UNAVAILABLE } from './sender-bench.ts'
 
 test('one push whose stream is reset is sent again by itself; others do not notice', async () => {
   const b = bench()
@@ -21,7 +21,23 @@ test('one push whose stream is reset is sent again by itself; others do not noti
   assert.deepEqual(b.log.loud(), [])
 })
 
-for (const answer of [STREAM_RESET, SERVER_ERROR]) {
+test('503 is that push\u2019s own, and so is the time that Apple asks it to wait', async () => {
+  const b = bench()
+  const start = b.clock.now()
+  const slowly = { ...UNAVAILABLE, retryAfterMs: 40_000 }
+  b.apple.answer = ({ token }) => (token === tokenOf(1) ? slowly : OK)
+  b.happen(1)
+  await settle()
+  b.happen(2)
+  await settle()
+  assert.deepEqual(times(b, 2, start), [0])
+  b.apple.answer = () => OK
+  await b.clock.advance(60_000)
+  assert.deepEqual(times(b, 1, start), [0, 40_000])
+  assert.deepEqual(b.log.loud(), [])
+})
+
+for (const answer of [STREAM_RESET, SERVER_ERROR, UNAVAILABLE]) {
   test(`many pushes in a row that all fail alone are an outage: ${JSON.stringify(answer)}`, async () => {
     const b = bench()
     b.apple.answer = () => answer

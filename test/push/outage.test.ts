@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { settle } from '../support/fake-clock.ts'
 import { OK, tokenOf } from './parts.ts'
-import { BAD_CERTIFICATE, bench, REFUSED, slowClaim, TOO_MANY, times, UNAVAILABLE } from './sender-bench.ts'
+import { BAD_CERTIFICATE, bench, REFUSED, slowClaim, TOO_MANY, times } from './sender-bench.ts'
 
 test('a million events for 1,000 devices during an outage keep 1,000 entries, and each is pushed once after it', async () => {
   const b = bench()
@@ -68,7 +68,7 @@ test('pushes that were being prepared when an outage began are held back, and co
   assert.equal(b.apple.arrivals.length, sent + 1, 'one probe after half a second, not after 15')
 })
 
-test('a gate that closed with nothing left to push lets the next event try', async () => {
+test('a breaker that opened with nothing left to push lets the next event try', async () => {
   const b = bench({ keepForMs: 1_000 })
   b.apple.answer = () => REFUSED
   b.happen(1)
@@ -80,7 +80,7 @@ test('a gate that closed with nothing left to push lets the next event try', asy
   assert.equal(b.apple.accepted(tokenOf(2)).length, 1)
 })
 
-test('a probe opens the gate also when Apple refuses its device', async () => {
+test('a probe closes the breaker also when Apple refuses its device', async () => {
   for (const answer of [
     TOO_MANY,
     { status: 410, reason: 'Unregistered' },
@@ -126,22 +126,6 @@ test('when those that waited have been pushed, others are no longer held to that
     await b.clock.advance(100)
   }
   assert.ok(b.sender.pending < 50, `${b.sender.pending} pending`)
-})
-
-test('Apple asks to wait: nobody is pushed before that time', async () => {
-  const b = bench()
-  const start = b.clock.now()
-  b.apple.answer = () => ({ ...UNAVAILABLE, retryAfterMs: 40_000 })
-  b.happen(1)
-  await settle()
-  b.apple.answer = () => OK
-  b.happen(2)
-  await b.clock.advance(60_000)
-  assert.deepEqual(
-    b.apple.accepted().map(at => at - start),
-    [40_000, 40_000],
-  )
-  assert.match(b.log.loud()[0] ?? '', /^warn: Apple asks to wait; .*cause=ServiceUnavailable$/)
 })
 
 test('TooManyProviderTokenUpdates: nobody is pushed for 20 minutes', async () => {

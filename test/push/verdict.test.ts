@@ -47,8 +47,8 @@ const EXPECTED: Record<Reason, Shape> = {
   TooManyProviderTokenUpdates: 'all later',
   TooManyRequests: 'device later',
   InternalServerError: 'push later',
-  ServiceUnavailable: 'all later',
-  Shutdown: 'all later',
+  ServiceUnavailable: 'push later',
+  Shutdown: 'push later',
 }
 
 function shapeOf(verdict: Verdict): Shape {
@@ -81,6 +81,10 @@ const OTHERS: readonly (readonly [Answer, Verdict])[] = [
     { kind: 'gone', since: NOW },
   ],
   [
+    { status: 410, reason: 'Unregistered', timestamp: NOW + 3_600_000 },
+    { kind: 'gone', since: NOW },
+  ],
+  [
     { status: 410, reason: 'ANewReason', timestamp: 123 },
     { kind: 'gone', since: 123 },
   ],
@@ -106,15 +110,15 @@ const OTHERS: readonly (readonly [Answer, Verdict])[] = [
   ],
   [
     { status: 503, reason: 'ServiceUnavailable' },
-    { kind: 'later', whom: 'all', reason: 'ServiceUnavailable' },
+    { kind: 'later', whom: 'push', reason: 'ServiceUnavailable' },
   ],
   [
     { status: 503, reason: 'Shutdown', retryAfterMs: 30_000 },
-    { kind: 'later', whom: 'all', reason: 'Shutdown', afterMs: 30_000 },
+    { kind: 'later', whom: 'push', reason: 'Shutdown', afterMs: 30_000 },
   ],
   [
     { status: 502, reason: '' },
-    { kind: 'later', whom: 'all', reason: '' },
+    { kind: 'later', whom: 'push', reason: '' },
   ],
   [
     { fault: 'ECONNRESET', of: 'connection' },

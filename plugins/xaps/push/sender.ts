@@ -1,6 +1,6 @@
 /**
  * The way of one due device: claim → push → verdict → what follows from it. Holds the queue of due devices, the bound
- * on pushes under way, and the gate. Knows neither connections nor how a store works.
+ * on pushes under way, and the circuit breaker. Knows neither connections nor how a store works.
  */
 
 import { type Clock, systemClock } from '../clock.ts'
@@ -9,9 +9,9 @@ import type { Claim, ClaimRequest } from '../device/store.ts'
 import type { MailEvent } from '../event.ts'
 import { type Log, maskToken, maskUser, reasonOf } from '../log.ts'
 import { APPLE_BACKOFF, backoffMs } from './backoff.ts'
+import { CircuitBreaker, type Trouble } from './breaker.ts'
 import { Claiming } from './claiming.ts'
 import { Coalescer, type Entry, type Rule } from './coalesce.ts'
-import { Gate, type Trouble } from './gate.ts'
 import { makePush, type PushSettings } from './payload.ts'
 import { Queue } from './queue.ts'
 import type { Settler, Target } from './settle.ts'
@@ -44,7 +44,7 @@ export class Sender {
   readonly #clock: Clock
   readonly #coalescer: Coalescer<Target>
   readonly #claiming: Claiming
-  readonly #gate: Gate
+  readonly #breaker: CircuitBreaker
   /** Due, in this order. */
   readonly #ready = new Queue<Entry<Target>>()
   /** How many are on their way, from the claim to the end. */
@@ -58,8 +58,8 @@ export class Sender {
     this.#parts = parts
     this.#clock = clock
     this.#claiming = new Claiming(parts.claim, log, clock)
-    this.#gate = new Gate(
-      { opened: () => this.#pushDue(), waiting: () => this.#ready.size, log, random },
+    this.#breaker = new CircuitBreaker(
+      { resume: () => this.#pushDue(), waiting: () => this.#ready.size, log, random },
       clock,
     )
     this.#coalescer = new Coalescer(settings, entry => this.#enqueue(entry), clock)
@@ -77,13 +77,13 @@ export class Sender {
 
   /** The credentials were renewed: what waited because of the old ones is tried now. */
   mended(): void {
-    this.#gate.reset()
+    this.#breaker.tryNow()
   }
 
   /** From now on pushes without waiting for windows or delays, and tries once more where Apple did not answer. */
   hurry(): void {
     this.#coalescer.hurry()
-    this.#gate.reset()
+    this.#breaker.tryNow()
   }
 
   /** Resolves when nothing is pending or under way, or when `ms` milliseconds are over. */
@@ -101,7 +101,7 @@ export class Sender {
   /** Starts no more pushes and takes no more events; what is pending is forgotten. */
   close(): void {
     this.#closed = true
-    this.#gate.close()
+    this.#breaker.dispose()
     this.#coalescer.close()
   }
 
@@ -116,7 +116,7 @@ export class Sender {
 
   #pushDue(): void {
     while (this.#ready.size > 0 && this.#inFlight < this.#settings.max_in_flight && !this.#closed) {
-      if (!this.#gate.pass(this.#inFlight)) return
+      if (!this.#breaker.pass(this.#inFlight)) return
       const entry = this.#ready.shift()
       if (entry) void this.#push(entry)
     }
@@ -130,7 +130,7 @@ export class Sender {
       if (claim.kind === 'covered') this.#coalescer.dismiss(entry)
       else if (claim.kind === 'wait') this.#coalescer.wait(entry, claim.ms)
       // Since the claim was asked for, pushes have come to wait for Apple, or the end has come.
-      else if (this.#gate.closed || this.#closed) this.#coalescer.retry(entry)
+      else if (this.#breaker.open || this.#closed) this.#coalescer.retry(entry)
       else await this.#send(entry)
     } catch (error) {
       this.#giveUp(entry, error)
@@ -180,19 +180,19 @@ export class Sender {
   #act(entry: Entry<Target>, verdict: Verdict, startedAt: number): void {
     const trouble = troubleOf(verdict)
     if (trouble) {
-      this.#gate.failed(trouble, startedAt)
+      this.#breaker.failed(trouble, startedAt)
       return this.#coalescer.retry(entry)
     }
     switch (verdict.kind) {
       case 'broken':
-        this.#gate.failedAlone({ kind: 'connection', cause: verdict.cause }, startedAt)
+        this.#breaker.failedAlone({ kind: 'connection', cause: verdict.cause }, startedAt)
         return this.#tryLater(entry, verdict.cause)
       case 'later':
-        if (verdict.whom === 'device') this.#gate.answered()
-        else this.#gate.failedAlone({ kind: 'busy', cause: verdict.reason }, startedAt)
+        if (verdict.whom === 'device') this.#breaker.answered()
+        else this.#breaker.failedAlone({ kind: 'busy', cause: verdict.reason }, startedAt)
         return this.#tryLater(entry, verdict.reason, verdict.afterMs)
       default:
-        this.#gate.answered()
+        this.#breaker.answered()
         this.#settled(entry, verdict, startedAt)
     }
   }

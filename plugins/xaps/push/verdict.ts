@@ -56,7 +56,8 @@ type Rule = (answer: Said, now: number) => Verdict
 export const PROVIDER_TOKEN_MIN_AGE_MS = 20 * 60_000
 
 const sent: Rule = () => ({ kind: 'sent' })
-const gone: Rule = ({ timestamp }, now) => ({ kind: 'gone', since: timestamp ?? now })
+// Nothing can be gone since later than now: that is a clock's fault, ours or Apple's.
+const gone: Rule = ({ timestamp }, now) => ({ kind: 'gone', since: Math.min(timestamp ?? now, now) })
 const refused =
   (fault: 'token' | 'device' | 'setup'): Rule =>
   ({ reason }) => ({ kind: 'refused', reason, fault })
@@ -85,14 +86,14 @@ const TABLE: Readonly<Record<string, Rule>> = {
   '429 TooManyProviderTokenUpdates': later('all', PROVIDER_TOKEN_MIN_AGE_MS),
   '429 *': later('device', 15_000),
   '500 *': later('push'),
-  '503 *': later('all'),
+  '503 *': later('push'),
 }
 
-/** What `answer` means. `now` (ms since the epoch) stands in for the time that a 410 should have named. */
+/** What `answer` means. `now`, ms since the epoch: a 410 counts from then where it names no time, or a later one. */
 export function verdictOf(answer: Answer, now: number): Verdict {
   if ('fault' in answer) return { kind: 'broken', cause: answer.fault, of: answer.of }
   if ('unusable' in answer) return { kind: 'refused', reason: answer.unusable, fault: 'setup' }
   const rule = TABLE[`${answer.status} ${answer.reason}`] ?? TABLE[`${answer.status} *`]
   if (rule) return rule(answer, now)
-  return answer.status >= 500 ? later('all')(answer, now) : refused('setup')(answer, now)
+  return answer.status >= 500 ? later('push')(answer, now) : refused('setup')(answer, now)
 }

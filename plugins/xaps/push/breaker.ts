@@ -1,12 +1,14 @@
 /**
- * Whether pushes may go to Apple at all, and how many at once: a breaker. It closes when the connection is broken,
- * when Apple is overloaded, or when Apple refuses our credentials; it tries again by itself with one push, and after
- * a success lets those that waited follow in growing numbers, so that a recovery is no stampede. It writes one log
- * line per change of state. Knows nothing of devices.
+ * Whether pushes may go to Apple at all, and how many at once: a circuit breaker. Closed, it lets them go. It opens
+ * when the connection is broken, when Apple refuses our credentials, or when so many pushes fail each by itself that it
+ * is no accident any more. After a while it is half-open: one push may try, whose answer closes it, and whose failure
+ * opens it again. Those that waited follow in growing numbers, so that a recovery is no stampede. Knows nothing of
+ * devices.
  */
 
 import { type Clock, systemClock, type Timer } from '../clock.ts'
 import type { Log } from '../log.ts'
+import { TransitionLog } from '../transition-log.ts'
 import { APPLE_BACKOFF, backoffMs } from './backoff.ts'
 
 /** Credentials and configuration errors are mended by people: no sense in asking more often. */
@@ -15,8 +17,11 @@ export const SETUP_RETRY_MS = 60_000
 /** After an outage those that waited are pushed at this rate at most: every push makes a phone fetch mail. */
 export const RECOVERY_PACE = { pushes: 100, perMs: 100 } as const
 
-/** So many pushes that fail each by itself, without one answer in between, are no accident. */
+/** Pushes that fail each by itself open the breaker when there are so many without one answer in between, … */
 export const ALONE_IN_A_ROW = 10
+
+/** … or when more than half of so many pushes, the last ones, failed. */
+export const LAST_PUSHES = 50
 
 export interface Trouble {
   /** `connection`: nobody answers. `busy`: Apple asks to wait. `setup`: an operator has to mend something. */
@@ -26,9 +31,9 @@ export interface Trouble {
   readonly afterMs?: number
 }
 
-export interface GateParts {
+export interface BreakerParts {
   /** Called when pushes may be tried again. */
-  readonly opened: () => void
+  readonly resume: () => void
   /** How many pushes wait at present. */
   readonly waiting: () => number
   readonly log: Log
@@ -42,16 +47,20 @@ const SAID: Record<Trouble['kind'], string> = {
     'Apple refuses our pushes; check the [apns] section of xaps.ini with `xaps check`; no device is forgotten',
 }
 
-export class Gate {
-  readonly #parts: GateParts
+export class CircuitBreaker {
+  readonly #parts: BreakerParts
   readonly #clock: Clock
-  /** What keeps pushes from being sent, from the first failure to the first answer. */
+  readonly #transitions: TransitionLog
+  /** What keeps pushes from being sent, until the breaker closes. */
   #trouble: (Trouble & { readonly since: number }) | undefined
-  /** Set while the gate is closed. Trouble without it: one push may try. */
+  /** Set while the breaker is open. Trouble without it: half-open. */
   #timer: Timer | undefined
-  #closedAt = 0
+  #openedAt = 0
+  /** How often it has opened without a full recovery in between. */
   #failures = 0
+  /** Pushes that failed each by itself since the last answer, and how the last pushes went: true for a failure. */
   #alone = 0
+  #lately: boolean[] = []
   /** After an outage: how many of those that waited have not started yet, and how many may be under way. */
   #backlog = 0
   #allowed = 0
@@ -59,19 +68,20 @@ export class Gate {
   #pause: Timer | undefined
   #ended = false
 
-  constructor(parts: GateParts, clock: Clock = systemClock) {
+  constructor(parts: BreakerParts, clock: Clock = systemClock) {
     this.#parts = parts
     this.#clock = clock
+    this.#transitions = new TransitionLog('closed', clock)
   }
 
   /** Whether no push at all may go out now. */
-  get closed(): boolean {
+  get open(): boolean {
     return this.#timer !== undefined
   }
 
   /** May one more push start while `underWay` are under way? A yes counts against the rate after an outage. */
   pass(underWay: number): boolean {
-    if (this.#timer) return false
+    if (this.open) return false
     if (this.#trouble) return underWay === 0
     if (this.#backlog === 0) return true
     if (underWay >= this.#allowed || !this.#withinRate()) return false
@@ -82,70 +92,87 @@ export class Gate {
 
   /** Apple answered a push, whatever it said of the device. */
   answered(): void {
+    if (this.open) return
     this.#alone = 0
-    if (this.#timer) return
-    if (this.#trouble) this.#open(this.#trouble)
+    this.#remember(false)
+    if (this.#trouble) this.#close(this.#trouble)
     else this.#allowed += 1
   }
 
   /** A push that started at `startedAt` met `trouble` that all would meet. Of many that fail together one counts. */
   failed(trouble: Trouble, startedAt: number): void {
-    if (startedAt <= this.#closedAt || this.#ended) return
+    if (startedAt <= this.#openedAt || this.#ended) return
     this.#failures += 1
     this.#report(trouble)
-    this.#closeFor(Math.max(trouble.afterMs ?? 0, this.#standardWait(trouble)))
+    this.#openFor(Math.max(trouble.afterMs ?? 0, this.#standardWait(trouble)))
   }
 
-  /** A push failed by itself, on a connection that works: trouble only when nothing else gets through. */
+  /** A push that started at `startedAt` failed by itself, on a connection that works. */
   failedAlone(trouble: Trouble, startedAt: number): void {
+    if (startedAt <= this.#openedAt) return
     this.#alone += 1
-    if (this.#alone >= ALONE_IN_A_ROW) this.failed(trouble, startedAt)
+    this.#remember(true)
+    if (this.#trouble || this.#alone >= ALONE_IN_A_ROW || this.#mostFail()) this.failed(trouble, startedAt)
   }
 
-  /** Tries again now: something was mended, or there is no time to wait. */
-  reset(): void {
+  /** Half-open now: something was mended, or there is no time to wait. */
+  tryNow(): void {
     if (!this.#timer) return
     this.#timer.cancel()
     this.#halfOpen()
   }
 
   /** Sets no timer and writes no line any more. */
-  close(): void {
+  dispose(): void {
     this.#ended = true
     this.#timer?.cancel()
     this.#pause?.cancel()
+    this.#transitions.close()
+  }
+
+  #remember(failed: boolean): void {
+    this.#lately.push(failed)
+    if (this.#lately.length > LAST_PUSHES) this.#lately.shift()
+  }
+
+  #mostFail(): boolean {
+    return this.#lately.filter(failed => failed).length > LAST_PUSHES / 2
   }
 
   #standardWait({ kind }: Trouble): number {
     return kind === 'setup' ? SETUP_RETRY_MS : backoffMs(this.#failures, APPLE_BACKOFF, this.#parts.random)
   }
 
-  #closeFor(ms: number): void {
+  #openFor(ms: number): void {
     this.#timer?.cancel()
-    this.#closedAt = this.#clock.now()
+    this.#openedAt = this.#clock.now()
+    this.#alone = 0
+    this.#lately = []
     this.#timer = this.#clock.after(ms, () => this.#halfOpen())
   }
 
   #halfOpen(): void {
     this.#timer = undefined
-    this.#parts.opened()
+    this.#parts.resume()
   }
 
-  #open(trouble: Trouble & { since: number }): void {
+  #close(trouble: Trouble & { since: number }): void {
     const seconds = Math.round((this.#clock.now() - trouble.since) / 1000)
-    this.#backlog = this.#parts.waiting()
-    this.#parts.log.notice('Apple accepts pushes again', { after_seconds: seconds, waiting: this.#backlog })
+    const waiting = this.#parts.waiting()
+    this.#transitions.to('closed', counted => {
+      this.#parts.log.notice('Apple accepts pushes again', { after_seconds: seconds, waiting, ...counted })
+    })
+    this.#backlog = waiting
     this.#trouble = undefined
     this.#allowed = 2
-    if (this.#backlog === 0) this.#failures = 0
+    if (waiting === 0) this.#failures = 0
   }
 
   #report(trouble: Trouble): void {
-    const known = this.#trouble
-    this.#trouble = { ...trouble, since: known?.since ?? this.#clock.now() }
-    if (known?.kind === trouble.kind) return
-    const level = trouble.kind === 'setup' ? 'error' : 'warn'
-    this.#parts.log[level](SAID[trouble.kind], { cause: trouble.cause })
+    const { kind, cause } = trouble
+    this.#trouble = { ...trouble, since: this.#trouble?.since ?? this.#clock.now() }
+    const level = kind === 'setup' ? 'error' : 'warn'
+    this.#transitions.to(kind, counted => this.#parts.log[level](SAID[kind], { cause, ...counted }))
   }
 
   #withinRate(): boolean {
@@ -158,7 +185,7 @@ export class Gate {
     }
     this.#pause ??= this.#clock.after(this.#slot.from + perMs - now, () => {
       this.#pause = undefined
-      this.#parts.opened()
+      this.#parts.resume()
     })
     return false
   }

@@ -1,0 +1,75 @@
+/**
+ * The log lines of a state that changes now and then (away, back), and that may flap. In a period each state is said
+ * once, as soon as it is met, so that an outage has its line when it begins and when it ends. Changes beyond that are
+ * counted, and the period's end tells how many there were, and the present state. Knows neither states nor lines.
+ */
+
+import { type Clock, systemClock, type Timer } from './clock.ts'
+import type { Fields } from './log.ts'
+
+/** No state stays unsaid for longer. */
+export const PERIOD_MS = 5 * 60_000
+
+/** Writes the line of a state; `counted` goes into its fields. */
+export type Say = (counted: Fields) => void
+
+export class TransitionLog {
+  readonly #clock: Clock
+  #state: string
+  #say: Say | undefined
+  readonly #said = new Set<string>()
+  #periodFrom = Number.NEGATIVE_INFINITY
+  /** Changes of this period that have no line yet. The timer is set while there are some. */
+  #counted = 0
+  #timer: Timer | undefined
+  #closed = false
+
+  /** `state`: what needs no line at the start. */
+  constructor(state: string, clock: Clock = systemClock) {
+    this.#state = state
+    this.#clock = clock
+  }
+
+  /** The state is now `state`; where that is a change, `say` writes its line, now or at the period's end. */
+  to(state: string, say: Say): void {
+    if (state === this.#state || this.#closed) return
+    this.#state = state
+    this.#say = say
+    if (!this.#timer && !this.#isInPeriod()) this.#begin()
+    if (this.#said.has(state)) this.#count()
+    else {
+      this.#said.add(state)
+      say({})
+    }
+  }
+
+  /** Writes no line any more. */
+  close(): void {
+    this.#closed = true
+    this.#timer?.cancel()
+  }
+
+  #isInPeriod(): boolean {
+    const ms = this.#clock.now() - this.#periodFrom
+    // Negative after a clock set back.
+    return ms >= 0 && ms < PERIOD_MS
+  }
+
+  #begin(): void {
+    this.#periodFrom = this.#clock.now()
+    this.#said.clear()
+  }
+
+  #count(): void {
+    this.#counted += 1
+    this.#timer ??= this.#clock.after(this.#periodFrom + PERIOD_MS - this.#clock.now(), () => this.#end())
+  }
+
+  /** While it flaps a period follows upon the other, with one line each; what was said in the first is not said again. */
+  #end(): void {
+    this.#timer = undefined
+    this.#say?.({ changes: this.#counted, minutes: PERIOD_MS / 60_000 })
+    this.#counted = 0
+    this.#periodFrom = this.#clock.now()
+  }
+}
