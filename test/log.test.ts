@@ -24,3 +24,16 @@ test('a reason is one line with its causes', () => {
   assert.equal(reasonOf(new AggregateError([inner], 'none worked')), 'none worked: ECONNREFUSED')
   assert.equal(reasonOf('text'), 'text')
 })
+
+test('a reason says nothing twice, and is bounded however long its causes are', () => {
+  const full = new Error('no space left')
+  const both = new AggregateError([full], 'no space left; the spool is full')
+  assert.equal(
+    reasonOf(new Error('try again', { cause: both })),
+    'try again: no space left; the spool is full',
+  )
+  const long = new Error('cannot be written', { cause: new Error('x'.repeat(500)) })
+  assert.match(reasonOf(new Error('try again', { cause: long })), /^try again: cannot be written: x+…$/)
+  assert.equal(reasonOf(new Error('try again', { cause: long })).length, 201)
+  assert.equal(reasonOf(new Error('a'.repeat(500))).length, 500, 'what we say ourselves is not cut')
+})

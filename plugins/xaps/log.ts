@@ -32,11 +32,21 @@ export function maskToken(token: string): string {
   return token.length <= 12 ? `${token.slice(0, 4)}…` : `${token.slice(0, 8)}…${token.slice(-4)}`
 }
 
-/** What went wrong, in one line: the message of an Error and of its causes, or the value itself. */
+/** Characters of a reason: causes beyond that are cut off. */
+const MOST_REASON = 200
+
+/**
+ * What went wrong, in one line: the message of an Error and of its causes, or the value itself. What a message says
+ * already is not said again.
+ */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const message = error.message || (error as NodeJS.ErrnoException).code || error.name
   const inner = error instanceof AggregateError ? error.errors[0] : error.cause
   // The errors of `apn` have a method of that name, and their message tells the cause already.
-  return inner === undefined || typeof inner === 'function' ? message : `${message}: ${reasonOf(inner)}`
+  if (inner === undefined || typeof inner === 'function') return message
+  const cause = reasonOf(inner)
+  const whole = message.includes(cause) ? message : `${message}: ${cause}`
+  const most = Math.max(MOST_REASON, message.length)
+  return whole.length <= most ? whole : `${whole.slice(0, most)}…`
 }

@@ -199,16 +199,21 @@ test('unfinished requests share their memory: beyond it a sender is refused, and
   await until(() => parts.budget.left === 100_000, 'the memory to be free again')
 })
 
-test('logs ten refusals a minute with the user masked, and then how many more there were', async t => {
+test('logs a refusal once a minute per cause and user, ten in all, and then how many more there were', async t => {
   const clock = heldClock()
   const { parts, log } = makeDoor({ clock })
   const address = await serve(t, parts, clock)
-  const bad = registerLine('someone@example.org').replace(/token="\w+"/, 'token="%zz"')
-  for (let i = 0; i < 25; i += 1) await exchange(address, bad)
-  assert.equal(log.entries.length, 10)
+  const bad = (user: string) => registerLine(user).replace(/token="\w+"/, 'token="%zz"')
+  for (let i = 0; i < 5; i += 1) await exchange(address, bad('someone@example.org'))
+  assert.equal(log.entries.length, 1)
   assert.equal(log.entries[0]?.fields.user, 's***@example.org')
+  for (let i = 0; i < 20; i += 1)
+    await exchange(address, bad(`user@${'abcdefghijklmnopqrstuvwxyz'[i]}.example`))
+  assert.equal(log.entries.length, 10)
   await clock.advance(60_000)
   assert.deepEqual(log.entries[10]?.fields, { count: 15 })
+  await exchange(address, bad('someone@example.org'))
+  assert.equal(log.entries.length, 12, 'in the next minute it is news')
 })
 
 test('closing ends who has not sent a request and finishes who has', async t => {

@@ -2,6 +2,7 @@
 
 import { type Clock, systemClock } from '../clock.ts'
 import { type Log, maskUser, reasonOf } from '../log.ts'
+import { onceAMinute } from './once-a-minute.ts'
 import { BadRequest } from './request.ts'
 
 /** A good request that cannot be served now. `message` is fit to be sent back. */
@@ -32,29 +33,28 @@ export type Door = 'socket' | 'http'
 
 export type LogRefusal = (door: Door, error: unknown) => void
 
-const LINES_PER_MINUTE = 10
 const MINUTE_MS = 60_000
 
 /**
- * Logs refusals, ten a minute and the number of the others after that: whoever sends bad requests must not fill
- * the disk with our log. Faults of our own are no refusals of ours and are logged as errors.
+ * Logs refusals, one a minute per cause and user, ten in all, and the number of the others after that: whoever sends
+ * bad requests must not fill the disk with our log. Faults of our own are no refusals of ours and are logged as errors.
  */
 export function makeLogRefusal(log: Log, clock: Clock = systemClock): LogRefusal {
-  let inMinute = 0
+  const isNew = onceAMinute(clock)
+  let more = 0
 
-  const endMinute = () => {
-    if (inMinute > LINES_PER_MINUTE)
-      log.warn('more requests were refused in the last minute', { count: inMinute - LINES_PER_MINUTE })
-    inMinute = 0
+  const sayHowMany = () => {
+    log.warn('more requests were refused in the last minute', { count: more })
+    more = 0
   }
 
   return (door, error) => {
-    if (inMinute === 0) clock.after(MINUTE_MS, endMinute)
-    inMinute += 1
-    if (inMinute > LINES_PER_MINUTE) return
     const user = error instanceof BadRequest && error.user !== undefined ? { user: maskUser(error.user) } : {}
     const fields = { door, reason: reasonOf(error), ...user }
-    if (answerTo(error).status === 500) log.error('a request failed', fields)
+    if (!isNew(Object.values(fields).join(' '))) {
+      if (more === 0) clock.after(MINUTE_MS, sayHowMany)
+      more += 1
+    } else if (answerTo(error).status === 500) log.error('a request failed', fields)
     else log.warn('a request was refused', fields)
   }
 }
