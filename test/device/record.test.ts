@@ -42,6 +42,37 @@ test('a registration that is not newer than the last one changes nothing', () =>
   }
 })
 
+const live = { ...limit, live: true }
+
+test('a live registration is news, whatever time another clock has left for the device', () => {
+  const record = registered(registration('aa', 900))
+  const after = register(record, registration('aa', 5, { mailboxes: ['INBOX', 'New'] }), live)
+  const [device] = after.devices
+  assert.deepEqual(device, { ...device, mailboxes: ['INBOX', 'New'], registeredAt: 5, lastSeen: 5 })
+})
+
+test('a live registration brings a device back that is reported gone in the future, and ends the remembering', () => {
+  const gone = removeGone(EMPTY_RECORD, { account: 'A', token: 'aa' }, 900)
+  const back = register(gone, registration('aa', 5), live)
+  assert.deepEqual(tokens(back), ['aa'])
+  assert.deepEqual(back.gone, [])
+  assert.deepEqual(
+    removeGone(back, { account: 'A', token: 'aa' }, 4),
+    back,
+    'an old report still knows it as newer',
+  )
+})
+
+test('a live registration has its place, although all others were seen in the future', () => {
+  const names = Array.from({ length: 450 }, (_, n) => `${n}`.padEnd(1000, 'x'))
+  const full = registered(...['aa', 'bb', 'cc'].map((token, at) => registration(token, 900 + at)))
+  assert.deepEqual(tokens(register(full, registration('dd', 5), live)), ['bb', 'cc', 'dd'])
+  const long = registered(
+    ...['aa', 'bb'].map((token, at) => registration(token, 900 + at, { mailboxes: names })),
+  )
+  assert.deepEqual(tokens(register(long, registration('dd', 5, { mailboxes: names }), live)), ['bb', 'dd'])
+})
+
 test('two phones with one account id, or one token under two accounts, are different devices', () => {
   const record = registered(
     registration('aa', 1),

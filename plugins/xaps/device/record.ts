@@ -21,25 +21,31 @@ const MAX_GONE = 100
  */
 const MAX_MAILBOX_TEXT = 1024 * 1024
 
+export interface RegisterRules {
+  /** Devices per user. */
+  readonly maxDevices: number
+  /** The phone asks for it now. Without: an old registration comes once more, out of a spool or a file. */
+  readonly live?: boolean
+}
+
 /**
- * The record after a registration: a new device, or the same one refreshed (it keeps `registeredAt`). What is no news
- * changes nothing: a registration that is not newer than the device's last one (a replay), and one from before Apple
- * reported the device gone. Beyond `maxDevices`, and
- * beyond MAX_MAILBOX_TEXT, the longest unseen device makes room.
+ * The record after a registration: a new device, or the same one refreshed (it keeps `registeredAt`). A live one is
+ * news whatever times are in the record: another host's clock may have written them. A replay that is no news changes
+ * nothing: one that is not newer than the device's last registration, and one from before Apple reported the device
+ * gone. Beyond `maxDevices`, and beyond MAX_MAILBOX_TEXT, the longest unseen device makes room, but never for a replay
+ * that is older still.
  */
-export function register(
-  record: UserRecord,
-  registration: Registration,
-  { maxDevices }: { readonly maxDevices: number },
-): UserRecord {
+export function register(record: UserRecord, registration: Registration, rules: RegisterRules): UserRecord {
   const { at, ...identity } = registration
   const known = record.devices.find(device => sameDevice(device, identity))
-  if (known && known.lastSeen >= at) return record
-  if (record.gone.some(gone => sameDevice(gone, identity) && gone.at >= at)) return record
-
-  const device: Device = { ...identity, registeredAt: known?.registeredAt ?? at, lastSeen: at }
+  if (!rules.live) {
+    if (known && known.lastSeen >= at) return record
+    if (record.gone.some(gone => sameDevice(gone, identity) && gone.at >= at)) return record
+  }
+  const device: Device = { ...identity, registeredAt: Math.min(known?.registeredAt ?? at, at), lastSeen: at }
   const all = [...record.devices.filter(other => other !== known), device]
-  const devices = withinText(latest(all, maxDevices, ({ lastSeen }) => lastSeen))
+  const seen = (other: Device) => (rules.live && other === device ? Number.POSITIVE_INFINITY : other.lastSeen)
+  const devices = withinText(latest(all, rules.maxDevices, seen), seen)
   if (!devices.includes(device)) return record
   return { devices, gone: record.gone.filter(gone => !sameDevice(gone, device)) }
 }
@@ -86,12 +92,12 @@ export function withoutExpired(record: UserRecord, now: number, expireAfterMs: n
   return { devices: record.devices.filter(isCurrent), gone: record.gone.filter(isRecent) }
 }
 
-/** The latest seen of `devices` whose mailbox names have MAX_MAILBOX_TEXT characters at most, in the order given. */
-function withinText(devices: readonly Device[]): readonly Device[] {
+/** The latest of `devices`, by `time`, whose mailbox names have MAX_MAILBOX_TEXT characters at most, in the order given. */
+function withinText(devices: readonly Device[], time: (device: Device) => number): readonly Device[] {
   const text = ({ mailboxes }: Device) => mailboxes.reduce((sum, name) => sum + name.length, 0)
   const total = devices.reduce((sum, device) => sum + text(device), 0)
   if (total <= MAX_MAILBOX_TEXT) return devices
-  return withinText(latest(devices, devices.length - 1, ({ lastSeen }) => lastSeen))
+  return withinText(latest(devices, devices.length - 1, time), time)
 }
 
 /** The `count` items of the latest time, in the order they came in; of equal ones the later item. */
