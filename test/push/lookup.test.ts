@@ -168,17 +168,65 @@ test('a store that has just come back is asked for those who waited some at a ti
   assert.ok(most <= 60, `${most} at a time`)
 })
 
-test('a store that comes back and goes again is said both times', async () => {
+test('a store that comes and goes is said at first, and then counted', async () => {
   const b = bench()
-  for (const devices of [away, async () => [], away, async () => []]) {
-    b.devices = devices
-    b.submit('anna')
-    await b.clock.advance(20_000)
+  const flap = async () => {
+    for (const devices of [away, async () => []]) {
+      b.devices = devices
+      b.submit('anna')
+      await b.clock.advance(20_000)
+    }
   }
+  for (let round = 0; round < 5; round += 1) await flap()
+  await b.clock.advance(600_000)
+  await flap()
   assert.deepEqual(
-    b.log.loud().map(line => line.split(':')[0]),
-    ['warn', 'notice', 'warn', 'notice'],
+    b.log.loud().map(line => line.replace(/ (cause|users_waiting)=("[^"]*"|\d+)/, '')),
+    [
+      'warn: the device store does not answer; pushes wait for it',
+      'notice: the device store answers again',
+      'notice: the device store answers again changes=8 minutes=5',
+      'warn: the device store does not answer; pushes wait for it',
+      'notice: the device store answers again',
+    ],
   )
+})
+
+test('a store that says it is back is asked at once, not when the wait is over', async () => {
+  const b = bench()
+  b.devices = away
+  b.submit('anna')
+  await b.clock.advance(120_000)
+  assert.ok((b.clock.next ?? 0) > 500, `the next try is ${b.clock.next} ms away`)
+  b.devices = async () => [deviceOf(1)]
+  b.lookup.storeIsBack()
+  await settle()
+  assert.equal(b.found.length, 1)
+  assert.equal(b.clock.timers, 0)
+})
+
+test('a store that is back but still loading is asked again soon, and a lookup from before that counts for nothing', async () => {
+  const b = bench()
+  b.devices = away
+  b.submit('anna')
+  await b.clock.advance(120_000)
+  let fail = (): void => undefined
+  b.devices = () => new Promise((_, reject) => (fail = () => reject(new Error('lost'))))
+  b.lookup.storeIsBack()
+  b.lookup.storeIsBack()
+  fail()
+  await settle()
+  assert.ok((b.clock.next ?? 60_000) <= 500)
+  b.devices = away
+  await b.clock.advance(500)
+  assert.ok((b.clock.next ?? 60_000) <= 1_000)
+})
+
+test('a store that was never away is not asked because it says so', async () => {
+  const b = bench()
+  b.lookup.storeIsBack()
+  await settle()
+  assert.deepEqual(b.asked, [])
 })
 
 test('what waits for the store longer than keep_for is dropped', async () => {

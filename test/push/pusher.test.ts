@@ -53,6 +53,7 @@ async function side(t: TestContext): Promise<Side> {
         return record
       },
       claim: (push, request) => claims.claim(push, request),
+      onReady: () => undefined,
     },
     pusher: openPusher(
       credentialsFor(apple),
@@ -69,6 +70,7 @@ async function side(t: TestContext): Promise<Side> {
           devices: user => s.store.devices(user),
           update: (user, change) => s.store.update(user, change),
           claim: (push, request) => s.store.claim(push, request),
+          onReady: () => undefined,
         },
         removeGone,
         log,
@@ -111,6 +113,15 @@ test('a device that Apple reports gone is removed; one that registered since sta
   await until(() => devicesOf(s, 'user1').length === 0, 'the removal')
   await until(() => s.log.lines.some(({ message }) => /registered again/.test(message)), 'the other verdict')
   assert.equal(devicesOf(s, 'user2').length, 1)
+})
+
+test('a 410 from the future leaves no report in the future behind', async t => {
+  const s = await side(t)
+  s.apple.faults.answerDevice(tokenOf(1), 'Unregistered', { timestamp: Date.now() + 3_600_000 })
+  s.mail('user1')
+  await until(() => devicesOf(s, 'user1').length === 0, 'the removal')
+  const [gone] = s.records.get('user1')?.gone ?? []
+  assert.ok(gone && gone.at <= Date.now(), `gone at ${gone?.at}, now ${Date.now()}`)
 })
 
 test('BadDeviceToken removes a device only while others are accepted with the same credentials', async t => {

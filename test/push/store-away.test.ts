@@ -21,19 +21,26 @@ test('pushes go on when the store cannot be asked; that is said once', async () 
   ])
 })
 
-test('each outage of the store is said', async () => {
-  const answers = ['fail', 'granted', 'fail', 'fail']
+test('an outage of the store and its end are said, and when it flaps how often', async () => {
+  const answers = ['fail', 'granted', 'fail', 'granted', 'fail', 'fail']
   const b = bench({}, clock => ({
     async claim() {
       if (answers.shift() === 'fail') throw new Error('store away')
       return { kind: 'granted', id: clock.now() }
     },
   }))
-  for (let push = 0; push < 4; push += 1) {
+  for (let push = 0; push < 6; push += 1) {
     b.happen(1)
     await b.clock.advance(10_000)
   }
-  assert.equal(b.log.loud().length, 2)
+  await b.clock.advance(600_000)
+  const away =
+    'warn: the device store does not answer; pushing without asking other processes cause="store away"'
+  assert.deepEqual(b.log.loud(), [
+    away,
+    'notice: the device store is asked before each push again',
+    `${away} changes=3 minutes=5`,
+  ])
 })
 
 test('a claim that is held never stands in its own way, even after the store was away', async () => {

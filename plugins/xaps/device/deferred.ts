@@ -13,11 +13,16 @@ export function deferStore(open: () => Promise<DeviceStore>, clock: Clock = syst
   let opened: DeviceStore | undefined
   let opening: Promise<DeviceStore> | undefined
   let failedAt = 0
+  const listeners: (() => void)[] = []
   const openOnce = (): Promise<DeviceStore> => {
     if (failedAt > 0 && clock.now() - failedAt >= TRY_AGAIN_MS) opening = undefined
     opening ??= open().then(
       store => {
         opened = store
+        for (const listener of listeners) {
+          store.onReady(listener)
+          if (failedAt > 0) listener()
+        }
         failedAt = 0
         return store
       },
@@ -39,6 +44,10 @@ export function deferStore(open: () => Promise<DeviceStore>, clock: Clock = syst
     },
     sweep: () => using(store => store.sweep()),
     warnings: () => using(store => store.warnings()),
+    onReady(listener) {
+      listeners.push(listener)
+      opened?.onReady(listener)
+    },
     async close() {
       // A store that could not be opened has told its callers so, and leaves nothing to close.
       const store = await opening?.catch(() => undefined)

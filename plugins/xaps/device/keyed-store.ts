@@ -28,6 +28,8 @@ export interface Backend {
   /** Drops what is of no use any more beside the users' records. */
   tidy(): Promise<void>
   warnings(): Promise<readonly string[]>
+  /** Calls `listener` whenever what keeps the bytes answers again. */
+  onReady(listener: () => void): void
   close(): Promise<void>
 }
 
@@ -128,6 +130,7 @@ export function keyedStore(backend: Backend, options: KeyedStoreOptions): Device
     },
 
     warnings: () => backend.warnings(),
+    onReady: listener => backend.onReady(listener),
     close: () => backend.close(),
   }
 }

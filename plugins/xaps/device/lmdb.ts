@@ -77,8 +77,10 @@ function lmdbBackend(adapter: LmdbAdapter, readOnly: boolean, options: LmdbStore
       db.readerCheck()
     },
     async warnings() {
-      return readOnly ? [`${readOnlyReason}: registrations are refused`] : []
+      return readOnly ? [`${readOnlyReason}: registrations wait in the spool`] : []
     },
+    // Files do not come back: what fails is tried again by whoever needs it.
+    onReady: () => undefined,
     async close() {
       claims.close()
       await closeEnvironment(db)

@@ -6,6 +6,7 @@
 import type { RedisClientOptions, RedisClientType } from '@keyv/redis'
 import type { Keyv } from 'keyv'
 import { type Log, reasonOf } from '../log.ts'
+import { TransitionLog } from '../transition-log.ts'
 import { DeadlineExceeded, within } from './deadline.ts'
 import type { UserRecord } from './device.ts'
 import { keyvOver } from './keyv.ts'
@@ -92,6 +93,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisConnecti
     },
     async close() {
       closed = true
+      line.close()
       // Not client.close(): that waits for answers that may never come.
       if (client.isOpen) client.destroy()
     },
@@ -115,27 +117,26 @@ function clientOptions(uri: string): RedisClientOptions {
 
 /** Remembers and logs how the line to the server is. */
 function watchLine(client: RedisClientType, server: string, log: Log) {
-  let isUp: boolean | undefined
+  const transitions = new TransitionLog('up')
   let lastError: string | undefined
   let announce: () => void
   const firstNews = new Promise<void>(resolve => {
     announce = resolve
   })
   client.on('ready', () => {
-    if (isUp === false) log.notice(`${server} is back`)
-    isUp = true
+    transitions.to('up', counted => log.notice(`${server} is back`, counted))
     lastError = undefined
     announce()
   })
   client.on('error', (error: unknown) => {
-    lastError = reasonOf(error)
-    if (isUp !== false && !client.isReady) {
-      log.warn(`${server} is away`, { reason: lastError })
-      isUp = false
-    }
+    const reason = reasonOf(error)
+    lastError = reason
+    if (!client.isReady)
+      transitions.to('away', counted => log.warn(`${server} is away`, { reason, ...counted }))
     announce()
   })
   return {
+    close: () => transitions.close(),
     /** Resolves when the server has answered or refused for the first time. */
     firstNews,
     /** The reason of a failed call; "the client is offline" alone would not help anybody. */

@@ -103,6 +103,10 @@ function redisBackend(connection: RedisConnection, options: RedisStoreOptions): 
       }
     },
 
+    onReady(listener) {
+      client.on('ready', listener)
+    },
+
     close: () => connection.close(),
   }
 }

@@ -47,5 +47,7 @@ export interface DeviceStore {
   sweep(): Promise<number>
   /** What an operator should know of this store (a Redis that keeps nothing on disk), one sentence each. */
   warnings(): Promise<readonly string[]>
+  /** Calls `listener` whenever the store answers again, and may call it when it was never away. */
+  onReady(listener: () => void): void
   close(): Promise<void>
 }

@@ -7,6 +7,7 @@
 import { type Clock, systemClock } from '../clock.ts'
 import type { Claim, ClaimRequest } from '../device/store.ts'
 import { type Log, reasonOf } from '../log.ts'
+import { TransitionLog } from '../transition-log.ts'
 import type { Entry } from './coalesce.ts'
 
 /** What is remembered of the claims for one device, until a push gets through. */
@@ -16,7 +17,7 @@ export class Claiming {
   readonly #claim: (push: string, request: ClaimRequest) => Promise<Claim>
   readonly #log: Log
   readonly #clock: Clock
-  #storeAway = false
+  readonly #transitions: TransitionLog
 
   constructor(
     claim: (push: string, request: ClaimRequest) => Promise<Claim>,
@@ -26,6 +27,7 @@ export class Claiming {
     this.#claim = claim
     this.#log = log
     this.#clock = clock
+    this.#transitions = new TransitionLog('asked', clock)
   }
 
   /** Claims a push for events the newest of which came in at `newest` (ms since the epoch). Never rejects. */
@@ -34,22 +36,30 @@ export class Claiming {
     const request = { ageMs: this.#clock.now() - newest, windowMs }
     try {
       const claim = await this.#claim(key, held === undefined ? request : { ...request, held })
-      this.#storeAway = false
+      this.#transitions.to('asked', counted =>
+        this.#log.notice('the device store is asked before each push again', counted),
+      )
       if (claim.kind === 'granted') claimant.held = claim.id
       return claim.kind === 'covered' && claimant.unsure ? allowed(claimant) : claim
     } catch (error) {
-      this.#sayOnce(error)
+      this.#sayAway(reasonOf(error))
       claimant.unsure = true
       return allowed(claimant)
     }
   }
 
-  #sayOnce(error: unknown): void {
-    if (this.#storeAway) return
-    this.#storeAway = true
-    this.#log.warn('the device store does not answer; pushing without asking other processes', {
-      cause: reasonOf(error),
-    })
+  /** Writes no line any more. */
+  close(): void {
+    this.#transitions.close()
+  }
+
+  #sayAway(cause: string): void {
+    this.#transitions.to('away', counted =>
+      this.#log.warn('the device store does not answer; pushing without asking other processes', {
+        cause,
+        ...counted,
+      }),
+    )
   }
 }
 

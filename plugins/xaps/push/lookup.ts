@@ -7,6 +7,7 @@ import { type Clock, systemClock, type Timer } from '../clock.ts'
 import type { Device } from '../device/device.ts'
 import type { MailEvent } from '../event.ts'
 import { type Log, reasonOf } from '../log.ts'
+import { TransitionLog } from '../transition-log.ts'
 import { type Backoff, backoffMs } from './backoff.ts'
 
 const STORE_BACKOFF: Backoff = { firstMs: 500, lastMs: 15_000 }
@@ -25,12 +26,15 @@ export class Lookup {
   readonly #parts: LookupParts
   readonly #keepForMs: number
   readonly #clock: Clock
+  readonly #transitions: TransitionLog
   /** What could not be looked up yet: the newest event of each user, as urgent as the most urgent. */
   readonly #waiting = new Map<string, MailEvent>()
   /** How often the store has failed in a row; while it is away nothing but one probe at a time goes to it. */
   #failures = 0
   /** Set until the next probe. */
   #timer: Timer | undefined
+  /** How often the store has said that it answers again. */
+  #timesBack = 0
   #underWay = 0
   #closed = false
   #idle: (() => void)[] = []
@@ -39,6 +43,7 @@ export class Lookup {
     this.#parts = parts
     this.#keepForMs = keepForMs
     this.#clock = clock
+    this.#transitions = new TransitionLog('answers', clock)
   }
 
   /** How many users wait for the store. */
@@ -57,6 +62,15 @@ export class Lookup {
     else void this.#look(event)
   }
 
+  /** The store says that it answers again: it is asked now, and if it fails all the same, soon again. */
+  storeIsBack(): void {
+    this.#timesBack += 1
+    if (!this.#timer) return
+    this.#failures = 1
+    this.#timer.cancel()
+    this.#probe()
+  }
+
   /** Resolves when every lookup that was started is over. */
   async settled(): Promise<void> {
     if (this.#underWay > 0) await new Promise<void>(resolve => this.#idle.push(resolve))
@@ -66,19 +80,21 @@ export class Lookup {
   close(): void {
     this.#closed = true
     this.#timer?.cancel()
+    this.#transitions.close()
     this.#waiting.clear()
   }
 
   /** Never rejects; the event is noted when the store does not answer. */
   async #look(event: MailEvent): Promise<void> {
     this.#underWay += 1
+    const timesBack = this.#timesBack
     let devices: readonly Device[] = []
     try {
       devices = await this.#parts.devices(event.user)
       this.#storeAnswers()
     } catch (error) {
       this.#note(event)
-      this.#storeIsAway(error)
+      this.#storeIsAway(reasonOf(error), timesBack)
     }
     this.#underWay -= 1
     this.#found(event, devices)
@@ -98,20 +114,24 @@ export class Lookup {
   }
 
   #storeAnswers(): void {
-    if (this.#failures === 0) return
+    this.#transitions.to('answers', counted =>
+      this.#parts.log.notice('the device store answers again', {
+        users_waiting: this.#waiting.size,
+        ...counted,
+      }),
+    )
     this.#failures = 0
     this.#timer?.cancel()
     this.#timer = undefined
-    this.#parts.log.notice('the device store answers again', { users_waiting: this.#waiting.size })
   }
 
-  /** Of many lookups that fail together the first one counts. */
-  #storeIsAway(error: unknown): void {
+  /** Of many lookups that fail together the first one counts; one from before the store was back is an old tale. */
+  #storeIsAway(cause: string, timesBack: number): void {
     if (this.#timer || this.#closed) return
-    this.#failures += 1
-    if (this.#failures === 1) {
-      this.#parts.log.warn('the device store does not answer; pushes wait for it', { cause: reasonOf(error) })
-    }
+    this.#failures = timesBack === this.#timesBack ? this.#failures + 1 : 1
+    this.#transitions.to('away', counted =>
+      this.#parts.log.warn('the device store does not answer; pushes wait for it', { cause, ...counted }),
+    )
     this.#timer = this.#clock.after(backoffMs(this.#failures, STORE_BACKOFF), () => this.#probe())
   }
 

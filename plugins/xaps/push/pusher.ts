@@ -16,7 +16,7 @@ import { openTransport } from './transport.ts'
 const PROOF_MS = 3_600_000
 
 export interface PusherParts {
-  readonly store: Pick<DeviceStore, 'devices' | 'update' | 'claim'>
+  readonly store: Pick<DeviceStore, 'devices' | 'update' | 'claim' | 'onReady'>
   readonly removeGone: (
     record: UserRecord,
     device: Pick<Device, 'account' | 'token'>,
@@ -73,6 +73,7 @@ export function openPusher(
     settings.keepForMs,
     clock,
   )
+  store.onReady(() => lookup.storeIsBack())
   return {
     warmUp: () => transport.connect(),
     submit: (event, devices) => lookup.submit(event, devices),

@@ -102,6 +102,7 @@ export class Sender {
   close(): void {
     this.#closed = true
     this.#breaker.dispose()
+    this.#claiming.close()
     this.#coalescer.close()
   }
 

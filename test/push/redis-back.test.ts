@@ -1,0 +1,63 @@
+/** The push side over a real Redis that was away for long: who waited is pushed when it is back, whatever the back-off. */
+
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { systemClock } from '../../plugins/xaps/clock.ts'
+import { deferStore } from '../../plugins/xaps/device/deferred.ts'
+import { register, removeGone } from '../../plugins/xaps/device/record.ts'
+import { openRedisStore } from '../../plugins/xaps/device/redis.ts'
+import { openPusher } from '../../plugins/xaps/push/pusher.ts'
+import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
+import { startApple } from '../fake/apple/server.ts'
+import { FakeClock, turns } from '../support/fake-clock.ts'
+import { noLog, recordedLog } from '../support/recorded-log.ts'
+import { missingRedis, startRedis } from '../support/redis.ts'
+import { until } from '../support/wait.ts'
+import { certificateFor, endpointOf } from './line.ts'
+import { deviceOf, SETTINGS, tokenOf } from './parts.ts'
+
+test('the return of Redis is enough: no timer has to go off', { skip: missingRedis() }, async t => {
+  const redis = await startRedis()
+  t.after(redis.stop)
+  const apple = await startApple()
+  t.after(() => apple.close())
+  const common = { namespace: 'xaps', expireAfterMs: 86_400_000, log: noLog, clock: systemClock }
+  const store = deferStore(() => openRedisStore({ ...common, uri: redis.uri, deadlineMs: 300 }))
+  t.after(() => store.close())
+  const {
+    registeredAt: _,
+    lastSeen: at,
+    ...identity
+  } = deviceOf(1, { topic: MAIL_TOPIC, lastSeen: Date.now() })
+  await store.update('anna', record => register(record, { ...identity, at }, { maxDevices: 50 }))
+
+  const clock = new FakeClock(Date.now(), turns)
+  const log = recordedLog()
+  const pusher = openPusher(
+    certificateFor(apple),
+    { ...SETTINGS, ...endpointOf(apple) },
+    { store, removeGone, log },
+    clock,
+  )
+  t.after(() => pusher.close(0))
+  await redis.kill()
+  await until(
+    () =>
+      store.devices('anna').then(
+        () => false,
+        () => true,
+      ),
+    'Redis to be away',
+  )
+  pusher.submit({ user: 'anna', kind: 'new', at: clock.now() })
+  await until(async () => {
+    await clock.advance(5_000)
+    return (clock.next ?? 0) > 5_000
+  }, 'the wait to be long')
+  const stoodStillAt = clock.now()
+
+  await redis.start()
+  const [push] = await apple.waitFor(1)
+  assert.equal(push?.token, tokenOf(1))
+  assert.equal(clock.now(), stoodStillAt)
+})
