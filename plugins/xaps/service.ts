@@ -134,8 +134,9 @@ export async function openRegistrationSide(
       spoolDir: spoolDirectory(config),
     },
     {
-      save: ({ user, ...registration }) =>
-        store.update(user, record => register(record, registration, { maxDevices })),
+      save: ({ user, ...registration }, { live }) =>
+        store.update(user, record => register(record, registration, { maxDevices, live })),
+      onReady: listener => store.onReady(listener),
       devices: user => store.devices(user),
       submit: (event, devices) => push.submit(event, devices),
       pending: () => push.pending(),

@@ -50,6 +50,7 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
       if (store.away) throw new Error('the store is away')
       saved.push(entry)
     },
+    onReady: () => undefined,
     async devices(user) {
       if (store.away) throw new Error('the store is away')
       return saved.filter(entry => entry.user === user).map(asDevice)
@@ -187,7 +188,7 @@ test('serves a socket that its parent bound, and leaves the file to the parent',
   const module = require.resolve('../../plugins/xaps/registration/companion.js')
   const script = `
     const log = { debug() {}, info() {}, notice() {}, warn() {}, error() {} }
-    const parts = { save: async () => {}, devices: async () => [], submit() {}, pending: () => 0, topic: () => 'T', log }
+    const parts = { save: async () => {}, onReady() {}, devices: async () => [], submit() {}, pending: () => 0, topic: () => 'T', log }
     require(${JSON.stringify(module)}).startCompanion(${JSON.stringify(options)}, parts)
       .then(companion => process.stdin.on('end', () => companion.close()).resume())`
   const child = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'inherit', 'inherit', bound.fd] })

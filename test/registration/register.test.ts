@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Outages } from '../../plugins/xaps/registration/outages.ts'
 import { Unavailable } from '../../plugins/xaps/registration/refusal.ts'
 import { makeRegister } from '../../plugins/xaps/registration/register.ts'
 import type { SpoolEntry } from '../../plugins/xaps/registration/spool.ts'
@@ -28,7 +29,6 @@ function setup(parts: {
   const saved: SpoolEntry[] = []
   const spooled: SpoolEntry[] = []
   const spool = {
-    size: 0,
     add: async (entry: SpoolEntry) => {
       await parts.add?.(entry)
       spooled.push(entry)
@@ -38,8 +38,14 @@ function setup(parts: {
     await parts.save?.(entry)
     saved.push(entry)
   }
-  const register = makeRegister({ save, spool, topic: parts.topic ?? (() => TOPIC), log }, clock)
-  return { clock, log, saved, spooled, spool, register }
+  const outages = new Outages(log, clock)
+  const register = makeRegister({ save, spool, outages, topic: parts.topic ?? (() => TOPIC) }, clock)
+  const of = (user: string) => register({ ...registration, user }, clock.now())
+  /** Two users' registrations that cannot be saved. */
+  const storeIsAway = async () => {
+    for (const user of ['one', 'two']) await of(user).catch(() => undefined)
+  }
+  return { clock, log, saved, spooled, outages, register, of, storeIsAway }
 }
 
 test('answers with the topic once the store has the registration, with the time at which it came', async () => {
@@ -92,18 +98,65 @@ test('saves a request that waited for this process itself for longer than it sho
   assert.equal(saved.length, 1)
 })
 
-test('does not try the store while something waits in the spool', async () => {
-  const { clock, saved, spooled, spool, register } = setup({})
-  spool.size = 1
-  assert.equal(await register(registration, clock.now()), TOPIC)
+test('does not try the store any more when those of two users have failed', async () => {
+  const tried: string[] = []
+  const { spooled, of, storeIsAway } = setup({
+    save: async ({ user }) => {
+      tried.push(user)
+      throw new Error('away')
+    },
+  })
+  await storeIsAway()
+  assert.equal(await of('three'), TOPIC)
+  assert.deepEqual(tried, ['one', 'two'])
+  assert.deepEqual(
+    spooled.map(({ user }) => user),
+    ['one', 'two', 'three'],
+  )
+})
+
+test('one user whose registrations fail sends nobody else to the spool', async () => {
+  const { log, saved, spooled, of } = setup({
+    save: async ({ user }) => {
+      if (user === 'flood') throw new Error('too many at once')
+    },
+  })
+  for (let i = 0; i < 50; i += 1) assert.equal(await of('flood'), TOPIC)
+  assert.equal(await of('another'), TOPIC)
+  assert.equal(await of('flood'), TOPIC)
+  assert.deepEqual(
+    saved.map(({ user }) => user),
+    ['another'],
+  )
+  assert.equal(spooled.length, 51)
+  assert.deepEqual(log.messages(), ['warn the store did not take a registration, it waits in the spool'])
+  assert.deepEqual(log.entries[0]?.fields, { user: 'f***', reason: 'too many at once' })
+})
+
+test('any success of a save, the spool\u2019s too, makes the store present again', async () => {
+  let away = true
+  const { saved, spooled, outages, of, storeIsAway } = setup({
+    save: () => (away ? fails() : Promise.resolve()),
+  })
+  await storeIsAway()
+  away = false
+  await of('three')
   assert.equal(saved.length, 0)
-  assert.equal(spooled.length, 1)
+  await outages.watch('store', 'one', Promise.resolve())
+  await of('four')
+  assert.deepEqual(
+    saved.map(({ user }) => user),
+    ['four'],
+  )
+  assert.equal(spooled.length, 3)
 })
 
 test('tries the store after all when the spool is full', async () => {
-  const { clock, saved, spool, register } = setup({ add: fails })
-  spool.size = 1
-  assert.equal(await register(registration, clock.now()), TOPIC)
+  let away = true
+  const { saved, of, storeIsAway } = setup({ save: () => (away ? fails() : Promise.resolve()), add: fails })
+  await storeIsAway()
+  away = false
+  assert.equal(await of('three'), TOPIC)
   assert.equal(saved.length, 1)
 })
 
@@ -136,26 +189,52 @@ for (const [what, topic] of [
   })
 }
 
-test('logs where registrations go when that changes, and not for each of them', async () => {
+test('logs where registrations go when that changes for all, always with a reason, and not for each of them', async () => {
   let store = true
   let spool = true
-  const { clock, log, register } = setup({
+  const { log, of } = setup({
     save: () => (store ? Promise.resolve() : fails()),
-    add: () => (spool ? Promise.resolve() : fails()),
+    add: () => (spool ? Promise.resolve() : Promise.reject(new Error('no space left'))),
   })
-  const twice = async () => {
-    for (let i = 0; i < 2; i += 1) await register(registration, clock.now()).catch(() => undefined)
+  const some = async () => {
+    for (let i = 0; i < 6; i += 1) await of(`user${i % 3}`).catch(() => undefined)
   }
-  await twice()
+  await some()
   store = false
-  await twice()
+  await some()
   spool = false
-  await twice()
+  await some()
   store = true
-  await twice()
-  assert.deepEqual(log.messages(), [
-    'warn the store does not take registrations, they wait in the spool',
-    'error registrations are refused: neither store nor spool takes them',
-    'notice registrations are saved in the store again',
-  ])
+  await some()
+  assert.deepEqual(
+    log.entries.map(({ level, message, fields }) => `${level} ${message}: ${fields.reason ?? ''}`),
+    [
+      'warn the store did not take a registration, it waits in the spool: out of order',
+      'warn the store does not take registrations, they wait in the spool: out of order',
+      'error registrations are refused: neither store nor spool takes them: no space left',
+      'notice registrations are saved in the store again: ',
+    ],
+  )
+})
+
+test('a store that comes and goes makes one line in minutes, with a count', async () => {
+  let away = false
+  const { clock, log, outages, of } = setup({ save: () => (away ? fails() : Promise.resolve()) })
+  for (let change = 0; change < 40; change += 1) {
+    away = !away
+    for (const user of ['one', 'two']) await of(user)
+    if (!away) await outages.watch('store', 'one', Promise.resolve())
+    await clock.advance(6_000)
+  }
+  await clock.advance(300_000)
+  const said = log.entries.filter(({ message }) => !message.includes('did not take'))
+  assert.deepEqual(
+    said.map(({ message, fields }) => [message, fields.changes]),
+    [
+      ['the store does not take registrations, they wait in the spool', undefined],
+      ['registrations are saved in the store again', undefined],
+      ['registrations are saved in the store again', 38],
+    ],
+  )
+  assert.ok(log.entries.length - said.length <= 5, 'and one a minute for the users who met it')
 })

@@ -124,6 +124,24 @@ test('tries again after 0.5 s, 1 s, 2 s, 4 s and then every 5 s', async t => {
   assert.deepEqual(pauses.slice(0, 5), [500, 1000, 2000, 4000, 5000])
 })
 
+test('saves at once when the store says that it is back', async t => {
+  const { clock, open } = setup(t)
+  const spool = await open()
+  await spool.add(entry('A'))
+  let away = true
+  const saved: SpoolEntry[] = []
+  spool.start(async one => {
+    if (away) throw new Error('away')
+    saved.push(one)
+  })
+  await clock.advance(20_000)
+  assert.ok((clock.next ?? 0) > 1_000, `the next try is ${clock.next} ms away`)
+  away = false
+  spool.saveNow()
+  await clock.advance(0)
+  assert.equal(saved.length, 1)
+})
+
 test('an entry that cannot be saved does not keep the others from it', async t => {
   const { clock, open } = setup(t)
   const spool = await open()

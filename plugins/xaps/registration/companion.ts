@@ -16,6 +16,7 @@ import { makeLineServer } from './line-server.ts'
 import { listenInherited, listenTcp } from './listener.ts'
 import { makeNotify, type NotifyMode } from './notify.ts'
 import { keepOpening } from './opening.ts'
+import { Outages } from './outages.ts'
 import { makeLogRefusal } from './refusal.ts'
 import { makeRegister } from './register.ts'
 import { openSpool, type Spool, type SpoolEntry } from './spool.ts'
@@ -47,8 +48,13 @@ export interface CompanionOptions {
 }
 
 export interface CompanionParts {
-  /** Saves a registration in the store. An older one than is stored must change nothing. */
-  readonly save: (entry: SpoolEntry) => Promise<unknown>
+  /**
+   * Saves a registration in the store: a live one, or one out of the spool, which is no news if the store has heard
+   * later ones of its device.
+   */
+  readonly save: (entry: SpoolEntry, origin: { readonly live: boolean }) => Promise<unknown>
+  /** Has `listener` called whenever the store answers again. */
+  readonly onReady: (listener: () => void) => void
   readonly devices: (user: string) => Promise<readonly Device[]>
   /** Takes an event for pushing; returns at once. */
   readonly submit: (event: MailEvent, devices?: readonly Device[]) => void
@@ -81,7 +87,8 @@ export async function startCompanion(
 ): Promise<Companion> {
   const { log } = parts
   const spool = await openSpool(options.spoolDir, {}, log, clock)
-  const doors = makeDoors(options, makeDoorParts(options, parts, spool, clock), parts, clock)
+  const outages = new Outages(log, clock)
+  const doors = makeDoors(options, makeDoorParts(options, parts, spool, outages, clock), parts, clock)
   const openings = doors.map(door =>
     keepOpening(() => openDoor(door, log), { retry: options.retry ?? false, log }, clock),
   )
@@ -89,6 +96,7 @@ export async function startCompanion(
     await Promise.all(openings.map(opening => opening.stop()))
     await Promise.all(doors.map(door => door.close()))
     await spool.close()
+    outages.close()
   }
   try {
     await Promise.all(openings.map(opening => opening.tried))
@@ -96,7 +104,8 @@ export async function startCompanion(
     await close()
     throw error
   }
-  spool.start(parts.save)
+  spool.start(entry => outages.watch('store', entry.user, parts.save(entry, { live: false })))
+  parts.onReady(() => spool.saveNow())
   const addresses = () => doors.map(({ server }) => server.address()).filter(isTcp)
   return { addresses, close }
 }
@@ -109,13 +118,14 @@ function makeDoorParts(
   { notify, ...rules }: CompanionOptions,
   { save, devices, submit, pending, topic, log }: CompanionParts,
   spool: Spool,
+  outages: Outages,
   clock: Clock,
 ): DoorParts {
   const startedAt = clock.now()
   const upSeconds = () => Math.round((clock.now() - startedAt) / 1000)
   return {
     status: () => `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()}`,
-    register: makeRegister({ save, spool, topic, log }, clock),
+    register: makeRegister({ save: entry => save(entry, { live: true }), spool, outages, topic }, clock),
     notify: makeNotify({ devices, submit, notify }, clock),
     rules,
     logRefusal: makeLogRefusal(log, clock),

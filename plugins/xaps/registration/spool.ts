@@ -25,12 +25,14 @@ export interface SpoolLimits {
 }
 
 export interface Spool {
-  /** Devices that wait. More than none means that the store is away, or only just back. */
+  /** Devices that wait. */
   readonly size: number
   /** Resolves once the entry is on disk; rejects when the spool is full or cannot be written. */
   add(entry: SpoolEntry): Promise<void>
   /** Saves what waits, and what will, by `save`; tries again with a back-off as long as that rejects. */
   start(save: (entry: SpoolEntry) => Promise<unknown>): void
+  /** The store answers again: saves what waits without waiting for the back-off. */
+  saveNow(): void
   /** Stops saving. What waits stays on disk. */
   close(): Promise<void>
 }
@@ -135,6 +137,13 @@ class FileSpool implements Spool {
 
   start(save: (entry: SpoolEntry) => Promise<unknown>): void {
     this.#save = save
+    this.#schedule(0)
+  }
+
+  saveNow(): void {
+    this.#pause = 0
+    this.#next?.cancel()
+    this.#next = undefined
     this.#schedule(0)
   }
 

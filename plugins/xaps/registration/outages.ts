@@ -1,0 +1,110 @@
+/**
+ * Whether store and spool take registrations. What fails for one user is that user's own matter (a phone that registers
+ * all day, a full share of the spool): a place is away when those of two users have failed there since anybody's last
+ * success. Says changes in the log. Knows neither place.
+ */
+
+import { type Clock, systemClock } from '../clock.ts'
+import { type Log, maskUser, reasonOf } from '../log.ts'
+import { TransitionLog } from '../transition-log.ts'
+import { onceAMinute } from './once-a-minute.ts'
+
+export type Place = 'store' | 'spool'
+
+/** So many users fail together by no fault of their own. */
+const USERS = 2
+
+/** What has failed since the last success. */
+class Failures {
+  readonly #users = new Set<string>()
+  #reason = ''
+
+  get reason(): string {
+    return this.#reason
+  }
+
+  get away(): boolean {
+    return this.#users.size >= USERS
+  }
+
+  add(user: string, reason: string): void {
+    if (!this.away) this.#users.add(user)
+    this.#reason = reason
+  }
+
+  clear(): void {
+    this.#users.clear()
+  }
+}
+
+export class Outages {
+  readonly #log: Log
+  readonly #isNew: (cause: string) => boolean
+  readonly #transitions: TransitionLog
+  readonly #failures: Readonly<Record<Place, Failures>> = { store: new Failures(), spool: new Failures() }
+
+  constructor(log: Log, clock: Clock = systemClock) {
+    this.#log = log
+    this.#isNew = onceAMinute(clock)
+    this.#transitions = new TransitionLog('store', clock)
+  }
+
+  /** Whether `place` takes nobody's registrations. */
+  isAway(place: Place): boolean {
+    return this.#failures[place].away
+  }
+
+  /** Settles as `work` does, which keeps a registration of `user` in `place`, and takes note of how that went. */
+  async watch<T>(place: Place, user: string, work: Promise<T>): Promise<T> {
+    try {
+      const result = await work
+      this.#failures[place].clear()
+      this.#report()
+      return result
+    } catch (error) {
+      this.#failures[place].add(user, reasonOf(error))
+      this.#report()
+      throw error
+    }
+  }
+
+  /** `user` alone has a registration in the spool. */
+  sayOneWaits(user: string): void {
+    const { reason, away } = this.#failures.store
+    if (away || !this.#isNew(reason)) return
+    this.#log.warn('the store did not take a registration, it waits in the spool', {
+      user: maskUser(user),
+      reason,
+    })
+  }
+
+  /** Writes no line any more. */
+  close(): void {
+    this.#transitions.close()
+  }
+
+  #report(): void {
+    const { store, spool } = this.#failures
+    if (!store.away)
+      this.#transitions.to('store', counted =>
+        this.#log.notice('registrations are saved in the store again', counted),
+      )
+    else if (!spool.away) {
+      const { reason } = store
+      this.#transitions.to('spool', counted =>
+        this.#log.warn('the store does not take registrations, they wait in the spool', {
+          reason,
+          ...counted,
+        }),
+      )
+    } else {
+      const reason = spool.reason
+      this.#transitions.to('nowhere', counted =>
+        this.#log.error('registrations are refused: neither store nor spool takes them', {
+          reason,
+          ...counted,
+        }),
+      )
+    }
+  }
+}
