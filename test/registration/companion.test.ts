@@ -32,7 +32,7 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
   const clock = heldClock()
   const saved: SpoolEntry[] = []
   const submitted: MailEvent[] = []
-  const store = { away: false }
+  const store = { away: false, failsFor: '' }
   const options: CompanionOptions = {
     socket: path.join(temp.path, 'xapsd.sock'),
     socketMode: 0o660,
@@ -47,7 +47,7 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
   }
   const parts: CompanionParts = {
     async save(entry) {
-      if (store.away) throw new Error('the store is away')
+      if (store.away || entry.user === store.failsFor) throw new Error('the store is away')
       saved.push(entry)
     },
     onReady: () => undefined,
@@ -127,6 +127,19 @@ test('a registration that comes while the store is away is answered, kept and sa
   store.away = false
   await pass(() => saved.length === 1, 'the registration to be saved')
   assert.match(await ask(companion, 'GET /healthz HTTP/1.0\r\n\r\n'), / 200 /)
+})
+
+test('what waits in the spool for one user keeps nobody else from the store', async t => {
+  const { options, store, saved, start } = setup(t, { listen: [] })
+  await start()
+  store.failsFor = 'flood@example.org'
+  for (let i = 0; i < 3; i += 1)
+    assert.equal(await exchange({ path: options.socket }, registerLine(store.failsFor)), `OK ${TOPIC}\r\n`)
+  assert.equal(await exchange({ path: options.socket }, registerLine('other@example.org')), `OK ${TOPIC}\r\n`)
+  assert.deepEqual(
+    saved.map(({ user }) => user),
+    ['other@example.org'],
+  )
 })
 
 test('what the spool of an earlier companion holds is saved', async t => {
