@@ -84,6 +84,25 @@ describe('a device store on a Redis that fails', { skip }, () => {
     )
   })
 
+  test('a server that comes and goes is said once, and then counted', async () => {
+    const { store, lines } = await open()
+    await store.update('frank', registering('aa'))
+    for (let round = 0; round < 3; round++) {
+      await redis.kill()
+      await until(
+        () => assert.rejects(store.devices('frank'), /ECONNREFUSED/).then(() => true),
+        'it to be away',
+      )
+      await redis.start()
+      await until(() => store.devices('frank'), 'it to be back')
+    }
+    const news = lines.filter(({ level }) => level === 'warn' || level === 'notice')
+    assert.deepEqual(
+      news.map(({ message }) => message.replace(/^Redis at \S+ /, '')),
+      ['is away', 'is back'],
+    )
+  })
+
   test('starts while the server is away, and works by itself once it is there', async () => {
     await redis.kill()
     const { store } = await open()
