@@ -9,53 +9,62 @@ import { mailTo, pluginLines, pushed, type Site, startSite } from './setup.ts'
 
 const USERS = ['alice@example.com', 'bob@example.com', 'carol@example.com']
 
-test('while Apple is away mail flows, and afterwards each phone gets one push', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp()
-  t.after(lmtp.stop)
-  await apple.faults.refuse()
-  const site = await startSite(t, {
-    apple,
-    lmtpPort: lmtp.port,
-    xaps: { push: { window: 0 }, apns: { request_timeout: 1 } },
-  })
-  await register(site, ...USERS)
+interface Outage {
+  /** What happens to Apple before Haraka starts, when it is up, and just before all is well again. */
+  readonly first?: (apple: Apple) => unknown
+  readonly later?: (apple: Apple) => unknown
+  readonly last?: (apple: Apple) => void
+}
 
-  await t.test('when nobody listens there as Haraka starts', () => outage(apple, lmtp, site))
-  await t.test('when its server dies', async () => {
-    await apple.faults.refuse()
-    await outage(apple, lmtp, site)
-  })
-  await t.test('when the network swallows everything', async () => {
-    apple.faults.blackHole()
+const OUTAGES: Readonly<Record<string, Outage>> = {
+  'nobody listens there as Haraka starts': { first: apple => apple.faults.refuse() },
+  'its server dies': { later: apple => apple.faults.refuse() },
+  'the network swallows everything': {
+    later: apple => apple.faults.blackHole(),
     // What was swallowed never arrives, or it would be a push of its own.
-    await outage(apple, lmtp, site, () => apple.faults.resetConnections())
-  })
-  await t.test('when it says that it is overloaded', async () => {
-    apple.faults.answer('ServiceUnavailable')
-    await outage(apple, lmtp, site)
-  })
-  await t.test('nothing is left to push', async () => {
+    last: apple => apple.faults.resetConnections(),
+  },
+  'it says that it is overloaded': { later: apple => apple.faults.answer('ServiceUnavailable') },
+}
+
+for (const [what, { first, later, last }] of Object.entries(OUTAGES)) {
+  test(`while Apple is away mail flows, and afterwards each phone gets one push: ${what}`, async t => {
+    const apple = await startApple()
+    t.after(() => apple.close())
+    const lmtp = await startLmtp()
+    t.after(lmtp.stop)
+    await first?.(apple)
+    const xaps = { push: { window: 0 }, apns: { request_timeout: 1 } }
+    const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps })
+    await register(site, ...USERS)
+    if (!first) await pushOnce(apple, site)
+    await later?.(apple)
+    await outage(apple, lmtp, site, last)
     apple.clear()
     await site.stop('SIGTERM')
-    assert.equal(apple.requests.length, 0)
+    assert.equal(apple.requests.length, 0, 'nothing is left to push')
   })
-})
+}
+
+/** Apple was there before it went away. */
+async function pushOnce(apple: Apple, site: Site): Promise<void> {
+  await mailTo(site, ...USERS)
+  await pushed(apple, site, USERS.length)
+}
 
 async function outage(
   apple: Apple,
   lmtp: LmtpReceiver,
   site: Site,
-  beforeTheEnd: () => void = () => undefined,
+  beforeTheEnd: (apple: Apple) => void = () => undefined,
 ): Promise<void> {
   const mails = lmtp.mails.length
   const lines = pluginLines(site.log()).length
   apple.clear()
   for (const user of [...USERS, ...USERS]) await mailTo(site, user)
   await until(() => lmtp.mails.length === mails + 2 * USERS.length, 'the mails')
-  await until(() => pluginLines(site.log()).length > lines, 'a line in the log that says so')
-  beforeTheEnd()
+  await site.waitForLog(/Apple (cannot be reached|asks to wait)/)
+  beforeTheEnd(apple)
   await apple.heal()
   await pushed(apple, site, USERS.length)
   assert.deepEqual(
