@@ -160,6 +160,24 @@ test('tries the store after all when the spool is full', async () => {
   assert.equal(saved.length, 1)
 })
 
+test('a store that is away is tried once a second at most when the spool fails, too', async () => {
+  let tries = 0
+  const { clock, of, storeIsAway } = setup({
+    save: () => {
+      tries += 1
+      return fails()
+    },
+    add: fails,
+  })
+  await storeIsAway()
+  tries = 0
+  for (let i = 0; i < 100; i += 1) {
+    await assert.rejects(of(`user${i}`), Unavailable)
+    await clock.advance(50)
+  }
+  assert.equal(tries, 5)
+})
+
 test('a store that takes a registration or fails after its time is up troubles nobody', async () => {
   let settle: (error: Error) => void = () => undefined
   const { clock, register } = setup({
@@ -192,7 +210,7 @@ for (const [what, topic] of [
 test('logs where registrations go when that changes for all, always with a reason, and not for each of them', async () => {
   let store = true
   let spool = true
-  const { log, of } = setup({
+  const { clock, log, of } = setup({
     save: () => (store ? Promise.resolve() : fails()),
     add: () => (spool ? Promise.resolve() : Promise.reject(new Error('no space left'))),
   })
@@ -205,6 +223,7 @@ test('logs where registrations go when that changes for all, always with a reaso
   spool = false
   await some()
   store = true
+  await clock.advance(1_000)
   await some()
   assert.deepEqual(
     log.entries.map(({ level, message, fields }) => `${level} ${message}: ${fields.reason ?? ''}`),

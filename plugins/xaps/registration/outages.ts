@@ -14,6 +14,9 @@ export type Place = 'store' | 'spool'
 /** So many users fail together by no fault of their own. */
 const USERS = 2
 
+/** How often a request may try a place that is away, in milliseconds: LMDB itself writes lines about each failure. */
+const PROBE_EVERY_MS = 1_000
+
 /** What has failed since the last success. */
 class Failures {
   readonly #users = new Set<string>()
@@ -39,12 +42,15 @@ class Failures {
 
 export class Outages {
   readonly #log: Log
+  readonly #clock: Clock
   readonly #isNew: (cause: string) => boolean
   readonly #transitions: TransitionLog
   readonly #failures: Readonly<Record<Place, Failures>> = { store: new Failures(), spool: new Failures() }
+  #probedAt = Number.NEGATIVE_INFINITY
 
   constructor(log: Log, clock: Clock = systemClock) {
     this.#log = log
+    this.#clock = clock
     this.#isNew = onceAMinute(clock)
     this.#transitions = new TransitionLog('store', clock)
   }
@@ -52,6 +58,14 @@ export class Outages {
   /** Whether `place` takes nobody's registrations. */
   isAway(place: Place): boolean {
     return this.#failures[place].away
+  }
+
+  /** Whether a request may try the store although it is away. A yes counts. */
+  mayProbeStore(): boolean {
+    const ms = this.#clock.now() - this.#probedAt
+    if (ms >= 0 && ms < PROBE_EVERY_MS) return false
+    this.#probedAt = this.#clock.now()
+    return true
   }
 
   /** Settles as `work` does, which keeps a registration of `user` in `place`, and takes note of how that went. */

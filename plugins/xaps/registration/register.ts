@@ -48,7 +48,10 @@ export function makeRegister(
   /** The store first, unless it is away: then trying it may cost 400 ms. */
   const keep = async (entry: SpoolEntry): Promise<void> => {
     if (outages.isAway('store')) {
-      await toSpool(entry).catch(error => orElse(error, toStore(entry, SPOOL_DEADLINE_MS)))
+      await toSpool(entry).catch(async error => {
+        if (!outages.mayProbeStore()) throw error
+        await orElse(error, toStore(entry, SPOOL_DEADLINE_MS))
+      })
     } else {
       await toStore(entry, STORE_DEADLINE_MS).catch(async error => {
         await orElse(error, toSpool(entry))
