@@ -54,6 +54,26 @@ describe('a device store on a Redis that fails', { skip }, () => {
     await Promise.all(everyOperation(store).map(operation => assert.rejects(operation, expected)))
   }
 
+  test('a flood of one user over two processes costs few writes, and none of it is lost', async () => {
+    const job = { uri: redis.uri, namespace: 'xaps', kind: 'register', user: 'flooded' } as const
+    const start = (name: string) => startWorker({ ...job, name, count: 300, concurrency: 300 })
+    const workers = await Promise.all([start('one'), start('other')])
+    const commands = await redis.commandsDuring(async () => {
+      for (const worker of workers) worker.go()
+      await Promise.all(workers.map(({ ended }) => ended))
+    })
+    const done = workers.flatMap(worker => worker.done)
+    assert.equal(done.length, 600)
+    const { store } = await open()
+    const stored = (await store.devices('flooded')).map(({ token }) => token)
+    assert.deepEqual(stored.sort(), done.sort())
+    const attempts = commands.filter(command => /"eval"/i.test(command))
+    assert.ok(
+      attempts.length > 0 && attempts.length <= 60,
+      `${attempts.length} compare-and-sets for 600 changes`,
+    )
+  })
+
   test('rejects while the server is frozen, and works when it goes on', async () => {
     const { store } = await open()
     await store.update('alice', registering('aa'))

@@ -9,6 +9,7 @@ import type { LmdbFiles } from './lmdb-directory.ts'
 import type { Cells } from './swap.ts'
 
 export type TextDatabase = RootDatabase<string, string>
+type TextCells = Cells<string | undefined, number | null>
 
 /** How long LMDB may take to say why a commit failed, and to finish its work when closed; in milliseconds. */
 const REASON_MS = 1_000
@@ -45,13 +46,13 @@ export async function openEnvironment(files: LmdbFiles, readOnly = false): Promi
  * commit alone. (Its `transaction(callback)` would wait for this process's event loop with the lock in its hands, stop
  * all other processes meanwhile, and when the process exits just then never end.)
  */
-export function cellsIn(db: TextDatabase, fullKey: (key: string) => string): Cells<number | null> {
+export function cellsIn(db: TextDatabase, fullKey: (key: string) => string): TextCells {
   return {
     async load(key) {
       // It would see what was there when this turn of the event loop began.
       db.resetReadTxn()
       const entry = db.getEntry(fullKey(key))
-      return { text: entry?.value, version: entry?.version ?? null }
+      return { value: entry?.value, version: entry?.version ?? null }
     },
     async replace(key, version, text) {
       if (text !== undefined) return committed(db.put(fullKey(key), text, newVersion(), version as number))

@@ -13,6 +13,7 @@ import { type LmdbAdapter, lmdbAdapter } from './lmdb-adapter.ts'
 import { createStore, deviceFiles, isWritable, type LmdbFiles } from './lmdb-directory.ts'
 import { cellsIn, closeEnvironment, DamagedFile, openEnvironment } from './lmdb-environment.ts'
 import type { DeviceStore } from './store.ts'
+import { recordCells } from './stored.ts'
 import { swapper } from './swap.ts'
 
 export interface LmdbStoreOptions extends KeyedStoreOptions {
@@ -56,7 +57,7 @@ function isPrepared(directory: string, files: LmdbFiles): boolean {
 function lmdbBackend(adapter: LmdbAdapter, readOnly: boolean, options: LmdbStoreOptions): Backend {
   const { directory, namespace, clock, log, deadlineMs = DEADLINE_MS } = options
   const { db, fullKey } = adapter
-  const swap = swapper(cellsIn(db, fullKey))
+  const swap = swapper(recordCells(cellsIn(db, fullKey)))
   const keyv = keyvOver(adapter, namespace)
   const claims = new HostClaims(directory, clock, log)
   const readOnlyReason = `the device store in ${directory} may only be read by this process`

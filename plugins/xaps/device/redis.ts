@@ -8,6 +8,7 @@ import { keptMs } from './claim.ts'
 import { type Backend, type KeyedStoreOptions, keyedStore } from './keyed-store.ts'
 import { connectRedis, type RedisConnection } from './redis-connection.ts'
 import type { Claim, DeviceStore } from './store.ts'
+import { recordCells } from './stored.ts'
 import { swapper } from './swap.ts'
 
 export interface RedisStoreOptions extends KeyedStoreOptions {
@@ -55,15 +56,16 @@ function redisBackend(connection: RedisConnection, options: RedisStoreOptions): 
     client.eval(script, { keys: [fullKey(key)], arguments: args.map(String) })
 
   // The text is its own version: who finds the same text again has missed nothing.
-  const swap = swapper<string>({
+  const cells = recordCells<string>({
     async load(key) {
       const [text] = await texts([key])
-      return { text, version: text ?? '' }
+      return { value: text, version: text ?? '' }
     },
     async replace(key, version, text) {
       return (await run(COMPARE_AND_SET, key, [version, text ?? '', Math.ceil(expireAfterMs)])) === 1
     },
   })
+  const swap = swapper(cells)
 
   return {
     read: key => call(() => keyv.get(key)),
