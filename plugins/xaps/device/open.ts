@@ -21,8 +21,8 @@ export interface OpenStoreOptions {
 }
 
 /**
- * Opens the store that `uri` names. Rejects with an Error of one line when the URI is none of those, or when an LMDB store
- * cannot be opened; a Redis that is away makes the operations reject, not this.
+ * Opens the store that `uri` names. Rejects with an Error of one line when the URI is none of those, when an LMDB store
+ * cannot be opened, or when a Redis is one of a cluster or a sentinel; one that is away makes the operations reject.
  */
 export async function openStore(options: OpenStoreOptions, clock: Clock = systemClock): Promise<DeviceStore> {
   const { uri, harakaDir, ...common } = options

@@ -1,6 +1,5 @@
 /**
- * The device store in a Redis server, for any number of hosts. Each operation touches one key, so that it would work in
- * a Redis Cluster, too.
+ * The device store in a Redis server, for any number of hosts. Each operation touches one key.
  */
 
 import { reasonOf } from '../log.ts'
@@ -43,7 +42,10 @@ end
 redis.call('SET', KEYS[1], string.format('%.0f', now), 'PX', ARGV[4])
 return {2, now}`
 
-/** Opens the store. Never rejects because of the server: while it is away the operations reject. */
+/**
+ * Opens the store. Rejects when the server is a node of a Redis Cluster or a sentinel; while it is away the operations
+ * reject, not this.
+ */
 export async function openRedisStore(options: RedisStoreOptions): Promise<DeviceStore> {
   return keyedStore(redisBackend(await connectRedis(options), options), options)
 }
