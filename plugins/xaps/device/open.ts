@@ -17,6 +17,8 @@ export interface OpenStoreOptions {
   readonly expireAfterMs: number
   /** What a relative PATH starts from. */
   readonly harakaDir: string
+  /** Create no store where there is none: reject with NoStoreYet. */
+  readonly mustExist?: boolean
   readonly log: Log
 }
 
