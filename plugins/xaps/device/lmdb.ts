@@ -16,7 +16,7 @@ import { DamagedFile, LockedFile } from './lmdb-check.ts'
 import { createStore, deviceFiles, isWritable, type LmdbFiles } from './lmdb-directory.ts'
 import { cellsIn, openEnvironment } from './lmdb-environment.ts'
 import { type Environment, identityOf, KeptOpen } from './lmdb-kept-open.ts'
-import type { DeviceStore } from './store.ts'
+import { type DeviceStore, NoStoreYet } from './store.ts'
 import { recordCells, type Stored } from './stored.ts'
 import { type Change, swapper } from './swap.ts'
 
@@ -27,11 +27,6 @@ export interface LmdbStoreOptions extends KeyedStoreOptions {
   readonly deadlineMs?: number
   /** Create no store where there is none: reject with NoStoreYet. */
   readonly mustExist?: boolean
-}
-
-/** There is no store yet, and none was to be made. */
-export class NoStoreYet extends Error {
-  override name = 'NoStoreYet'
 }
 
 /** Enough for a busy disk; whoever holds LMDB's lock for longer has been stopped. */
@@ -68,7 +63,7 @@ export async function openLmdbStore(options: LmdbStoreOptions): Promise<DeviceSt
 async function openFiles({ directory, namespace, mustExist }: LmdbStoreOptions): Promise<Opened> {
   const files = deviceFiles(directory)
   if (mustExist && !existsSync(files.data))
-    throw new NoStoreYet(`there is no device store in ${directory} yet`)
+    throw new NoStoreYet(`no device store in ${directory} yet; it is made when the first phone registers`)
   try {
     const mayWrite = isPrepared(directory, files)
     const reason = mayWrite ? undefined : `the device store in ${directory} may only be read by this process`
