@@ -26,14 +26,22 @@ export const GRACE_MS = 3_000
 /** How often expired devices are swept out of the store. */
 const SWEEP_EVERY_MS = 6 * 3_600_000
 
-/** Opens the device store that the configuration names. Rejects when it cannot be opened. */
-export function openDeviceStore(config: Config, log: Log): Promise<DeviceStore> {
+/**
+ * Opens the device store that the configuration names. Rejects when it cannot be opened, and with NoStoreYet instead of
+ * making one that must exist.
+ */
+export function openDeviceStore(
+  config: Config,
+  log: Log,
+  { mustExist = false }: { readonly mustExist?: boolean } = {},
+): Promise<DeviceStore> {
   const { uri, namespace, expire_days } = config.store
   return openStore({
     uri,
     namespace,
     expireAfterMs: expire_days,
     harakaDir: config.harakaDir,
+    mustExist,
     log,
   })
 }

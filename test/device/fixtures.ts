@@ -62,9 +62,10 @@ export interface Worker {
 /** Starts a worker process and resolves when it has opened the store. */
 export async function startWorker(job: Job): Promise<Worker> {
   const child = fork(path.join(__dirname, 'worker.js'), [JSON.stringify(job)], { execArgv: [] })
-  const ended = once(child, 'exit')
+  // The channel closes behind its last message, which may be after the process has exited.
+  const ended = Promise.all([once(child, 'exit'), once(child, 'disconnect')])
   const first = await Promise.race([once(child, 'message'), ended])
-  if (first[0] !== 'ready') throw new Error(`a worker ended with ${first[0]}`)
+  if (first[0] !== 'ready') throw new Error(`a worker ended with ${child.exitCode ?? child.signalCode}`)
   const done: string[] = []
   child.on('message', message => void done.push(String(message)))
   return { child, done, ended, go: () => void child.send('go') }

@@ -6,11 +6,13 @@ import path from 'node:path'
 import { after, test } from 'node:test'
 import { promisify } from 'node:util'
 import { systemClock } from '../../plugins/xaps/clock.ts'
-import { openLmdbStore } from '../../plugins/xaps/device/lmdb.ts'
+import { type LmdbStoreOptions, openLmdbStore } from '../../plugins/xaps/device/lmdb.ts'
 import { createStore, deviceFiles } from '../../plugins/xaps/device/lmdb-directory.ts'
 import { openEnvironment } from '../../plugins/xaps/device/lmdb-environment.ts'
 import { ownLmdbDirectory } from '../../plugins/xaps/device/open.ts'
+import { NoStoreYet } from '../../plugins/xaps/device/store.ts'
 import { reasonOf } from '../../plugins/xaps/log.ts'
+import { FakeClock, turns } from '../support/fake-clock.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 import { storeContract } from './contract.ts'
@@ -40,7 +42,9 @@ const freshDirectory = () => path.join(temp.path, `store${directories++}`)
 const isRoot = process.getuid?.() === 0
 const NOBODY = 65534
 
-async function open(directory: string, more: { clock?: typeof systemClock; deadlineMs?: number } = {}) {
+type More = Partial<Pick<LmdbStoreOptions, 'clock' | 'deadlineMs' | 'mustExist'>>
+
+async function open(directory: string, more: More = {}) {
   const { log, lines } = recordingLog()
   const common = { namespace: 'xaps', expireAfterMs: 86_400_000, log, clock: systemClock }
   const store = await openLmdbStore({ ...common, directory, ...more })
@@ -169,6 +173,116 @@ test('a process that exits in the middle of a change ends', async () => {
       setImmediate(() => process.exit(7))
     })`
   await assert.rejects(promisify(execFile)(process.execPath, ['-e', script]), { code: 7 })
+})
+
+test('while another process keeps the lock a store opens for reading, and for writing when it is free', async () => {
+  const directory = freshDirectory()
+  const { store: first } = await open(directory)
+  await first.update('alice', registering('aa'))
+  await first.close()
+  const holder = await lockHolder(directory)
+  const clock = new FakeClock(Date.now(), turns)
+  const { store } = await open(directory, { clock })
+  assert.equal((await store.devices('alice')).length, 1)
+  await assert.rejects(store.update('alice', registering('bb')), /another process keeps its lock/)
+  holder.kill('SIGKILL')
+  await once(holder, 'exit')
+  await clock.advance(5_000)
+  await store.update('alice', registering('bb'))
+  await store.close()
+})
+
+test('a change after the files were removed goes into those at the path', async () => {
+  const directory = freshDirectory()
+  const { store, lines } = await open(directory)
+  await store.update('alice', registering('aa'))
+  fs.rmSync(deviceFiles(directory).data)
+  await store.update('alice', registering('bb'))
+  const { store: other } = await open(directory)
+  assert.deepEqual(
+    (await other.devices('alice')).map(({ token }) => token),
+    ['bb'],
+  )
+  assert.deepEqual(
+    lines.map(({ level, message }) => `${level}: ${message}`),
+    ['warn: the files of the device store were removed or replaced: opening it again'],
+  )
+  await Promise.all([store.close(), other.close()])
+})
+
+test('a change that was written into a removed file rejects', async () => {
+  const directory = freshDirectory()
+  const { store } = await open(directory)
+  await store.update('alice', registering('aa'))
+  const holder = await lockHolder(directory)
+  const update = store.update('alice', registering('bb'))
+  await new Promise(setImmediate)
+  fs.renameSync(directory, `${directory}.moved`)
+  holder.kill('SIGKILL')
+  await assert.rejects(update, error => /removed or replaced/.test(reasonOf(error)))
+  await store.update('alice', registering('cc'))
+  assert.deepEqual(
+    (await store.devices('alice')).map(({ token }) => token),
+    ['cc'],
+  )
+  await store.close()
+})
+
+test('files that were replaced are noticed within a minute, without a change', async () => {
+  const directory = freshDirectory()
+  const clock = new FakeClock(Date.now(), turns)
+  const { store } = await open(directory, { clock })
+  await store.update('alice', registering('aa', clock.now()))
+  const { store: other } = await open(`${directory}.other`)
+  await other.update('bob', registering('bb', clock.now()))
+  await other.close()
+  fs.renameSync(directory, `${directory}.moved`)
+  fs.renameSync(`${directory}.other`, directory)
+  await clock.advance(60_000)
+  await until(async () => (await store.devices('bob')).length === 1, 'the other files')
+  assert.deepEqual(await store.devices('alice'), [])
+  await store.close()
+})
+
+for (const [when, waited] of [
+  ['at a change after some seconds', 5_000],
+  ['by itself within a minute', 60_000],
+] as const) {
+  test(`a store that could only be read is written again, ${when}, and says so once`, async () => {
+    const directory = freshDirectory()
+    const { store: writer } = await open(directory)
+    await writer.update('alice', registering('aa'))
+    await writer.close()
+    const { data, lock } = deviceFiles(directory)
+    const clock = new FakeClock(Date.now(), turns)
+    const chmod = (mode: number) => {
+      for (const file of [data, lock]) fs.chmodSync(file, mode)
+    }
+    fs.chmodSync(directory, 0o755)
+    chmod(0o444)
+    if (isRoot) process.seteuid?.(NOBODY)
+    const { store, lines } = await open(directory, { clock })
+    await assert.rejects(store.update('alice', registering('bb')), /may only be read/)
+    if (isRoot) process.seteuid?.(0)
+    chmod(0o666)
+    await clock.advance(waited)
+    await until(() => store.update('alice', registering('bb')), 'the store to be written')
+    assert.equal((await store.devices('alice')).length, 2)
+    const news = lines.filter(({ message }) => /can be written again/.test(message))
+    assert.deepEqual(news.length, 1)
+    await store.close()
+  })
+}
+
+test('a store that must be there is not made', async () => {
+  const directory = path.join(freshDirectory(), 'deep')
+  await assert.rejects(open(directory, { mustExist: true }), NoStoreYet)
+  assert.equal(fs.existsSync(path.dirname(directory)), false)
+  const { store } = await open(directory)
+  await store.close()
+  const { store: again } = await open(directory, { mustExist: true })
+  assert.deepEqual(await again.devices('alice'), [])
+  await again.close()
 })
 
 test('after close operations reject', async () => {

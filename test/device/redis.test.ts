@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
 import net from 'node:net'
+import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { systemClock } from '../../plugins/xaps/clock.ts'
+import { openStore } from '../../plugins/xaps/device/open.ts'
 import { openRedisStore } from '../../plugins/xaps/device/redis.ts'
 import type { DeviceStore } from '../../plugins/xaps/device/store.ts'
+import { find } from '../support/need.ts'
 import { missingRedis, type Redis, startRedis } from '../support/redis.ts'
+import { freePort, type ServerProcess, startServer } from '../support/server.ts'
+import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 import { storeContract } from './contract.ts'
 import { recordingLog, registering, startWorker } from './fixtures.ts'
@@ -53,6 +59,26 @@ describe('a device store on a Redis that fails', { skip }, () => {
   const assertAllReject = async (store: DeviceStore, expected: RegExp) => {
     await Promise.all(everyOperation(store).map(operation => assert.rejects(operation, expected)))
   }
+
+  test('a flood of one user over two processes costs few writes, and none of it is lost', async () => {
+    const job = { uri: redis.uri, namespace: 'xaps', kind: 'register', user: 'flooded' } as const
+    const start = (name: string) => startWorker({ ...job, name, count: 300, concurrency: 300 })
+    const workers = await Promise.all([start('one'), start('other')])
+    const commands = await redis.commandsDuring(async () => {
+      for (const worker of workers) worker.go()
+      await Promise.all(workers.map(({ ended }) => ended))
+    })
+    const done = workers.flatMap(worker => worker.done)
+    assert.equal(done.length, 600)
+    const { store } = await open()
+    const stored = (await store.devices('flooded')).map(({ token }) => token)
+    assert.deepEqual(stored.sort(), done.sort())
+    const attempts = commands.filter(command => /"eval"/i.test(command))
+    assert.ok(
+      attempts.length > 0 && attempts.length <= 60,
+      `${attempts.length} compare-and-sets for 600 changes`,
+    )
+  })
 
   test('rejects while the server is frozen, and works when it goes on', async () => {
     const { store } = await open()
@@ -219,5 +245,78 @@ describe('what a device store on Redis says of its server', { skip }, () => {
       return `redis://mail:pass@127.0.0.1:${redis.port}`
     })
     assert.match(warnings.join(), /does not let this user see/)
+  })
+})
+
+describe('a server that is no single Redis', { skip }, () => {
+  const temp = tempDirectory()
+  const servers: ServerProcess[] = []
+  after(async () => {
+    await Promise.all(servers.map(server => server.stop('SIGKILL')))
+    temp.remove()
+  })
+
+  async function startNode(port: number): Promise<void> {
+    const settings = { port, bind: '127.0.0.1', dir: temp.path, 'cluster-enabled': 'yes' }
+    const cluster = { 'cluster-config-file': `nodes-${port}.conf`, 'cluster-port': await freePort() }
+    const args = Object.entries({ ...settings, ...cluster })
+    const words = args.flatMap(([name, value]) => [`--${name}`, String(value)])
+    const server = startServer(find('redis-server') ?? 'redis-server', words)
+    servers.push(server)
+    await server.waitForOutput(/Ready to accept connections/)
+  }
+
+  async function startSentinel(port: number): Promise<void> {
+    const file = path.join(temp.path, 'sentinel.conf')
+    writeFileSync(file, `port ${port}\nbind 127.0.0.1\ndir ${temp.path}\n`)
+    const server = startServer(find('redis-server') ?? 'redis-server', [file, '--sentinel'])
+    servers.push(server)
+    await server.waitForOutput(/Sentinel ID is/)
+  }
+
+  const open = (uri: string) =>
+    openStore({ uri, namespace: 'x', expireAfterMs: 60_000, harakaDir: '/', log: recordingLog().log })
+
+  test('a node of a Redis Cluster is refused, with what to name instead', async () => {
+    const port = await freePort()
+    await startNode(port)
+    const expected = /^Error: Redis at 127\.0\.0\.1:\d+: it is a node of a Redis Cluster.*name a Redis server/
+    await assert.rejects(open(`redis://127.0.0.1:${port}`), expected)
+  })
+
+  test('a sentinel is refused, with what to name instead', async () => {
+    const port = await freePort()
+    await startSentinel(port)
+    const expected = /^Error: Redis at 127\.0\.0\.1:\d+: it is a Redis Sentinel.*name the Redis server/
+    await assert.rejects(open(`redis://127.0.0.1:${port}`), expected)
+  })
+
+  test('one that turns out to be such later makes every call reject, saying so', async () => {
+    const redis = await startRedis()
+    const store = await open(redis.uri)
+    try {
+      await store.update('alice', registering('aa'))
+      await redis.kill()
+      await startNode(redis.port)
+      const refused = () => assert.rejects(store.devices('alice'), /node of a Redis Cluster/).then(() => true)
+      await until(refused, 'the node to be refused')
+      await assert.rejects(store.update('alice', registering('bb')), /node of a Redis Cluster/)
+    } finally {
+      await store.close()
+      await redis.stop()
+    }
+  })
+
+  test('a user who may ask neither way is served', async () => {
+    const redis = await startRedis()
+    await redis.command('ACL', 'SETUSER', 'mail', 'on', '>pass', '~x::*', '+@all', '-hello', '-info')
+    const store = await open(`redis://mail:pass@127.0.0.1:${redis.port}`)
+    try {
+      await store.update('alice', registering('aa'))
+      assert.equal((await store.devices('alice')).length, 1)
+    } finally {
+      await store.close()
+      await redis.stop()
+    }
   })
 })

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { missingRedis, startRedis } from '../support/redis.ts'
 import { startServer } from '../support/server.ts'
+import { tempDirectory } from '../support/temp.ts'
 import { phoneOf, registerByLine } from './dovecot-plugins.ts'
 import { register } from './hears.ts'
 import { type Ended, xaps } from './run.ts'
-import { companionAnswers, type Site, startSite } from './setup.ts'
+import { appleKeys, companionAnswers, iniText, type Site, startSite } from './setup.ts'
 
 const ALICE = phoneOf('alice@example.com')
 const TABLET = phoneOf('alice@example.com', 2)
@@ -63,6 +64,38 @@ test('the command beside a running Haraka', async t => {
       [2, 2, 2, 2, 2, 0],
     )
   })
+})
+
+test('commands that only read make no store, whoever runs them', async t => {
+  const temp = tempDirectory()
+  t.after(temp.remove)
+  const apple = await startApple()
+  t.after(() => apple.close())
+  mkdirSync(path.join(temp.path, 'config'))
+  const ini = { apns: appleKeys(apple, temp.path), store: { uri: 'lmdb:deep/xaps' } }
+  writeFileSync(path.join(temp.path, 'config', 'xaps.ini'), iniText(ini))
+  const inDirectory = (...args: string[]) => xaps(['-c', temp.path, ...args])
+  const ended = await Promise.all(
+    [['devices'], ['export'], ['explain', ALICE.user], ['push', ALICE.user], ['forget', ALICE.user]].map(
+      args => inDirectory(...args),
+    ),
+  )
+  assert.deepEqual(
+    ended.map(({ status }) => status),
+    [0, 0, 0, 1, 1],
+  )
+  for (const { stderr } of ended)
+    assert.match(
+      stderr,
+      /^xaps: no device store in .*deep\/xaps yet; it is made when the first phone registers$/m,
+    )
+  const check = await inDirectory('check')
+  assert.equal(check.status, 0, check.stdout)
+  assert.match(
+    check.stdout,
+    /^ok +store lmdb:deep\/xaps: none yet; it is made when the first phone registers$/m,
+  )
+  assert.equal(existsSync(path.join(temp.path, 'deep')), false)
 })
 
 test('status, check and the others fail where they cannot do their work', async t => {

@@ -10,7 +10,7 @@ import { expiryWarning } from '../push/renewal.ts'
 import { openTransport } from '../push/transport.ts'
 import { verdictOf } from '../push/verdict.ts'
 import { askCompanion } from './companion.ts'
-import { configOf, Failure, print, withStore } from './context.ts'
+import { configOf, Failure, print, withExistingStore } from './context.ts'
 
 /** What a check found: `warn` works today, `fail` does not. */
 interface Finding {
@@ -91,16 +91,20 @@ async function checkStore(config: Config): Promise<Finding[]> {
   const { uri } = config.store
   const shown = uri.replace(/\/\/[^@/]*@/, '//***@')
   try {
-    return await withStore(config, async store => {
-      let users = 0
-      let devices = 0
-      for await (const [, found] of store.users()) {
-        users += 1
-        devices += found.length
-      }
-      const warnings = await store.warnings()
-      return [ok(`store ${shown}: ${devices} devices of ${users} users`), ...warnings.map(warn)]
-    })
+    return await withExistingStore(
+      config,
+      async store => {
+        let users = 0
+        let devices = 0
+        for await (const [, found] of store.users()) {
+          users += 1
+          devices += found.length
+        }
+        const warnings = await store.warnings()
+        return [ok(`store ${shown}: ${devices} devices of ${users} users`), ...warnings.map(warn)]
+      },
+      async () => [ok(`store ${shown}: none yet; it is made when the first phone registers`)],
+    )
   } catch (error) {
     return [fail(`store ${shown}: ${reasonOf(error)}`)]
   }

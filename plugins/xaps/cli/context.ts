@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import type { Command } from 'commander'
 import { type Config, configFile, loadConfig } from '../config/config.ts'
-import type { DeviceStore } from '../device/store.ts'
+import { NO_STORE } from '../device/no-store.ts'
+import { type DeviceStore, NoStoreYet } from '../device/store.ts'
 import { openDeviceStore } from '../service.ts'
 import { stderrLog } from '../stderr-log.ts'
 
@@ -37,9 +38,31 @@ export function configOf(command: Command): Config {
   return loadConfig(dir)
 }
 
-/** Runs `work` with the store open, and closes it whatever happens. */
+/** Runs `work` with the store open, which is made where there is none, and closes it whatever happens. */
 export async function withStore<T>(config: Config, work: (store: DeviceStore) => Promise<T>): Promise<T> {
-  const store = await openDeviceStore(config, stderrLog())
+  return closing(await openDeviceStore(config, stderrLog()), work)
+}
+
+/** The same for commands that make no store: where there is none yet, `ifNone` is run instead. */
+export async function withExistingStore<T>(
+  config: Config,
+  work: (store: DeviceStore) => Promise<T>,
+  ifNone: (reason: string) => Promise<T> = reason => withNone(reason, work),
+): Promise<T> {
+  const store = await openDeviceStore(config, stderrLog(), { mustExist: true }).catch((error: unknown) => {
+    if (error instanceof NoStoreYet) return error
+    throw error
+  })
+  return store instanceof NoStoreYet ? ifNone(store.message) : closing(store, work)
+}
+
+/** A store that is not there has no devices; a line on standard error says why. */
+function withNone<T>(reason: string, work: (store: DeviceStore) => Promise<T>): Promise<T> {
+  process.stderr.write(`xaps: ${reason}\n`)
+  return work(NO_STORE)
+}
+
+async function closing<T>(store: DeviceStore, work: (store: DeviceStore) => Promise<T>): Promise<T> {
   try {
     return await work(store)
   } finally {

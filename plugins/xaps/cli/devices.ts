@@ -6,8 +6,9 @@ import type { Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
 import { maskToken } from '../log.ts'
 import { canonicalUser } from '../names.ts'
-import { configOf, print, withStore } from './context.ts'
+import { configOf, withExistingStore } from './context.ts'
 import { printable } from './printable.ts'
+import { writeDevices } from './write-devices.ts'
 
 export function addDevices(xaps: Command): void {
   xaps
@@ -19,11 +20,11 @@ export function addDevices(xaps: Command): void {
     .action(async (user: string | undefined, options: { json?: true; full?: true }, command: Command) => {
       const config = configOf(command)
       const show = options.json ? asJson : asText
-      await withStore(config, async store => {
-        for await (const [owner, devices] of recordsOf(store, user, config)) {
-          for (const device of devices) print(show(owner, device, options.full === true))
-        }
-      })
+      await withExistingStore(config, store =>
+        writeDevices(process.stdout, recordsOf(store, user, config), (owner, device) =>
+          show(owner, device, options.full === true),
+        ),
+      )
     })
 }
 

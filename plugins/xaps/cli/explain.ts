@@ -7,7 +7,7 @@ import { maskToken } from '../log.ts'
 import { loadCredentials } from '../push/credentials.ts'
 import { openDeliverySide } from '../service.ts'
 import { stderrLog } from '../stderr-log.ts'
-import { configOf, Failure, print, withStore } from './context.ts'
+import { configOf, Failure, print, withExistingStore } from './context.ts'
 import { hostLists } from './host-lists.ts'
 
 export function addExplain(xaps: Command): void {
@@ -32,9 +32,9 @@ export function addExplain(xaps: Command): void {
     })
 }
 
-async function explainDevices(config: Parameters<typeof withStore>[0], user: string): Promise<void> {
+async function explainDevices(config: Parameters<typeof withExistingStore>[0], user: string): Promise<void> {
   const { topics } = loadCredentials(config.apns, config.harakaDir)
-  const devices = await withStore(config, store => store.devices(user))
+  const devices = await withExistingStore(config, store => store.devices(user))
   for (const { token, topic, lastSeen } of devices) {
     const why = topics.includes(topic)
       ? 'pushed'

@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import { forget } from '../device/record.ts'
 import { canonicalUser } from '../names.ts'
-import { configOf, Failure, print, withStore } from './context.ts'
+import { configOf, Failure, print, withExistingStore } from './context.ts'
 
 interface Options {
   account?: string
@@ -20,7 +20,7 @@ export function addForget(xaps: Command): void {
     .action(async (name: string, { account, token = '' }: Options, command: Command) => {
       const config = configOf(command)
       const user = canonicalUser(name, config.users)
-      const removed = await withStore(config, async store => {
+      const removed = await withExistingStore(config, async store => {
         let count = 0
         await store.update(user, before => {
           const after = forget(

@@ -10,7 +10,7 @@ import { makeSettler } from '../push/settle.ts'
 import { openTransport } from '../push/transport.ts'
 import { type Verdict, verdictOf } from '../push/verdict.ts'
 import { stderrLog } from '../stderr-log.ts'
-import { configOf, Failure, print, withStore } from './context.ts'
+import { configOf, Failure, print, withExistingStore } from './context.ts'
 
 export function addPush(xaps: Command): void {
   xaps
@@ -23,7 +23,7 @@ export function addPush(xaps: Command): void {
       const log = stderrLog()
       const transport = openTransport(loadCredentials(config.apns, config.harakaDir), config.apns, log)
       let accepted = 0
-      await withStore(config, async store => {
+      await withExistingStore(config, async store => {
         const settler = makeSettler(
           (owner, change) => store.update(owner, change),
           removeGone,

@@ -9,7 +9,7 @@ import { type Log, maskUser, reasonOf } from '../log.ts'
 import { EMPTY_RECORD, type UserRecord } from './device.ts'
 import { withoutExpired } from './record.ts'
 import type { Claim, ClaimRequest, DeviceStore } from './store.ts'
-import { DamagedRecord, decodeRecord, encodeRecord, pushKey, USER_PREFIX, userKey, userOf } from './stored.ts'
+import { DamagedRecord, pushKey, type Stored, storedIn, USER_PREFIX, userKey, userOf } from './stored.ts'
 import type { Change } from './swap.ts'
 
 /** What a store of keys and texts must do beyond Keyv. Keys are without the namespace. */
@@ -17,10 +17,10 @@ export interface Backend {
   /** The record under `key` by Keyv's get: one lookup. Rejects with DamagedRecord, too. */
   read(key: string): Promise<UserRecord | undefined>
   /**
-   * Replaces the text under `key` by what `change` makes of it, atomically over all processes, and resolves when it
-   * is safely stored. undefined means no key; the same text means no change. `change` may run several times.
+   * Replaces what is under `key` by what `change` makes of it, atomically over all processes, and resolves when it is
+   * safely stored. What `change` got, given back, means no change. `change` may run several times.
    */
-  change(key: string, change: Change): Promise<void>
+  change(key: string, change: Change<Stored>): Promise<void>
   /** Keys that start with `prefix` and their texts, some hundreds at a time. */
   batches(prefix: string): AsyncIterable<ReadonlyArray<readonly [key: string, text: string]>>
   /** Claims a push; `key` is its key in the store. */
@@ -45,34 +45,29 @@ export function keyedStore(backend: Backend, options: KeyedStoreOptions): Device
   const { expireAfterMs, log, clock } = options
   const current = (record: UserRecord) => withoutExpired(record, clock.now(), expireAfterMs)
 
-  /** The record in `text`, or undefined when it is damaged, which is logged. */
-  function readable(text: string, consequence: string, key: string): UserRecord | undefined {
-    try {
-      return decodeRecord(text)
-    } catch (error) {
-      const user = maskUser(userOf(key))
-      log.error(`the stored devices of a user are damaged and ${consequence}`, {
-        user,
-        reason: reasonOf(error),
-      })
-      return undefined
-    }
+  /** The record, or undefined when it is damaged, which is logged. */
+  function readable(stored: Stored, consequence: string, key: string): UserRecord | undefined {
+    if (!(stored instanceof DamagedRecord)) return stored
+    const user = maskUser(userOf(key))
+    const reason = reasonOf(stored)
+    log.error(`the stored devices of a user are damaged and ${consequence}`, { user, reason })
+    return undefined
   }
 
   /** Writes the record under `key` without what has expired; resolves with how many devices that were. */
   async function dropExpired(key: string): Promise<number> {
     let dropped = 0
-    await backend.change(key, text => {
-      const record = text === undefined ? undefined : readable(text, 'left as they are', key)
+    await backend.change(key, stored => {
+      const record = readable(stored, 'left as they are', key)
       const kept = record && current(record)
       dropped = record && kept ? record.devices.length - kept.devices.length : 0
-      return kept && kept !== record ? encodeRecord(kept) : text
+      return kept ?? stored
     })
     return dropped
   }
 
   function hasExpired([key, text]: readonly [string, string]): boolean {
-    const record = readable(text, 'left as they are', key)
+    const record = readable(storedIn(text), 'left as they are', key)
     return record !== undefined && current(record) !== record
   }
 
@@ -90,12 +85,12 @@ export function keyedStore(backend: Backend, options: KeyedStoreOptions): Device
     async update(user, change) {
       const key = userKey(user)
       let result: UserRecord = EMPTY_RECORD
-      await backend.change(key, text => {
+      await backend.change(key, stored => {
         // A damaged record gives way to the next registration: refusing that would shut the user out for good.
-        const stored = text === undefined ? EMPTY_RECORD : readable(text, 'replaced', key)
-        const record = stored ? current(stored) : EMPTY_RECORD
+        const known = readable(stored, 'replaced', key)
+        const record = current(known ?? EMPTY_RECORD)
         result = change(record)
-        return stored && result === record ? text : encodeRecord(result)
+        return known && result === record ? stored : result
       })
       return result
     },
@@ -109,7 +104,7 @@ export function keyedStore(backend: Backend, options: KeyedStoreOptions): Device
       for await (const batch of backend.batches(USER_PREFIX)) {
         for (const [key, text] of batch) {
           const user = userOf(key)
-          const record = readable(text, 'passed over', key)
+          const record = readable(storedIn(text), 'passed over', key)
           const devices = record ? current(record).devices : []
           if (!record) damaged.push(user)
           if (devices.length > 0) yield [user, devices] as const

@@ -23,9 +23,14 @@ export interface LmdbAdapter {
   fullKey(key: string): string
 }
 
+/** The key as it is in the database. */
+export function lmdbKey(namespace: string, key: string): string {
+  return `${namespace}::${key}`
+}
+
 /** Writes are acknowledged when LMDB has committed them. Every method rejects with LMDB's error. */
 export function lmdbAdapter(db: TextDatabase, namespace: string): LmdbAdapter {
-  const root = `${namespace}::`
+  const root = lmdbKey(namespace, '')
   const fullKey = (key: string) => root + key
 
   async function* batches(prefix: string): AsyncGenerator<Batch> {

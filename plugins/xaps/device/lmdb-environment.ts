@@ -4,28 +4,22 @@ import path from 'node:path'
 import type { RootDatabase } from 'lmdb'
 import { reasonOf } from '../log.ts'
 import { within } from './deadline.ts'
-import { damageOf } from './lmdb-check.ts'
+import { checkFile } from './lmdb-check.ts'
 import type { LmdbFiles } from './lmdb-directory.ts'
 import type { Cells } from './swap.ts'
 
 export type TextDatabase = RootDatabase<string, string>
+type TextCells = Cells<string | undefined, number | null>
 
-/** How long LMDB may take to say why a commit failed, and to finish its work when closed; in milliseconds. */
+/** How long LMDB may take to say why a commit failed, in milliseconds. */
 const REASON_MS = 1_000
-const CLOSE_MS = 2_000
-
-/** The data file cannot be used, and opening it would end the process. */
-export class DamagedFile extends Error {
-  override name = 'DamagedFile'
-}
 
 /**
- * Opens the environment in `files`, which must be there (the data file may be empty). Rejects with DamagedFile, or with
- * what LMDB says.
+ * Opens the environment in `files`, which must be there (the data file may be empty). Rejects as
+ * checkFile does, and with what LMDB says.
  */
 export async function openEnvironment(files: LmdbFiles, readOnly = false): Promise<TextDatabase> {
-  const damage = damageOf(files.data)
-  if (damage !== undefined) throw new DamagedFile(`${files.data} is damaged: ${damage}`)
+  await checkFile(files, readOnly)
   const { open } = await import('lmdb')
   return open<string, string>({
     path: path.dirname(files.data),
@@ -45,13 +39,13 @@ export async function openEnvironment(files: LmdbFiles, readOnly = false): Promi
  * commit alone. (Its `transaction(callback)` would wait for this process's event loop with the lock in its hands, stop
  * all other processes meanwhile, and when the process exits just then never end.)
  */
-export function cellsIn(db: TextDatabase, fullKey: (key: string) => string): Cells<number | null> {
+export function cellsIn(db: TextDatabase, fullKey: (key: string) => string): TextCells {
   return {
     async load(key) {
       // It would see what was there when this turn of the event loop began.
       db.resetReadTxn()
       const entry = db.getEntry(fullKey(key))
-      return { text: entry?.value, version: entry?.version ?? null }
+      return { value: entry?.value, version: entry?.version ?? null }
     },
     async replace(key, version, text) {
       if (text !== undefined) return committed(db.put(fullKey(key), text, newVersion(), version as number))
@@ -78,9 +72,4 @@ async function reasonOfCommit(error: unknown): Promise<string> {
   const reason = error instanceof Error && 'commitError' in error ? error.commitError : undefined
   if (!(reason instanceof Promise)) return reasonOf(error)
   return within(REASON_MS, reason).then(() => reasonOf(error), reasonOf)
-}
-
-/** Closes the environment, waiting a bounded time for writes that are under way. */
-export async function closeEnvironment(db: TextDatabase): Promise<void> {
-  await within(CLOSE_MS, db.close())
 }

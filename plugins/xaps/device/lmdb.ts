@@ -4,22 +4,29 @@
  */
 
 import { existsSync } from 'node:fs'
+import type { Keyv } from 'keyv'
 import { reasonOf } from '../log.ts'
 import { within } from './deadline.ts'
+import type { UserRecord } from './device.ts'
 import { HostClaims } from './host-claims.ts'
 import { type Backend, type KeyedStoreOptions, keyedStore } from './keyed-store.ts'
 import { keyvOver } from './keyv.ts'
-import { type LmdbAdapter, lmdbAdapter } from './lmdb-adapter.ts'
+import { type LmdbAdapter, lmdbAdapter, lmdbKey } from './lmdb-adapter.ts'
+import { DamagedFile, LockedFile } from './lmdb-check.ts'
 import { createStore, deviceFiles, isWritable, type LmdbFiles } from './lmdb-directory.ts'
-import { cellsIn, closeEnvironment, DamagedFile, openEnvironment } from './lmdb-environment.ts'
-import type { DeviceStore } from './store.ts'
-import { swapper } from './swap.ts'
+import { cellsIn, openEnvironment } from './lmdb-environment.ts'
+import { type Environment, identityOf, KeptOpen } from './lmdb-kept-open.ts'
+import { type DeviceStore, NoStoreYet } from './store.ts'
+import { recordCells, type Stored } from './stored.ts'
+import { type Change, swapper } from './swap.ts'
 
 export interface LmdbStoreOptions extends KeyedStoreOptions {
   readonly directory: string
   readonly namespace: string
   /** How long a change may wait for other processes and for the disk, in milliseconds. */
   readonly deadlineMs?: number
+  /** Create no store where there is none: reject with NoStoreYet. */
+  readonly mustExist?: boolean
 }
 
 /** Enough for a busy disk; whoever holds LMDB's lock for longer has been stopped. */
@@ -29,17 +36,45 @@ const HOW_TO_GO_ON =
   'Move the directory aside and start again: then `xaps import` takes what `xaps export` wrote before, ' +
   'and without that every phone registers again within a day.'
 
+/** The environment with what the store does with it. */
+interface Opened extends Environment {
+  readonly adapter: LmdbAdapter
+  readonly keyv: Keyv<UserRecord>
+  swap(key: string, change: Change<Stored>, until: number): Promise<void>
+}
+
 /**
  * Opens the store, creating it where there is none. One that this process may read but not write is opened, too, and
- * rejects changes. Rejects with an Error that says what to do when it cannot be created, cannot be read, or is damaged.
+ * rejects changes until it may be written. Rejects with an Error that says what to do when it cannot be created, cannot
+ * be read, or is damaged. Once open it stays so: what becomes of its files is seen to.
  */
 export async function openLmdbStore(options: LmdbStoreOptions): Promise<DeviceStore> {
-  const { directory, namespace } = options
-  const files = deviceFiles(directory)
+  const { directory, log, clock } = options
+  const kept = new KeptOpen(deviceFiles(directory), () => openFiles(options), log, clock)
   try {
-    const readOnly = !isPrepared(directory, files)
-    const adapter = lmdbAdapter(await openEnvironment(files, readOnly), namespace)
-    return keyedStore(lmdbBackend(adapter, readOnly, options), options)
+    await kept.toRead()
+  } catch (error) {
+    await kept.close()
+    throw error
+  }
+  return keyedStore(lmdbBackend(kept, options), options)
+}
+
+async function openFiles({ directory, namespace, mustExist }: LmdbStoreOptions): Promise<Opened> {
+  const files = deviceFiles(directory)
+  if (mustExist && !existsSync(files.data))
+    throw new NoStoreYet(`no device store in ${directory} yet; it is made when the first phone registers`)
+  try {
+    const mayWrite = isPrepared(directory, files)
+    const reason = mayWrite ? undefined : `the device store in ${directory} may only be read by this process`
+    return await openAs(reason, files, namespace).catch(error => {
+      if (!(error instanceof LockedFile)) throw error
+      return openAs(
+        `the device store in ${directory} cannot be written: ${reasonOf(error)}`,
+        files,
+        namespace,
+      )
+    })
   } catch (error) {
     const advice = error instanceof DamagedFile ? `. ${HOW_TO_GO_ON}` : ''
     throw new Error(`the device store in ${directory} cannot be opened: ${reasonOf(error)}${advice}`)
@@ -53,37 +88,48 @@ function isPrepared(directory: string, files: LmdbFiles): boolean {
   return isWritable(files)
 }
 
-function lmdbBackend(adapter: LmdbAdapter, readOnly: boolean, options: LmdbStoreOptions): Backend {
+async function openAs(readOnly: string | undefined, files: LmdbFiles, namespace: string): Promise<Opened> {
+  const identity = identityOf(files)
+  const db = await openEnvironment(files, readOnly !== undefined)
+  const adapter = lmdbAdapter(db, namespace)
+  const swap = swapper(recordCells(cellsIn(db, adapter.fullKey)))
+  return { identity, readOnly, adapter, keyv: keyvOver(adapter, namespace), swap, close: () => db.close() }
+}
+function lmdbBackend(kept: KeptOpen<Opened>, options: LmdbStoreOptions): Backend {
   const { directory, namespace, clock, log, deadlineMs = DEADLINE_MS } = options
-  const { db, fullKey } = adapter
-  const swap = swapper(cellsIn(db, fullKey))
-  const keyv = keyvOver(adapter, namespace)
   const claims = new HostClaims(directory, clock, log)
-  const readOnlyReason = `the device store in ${directory} may only be read by this process`
 
   return {
-    read: key => keyv.get(key),
-    batches: adapter.batches,
+    async read(key) {
+      const { keyv } = await kept.toRead()
+      return keyv.get(key)
+    },
+    async *batches(prefix) {
+      yield* (await kept.toRead()).adapter.batches(prefix)
+    },
     async change(key, change) {
-      if (readOnly) throw new Error(readOnlyReason)
+      const until = Date.now() + deadlineMs
+      const opened = await kept.toWrite()
       try {
-        await within(deadlineMs, swap(key, change, Date.now() + deadlineMs))
+        await within(deadlineMs, opened.swap(key, change, until))
+        kept.confirm(opened)
       } catch (error) {
         throw new Error(`the device store in ${directory} cannot be written`, { cause: error })
       }
     },
-    claim: (key, request) => claims.claim(fullKey(key), request),
+    claim: (key, request) => claims.claim(lmdbKey(namespace, key), request),
     async tidy() {
-      db.readerCheck()
+      ;(await kept.toRead()).adapter.db.readerCheck()
     },
     async warnings() {
-      return readOnly ? [`${readOnlyReason}: registrations wait in the spool`] : []
+      const { readOnly } = await kept.toRead()
+      return readOnly === undefined ? [] : [`${readOnly}: registrations wait in the spool until it can be`]
     },
     // Files do not come back: what fails is tried again by whoever needs it.
     onReady: () => undefined,
     async close() {
       claims.close()
-      await closeEnvironment(db)
+      await kept.close()
     },
   }
 }

@@ -17,12 +17,14 @@ export interface OpenStoreOptions {
   readonly expireAfterMs: number
   /** What a relative PATH starts from. */
   readonly harakaDir: string
+  /** Create no store where there is none: reject with NoStoreYet. */
+  readonly mustExist?: boolean
   readonly log: Log
 }
 
 /**
- * Opens the store that `uri` names. Rejects with an Error of one line when the URI is none of those, or when an LMDB store
- * cannot be opened; a Redis that is away makes the operations reject, not this.
+ * Opens the store that `uri` names. Rejects with an Error of one line when the URI is none of those, when an LMDB store
+ * cannot be opened, or when a Redis is one of a cluster or a sentinel; one that is away makes the operations reject.
  */
 export async function openStore(options: OpenStoreOptions, clock: Clock = systemClock): Promise<DeviceStore> {
   const { uri, harakaDir, ...common } = options

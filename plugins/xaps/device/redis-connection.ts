@@ -10,6 +10,7 @@ import { TransitionLog } from '../transition-log.ts'
 import { DeadlineExceeded, within } from './deadline.ts'
 import type { UserRecord } from './device.ts'
 import { keyvOver } from './keyv.ts'
+import { watchKind } from './redis-kind.ts'
 import { DamagedRecord } from './stored.ts'
 
 export interface RedisOptions {
@@ -42,7 +43,8 @@ const START_MS = 1_500
 
 /**
  * Connects, and connects again whenever the connection is lost. Resolves once the server answers, has refused or has
- * been silent for a while; never rejects because of the server.
+ * been silent for a while. Rejects when the server is a node of a Redis Cluster or a sentinel, for no other reason; one
+ * that turns out to be such later makes the calls reject.
  */
 export async function connectRedis(options: RedisOptions): Promise<RedisConnection> {
   const { uri, namespace, log, deadlineMs = DEADLINE_MS } = options
@@ -52,6 +54,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisConnecti
   const keyv = keyvOver(adapter, namespace)
   const server = `Redis at ${new URL(uri).host}`
   const line = watchLine(client, server, log)
+  const usable = watchKind(client)
   let closed = false
   let answeredAt = Date.now()
 
@@ -71,6 +74,12 @@ export async function connectRedis(options: RedisOptions): Promise<RedisConnecti
 
   connect()
   await within(START_MS, line.firstNews).catch(() => log.warn(`${server} does not answer yet`))
+  await within(START_MS, usable()).catch(error => {
+    // Its calls will say so.
+    if (error instanceof DeadlineExceeded) return
+    client.destroy()
+    throw new Error(`${server}: ${reasonOf(error)}`)
+  })
 
   return {
     server,
@@ -82,7 +91,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisConnecti
     async call(run) {
       if (closed) throw new Error(`${server}: the store is closed`)
       try {
-        const result = await within(deadlineMs, run())
+        const result = await within(deadlineMs, usable().then(run))
         answeredAt = Date.now()
         return result
       } catch (error) {

@@ -1,6 +1,5 @@
 /**
- * The device store in a Redis server, for any number of hosts. Each operation touches one key, so that it would work in
- * a Redis Cluster, too.
+ * The device store in a Redis server, for any number of hosts. Each operation touches one key.
  */
 
 import { reasonOf } from '../log.ts'
@@ -8,6 +7,7 @@ import { keptMs } from './claim.ts'
 import { type Backend, type KeyedStoreOptions, keyedStore } from './keyed-store.ts'
 import { connectRedis, type RedisConnection } from './redis-connection.ts'
 import type { Claim, DeviceStore } from './store.ts'
+import { recordCells } from './stored.ts'
 import { swapper } from './swap.ts'
 
 export interface RedisStoreOptions extends KeyedStoreOptions {
@@ -42,7 +42,10 @@ end
 redis.call('SET', KEYS[1], string.format('%.0f', now), 'PX', ARGV[4])
 return {2, now}`
 
-/** Opens the store. Never rejects because of the server: while it is away the operations reject. */
+/**
+ * Opens the store. Rejects when the server is a node of a Redis Cluster or a sentinel; while it is away the operations
+ * reject, not this.
+ */
 export async function openRedisStore(options: RedisStoreOptions): Promise<DeviceStore> {
   return keyedStore(redisBackend(await connectRedis(options), options), options)
 }
@@ -55,15 +58,16 @@ function redisBackend(connection: RedisConnection, options: RedisStoreOptions): 
     client.eval(script, { keys: [fullKey(key)], arguments: args.map(String) })
 
   // The text is its own version: who finds the same text again has missed nothing.
-  const swap = swapper<string>({
+  const cells = recordCells<string>({
     async load(key) {
       const [text] = await texts([key])
-      return { text, version: text ?? '' }
+      return { value: text, version: text ?? '' }
     },
     async replace(key, version, text) {
       return (await run(COMPARE_AND_SET, key, [version, text ?? '', Math.ceil(expireAfterMs)])) === 1
     },
   })
+  const swap = swapper(cells)
 
   return {
     read: key => call(() => keyv.get(key)),

@@ -22,6 +22,11 @@ export interface ClaimRequest {
   readonly held?: number
 }
 
+/** There is no store yet, and none was to be made. */
+export class NoStoreYet extends Error {
+  override name = 'NoStoreYet'
+}
+
 /**
  * Every method rejects with an Error when the store cannot answer; an empty list always means "no devices".
  * `user` is a canonical user name of at most 255 bytes.

@@ -4,7 +4,8 @@
  * delete with it a registration that has just been written.
  */
 
-import type { Device, GoneDevice, UserRecord } from './device.ts'
+import { type Device, EMPTY_RECORD, type GoneDevice, type UserRecord } from './device.ts'
+import type { Cells } from './swap.ts'
 
 /** What the keys of users' records start with. */
 export const USER_PREFIX = 'device:'
@@ -58,6 +59,35 @@ export function decodeRecord(text: string): UserRecord {
     throw new DamagedRecord('it is not a list of devices')
   }
   return { devices: record.devices, gone: record.gone }
+}
+
+/** What is under a key: the record (an empty one where there is no key), or why it cannot be read. */
+export type Stored = UserRecord | DamagedRecord
+
+export function storedIn(text: string | undefined): Stored {
+  try {
+    return text === undefined ? EMPTY_RECORD : decodeRecord(text)
+  } catch (error) {
+    if (error instanceof DamagedRecord) return error
+    throw error
+  }
+}
+
+/** Cells of texts as cells of records, so that changes made together cost one decoding and one encoding. */
+export function recordCells<Version>({
+  load,
+  replace,
+}: Cells<string | undefined, Version>): Cells<Stored, Version> {
+  return {
+    async load(key) {
+      const { value, version } = await load(key)
+      return { value: storedIn(value), version }
+    },
+    async replace(key, version, stored) {
+      if (stored instanceof DamagedRecord) throw stored
+      return replace(key, version, encodeRecord(stored))
+    },
+  }
 }
 
 /** The engine's own message would quote what it found. */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { Writable } from 'node:stream'
 import { test } from 'node:test'
-import { exportTo } from '../../plugins/xaps/cli/export.ts'
+import { asJson } from '../../plugins/xaps/cli/devices.ts'
+import { writeDevices } from '../../plugins/xaps/cli/write-devices.ts'
 import type { Device } from '../../plugins/xaps/device/device.ts'
+import type { DeviceStore } from '../../plugins/xaps/device/store.ts'
 import { until } from '../support/wait.ts'
 
 const device: Device = {
@@ -14,6 +16,9 @@ const device: Device = {
   registeredAt: 0,
   lastSeen: 1,
 }
+
+const write = (output: Writable, store: Pick<DeviceStore, 'users'>) =>
+  writeDevices(output, store.users(), (user, device) => asJson(user, device, true))
 
 /** A store of so many users, which counts how many were asked for. */
 function storeOf(count: number) {
@@ -43,7 +48,7 @@ function collector() {
 
 test('writes a line for each device, and leaves the output open', async () => {
   const { output, text } = collector()
-  await exportTo(output, storeOf(3))
+  await write(output, storeOf(3))
   const lines = text().split('\n')
   assert.equal(lines.length, 7)
   assert.deepEqual(JSON.parse(lines[0] ?? ''), {
@@ -59,7 +64,7 @@ test('reads no more of the store than the output takes', async () => {
   const store = storeOf(100_000)
   const waiting: Array<() => void> = []
   const output = new Writable({ write: (_piece, _encoding, done) => waiting.push(done) })
-  const exported = exportTo(output, store)
+  const exported = write(output, store)
   await until(() => waiting.length > 0, 'the first piece')
   await new Promise(setImmediate)
   assert.ok(store.asked < 5_000, `${store.asked} users read for one piece of output`)
@@ -76,6 +81,6 @@ test('rejects when the store fails, after what it gave before', async () => {
       throw new Error('damaged')
     },
   }
-  await assert.rejects(exportTo(output, store), /damaged/)
+  await assert.rejects(write(output, store), /damaged/)
   assert.equal(JSON.parse(text()).user, 'anna')
 })

@@ -1,0 +1,85 @@
+/**
+ * The process that reads an LMDB environment to its end, so that no other has to die of it (lmdb-check.ts). Arguments:
+ * the directory, and `read` or `write`: what is to be done with it later. It says READ when it has read all entries, and
+ * ends with 0, with DAMAGED and a reason, or otherwise when it cannot tell. It changes nothing.
+ */
+
+import { writeSync } from 'node:fs'
+import { ABORT, open, type RootDatabase } from 'lmdb'
+import { DAMAGED, READ } from './lmdb-check.ts'
+
+const UNKNOWN = 4
+
+/** LMDB's code for "too many readers at the moment"; its other codes are negative, too, those of the system are not. */
+const READERS_FULL = -30790
+
+/** More pages in a row than are free anywhere, so that LMDB goes through the whole list of those that are. */
+const LARGE_BYTES = 4 * 1024 * 1024
+
+class Damage extends Error {}
+
+async function check(directory: string, readOnly: boolean): Promise<void> {
+  const reading = openEnvironment(directory, true)
+  readAll(reading)
+  await reading.close()
+  writeSync(1, READ)
+  if (readOnly) return
+  const writing = openEnvironment(directory, false)
+  followFreeList(writing)
+  await writing.close()
+}
+
+function openEnvironment(directory: string, readOnly: boolean): RootDatabase<Buffer, Buffer> {
+  return open<Buffer, Buffer>({
+    path: directory,
+    noSubdir: false,
+    readOnly,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+    useVersions: true,
+    overlappingSync: false,
+  })
+}
+
+/** Damaged pages that can be read show in keys that are out of order, and in their number. */
+function readAll(db: RootDatabase<Buffer, Buffer>): void {
+  const { entryCount } = db.getStats() as { entryCount: number }
+  let count = 0
+  let last: Buffer | undefined
+  for (const { key } of db.getRange()) {
+    if (last && Buffer.compare(last, key) >= 0) throw new Damage('its keys are out of order')
+    last = key
+    count++
+  }
+  if (count !== entryCount) throw new Damage(`it has ${count} of ${entryCount} entries`)
+}
+
+/** Does what a writer does before it writes, and no more. */
+function followFreeList(db: RootDatabase<Buffer, Buffer>): void {
+  const key = Buffer.from('\x01check')
+  db.transactionSync(() => {
+    void db.put(key, Buffer.alloc(LARGE_BYTES))
+    // That put has failed shows only here.
+    db.get(key)
+    return ABORT
+  })
+}
+
+function isDamage(error: unknown): boolean {
+  const code = (error as { code?: number }).code ?? 0
+  return code <= 0 && code !== READERS_FULL
+}
+
+async function main([directory = '', mode]: readonly string[]): Promise<number> {
+  try {
+    await check(directory, mode !== 'write')
+    return 0
+  } catch (error) {
+    writeSync(1, (error as Error).message)
+    return isDamage(error) ? DAMAGED : UNKNOWN
+  }
+}
+
+void main(process.argv.slice(2)).then(status => {
+  process.exitCode = status
+})
