@@ -6,7 +6,7 @@
 
 import cluster from 'node:cluster'
 import { type CompanionKeeper, keepCompanion } from './companion-keeper.ts'
-import { type Config, ConfigError, loadConfig } from './config/config.ts'
+import { type Config, ConfigError, loadConfig, pushSources } from './config/config.ts'
 import { readSmtpIni, type SmtpIni } from './config/smtp-ini.ts'
 import { confirmedByDelivered, confirmedByQueueOk } from './delivery/confirmed.ts'
 import type { DeviceStore } from './device/store.ts'
@@ -25,6 +25,8 @@ import {
 import { onTermination } from './termination.ts'
 
 export interface InHaraka {
+  /** Whether the hooks are the source of new mail. */
+  readonly hooksPush: boolean
   /** Haraka listens and has dropped its privileges; in the primary, it is about to start its workers. */
   ready(): void
   /** Pushes to whom a `delivered` hook stands for. Returns at once. */
@@ -51,6 +53,7 @@ export function startInHaraka(plugin: Plugin): InHaraka | undefined {
 }
 
 class Life implements InHaraka {
+  readonly hooksPush: boolean
   readonly #config: Config
   readonly #credentials: Credentials
   readonly #smtpIni: SmtpIni
@@ -62,6 +65,7 @@ class Life implements InHaraka {
   #ending: Promise<void> | undefined
 
   constructor(config: Config, credentials: Credentials, plugin: Plugin, log: Log) {
+    this.hooksPush = pushSources(config).newMail === 'haraka'
     this.#config = config
     this.#credentials = credentials
     this.#log = log
@@ -74,7 +78,7 @@ class Life implements InHaraka {
 
   ready(): void {
     this.#companion?.start()
-    if (cluster.isWorker || this.#smtpIni.singleProcess) this.#warmUp()
+    if (this.hooksPush && (cluster.isWorker || this.#smtpIni.singleProcess)) this.#warmUp()
   }
 
   delivered(hmail: Hmail, params: DeliveredParams): void {

@@ -5,7 +5,7 @@
 
 import path from 'node:path'
 import type { Clock } from './clock.ts'
-import { type Config, pathIn } from './config/config.ts'
+import { type Config, olderSettings, pathIn, pushSources } from './config/config.ts'
 import { watchLocalDomains } from './delivery/local.ts'
 import { usersOf } from './delivery/recipients.ts'
 import { UserDb } from './delivery/userdb.ts'
@@ -125,8 +125,10 @@ export async function openRegistrationSide(
   door: Pick<CompanionOptions, 'socketFd' | 'retry'>,
   log: Log,
 ): Promise<Companion> {
-  const { socket, socket_mode, socket_user, socket_group, listen, subtopics, notify } = config.registration
+  const { socket, socket_mode, socket_user, socket_group, listen, subtopics, pad_topic } = config.registration
+  const { newMail, changes } = pushSources(config)
   const { max_devices: maxDevices } = config.store
+  for (const line of olderSettings(config)) log.notice(line)
   const sweeping = sweepRegularly(store, log)
   const companion = await startCompanion(
     {
@@ -137,7 +139,8 @@ export async function openRegistrationSide(
       socketGroup: socket_group,
       listen,
       subtopics,
-      notify,
+      notified: { newMail: newMail === 'plugin', changes },
+      padTopic: pad_topic,
       lowercase: config.users.lowercase,
       spoolDir: spoolDirectory(config),
     },

@@ -34,7 +34,8 @@ export const registration: Bench = scale =>
     const site = await makeSite(cleanup, {
       users,
       xaps: {
-        registration: { socket: 'xapsd.sock', listen: `127.0.0.1:${httpPort}`, notify: 'all' },
+        registration: { socket: 'xapsd.sock', listen: `127.0.0.1:${httpPort}` },
+        delivery: { source: 'plugin' },
         // Changes wait for longer than the benchmark takes: their pushes would fall into another figure.
         push: { change_delay: 3_600 },
       },

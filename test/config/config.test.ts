@@ -81,7 +81,17 @@ const MISTAKES: readonly (readonly [name: string, text: string, message: RegExp]
   [
     'an address without a port',
     '[registration]\nlisten = ::1',
-    /listen = ::1 .*expected addresses with a port such as \[::1\]:11619/,
+    /listen = ::1 .*expected addresses with a port from 1 to 65535 such as \[::1\]:11619/,
+  ],
+  [
+    'a port that there is not',
+    '[registration]\nlisten = 127.0.0.1:11619, [::1]:99999',
+    /listen = 127.0.0.1:11619, \[::1\]:99999 .*expected addresses with a port from 1 to 65535/,
+  ],
+  [
+    'the port that any port is',
+    '[registration]\nlisten = [::1]:0',
+    /listen = \[::1\]:0 .*expected addresses with a port from 1 to 65535/,
   ],
   [
     'a user that this system does not have',

@@ -51,6 +51,7 @@ test('the command beside a running Haraka', async t => {
   await t.test('explain says who would hear', async () => {
     const { status, stdout } = await inSite('explain', 'Alice+x@example.com')
     assert.equal(status, 0)
+    assert.match(stdout, /^new mail is told by Haraka's hooks \(\[delivery\] source = haraka\)$/m)
     assert.match(stdout, /^user: alice@example\.com$/m)
     assert.ok(stdout.includes(MASKED))
     assert.match((await inSite('explain', 'carol@example.com')).stdout, /no device/)

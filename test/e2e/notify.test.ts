@@ -1,39 +1,71 @@
+/** What Dovecot notifies of, and what Haraka delivers: one source of new mail, whoever tells first. */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startApple } from '../fake/apple/server.ts'
+import { startLmtp } from '../support/lmtp.ts'
+import { until } from '../support/wait.ts'
 import { ask, httpReply, phoneOf, recorded, registerByLine } from './dovecot-plugins.ts'
-import { pushed, type Site, startSite } from './setup.ts'
+import { mailTo, pluginLines, pushed, type Sections, startSite } from './setup.ts'
 
 const ALICE = phoneOf('alice@example.com')
+const MAILS = 4
 
-/** [registration] notify → the answers to /notify for new mail and for a flag, and how many pushes they make. */
-const MODES = {
-  changes: { answers: [204, 200], pushes: 1 },
-  all: { answers: [200, 200], pushes: 2 },
-} as const
+/** Settings → the answers to /notify for new mail and for a flag. Each mail and, where it is 200, the flag make a push. */
+const SOURCES: readonly [settings: Sections, ofMail: number, ofFlag: number][] = [
+  [{}, 204, 200],
+  [{ delivery: { source: 'haraka' }, registration: { notify: 'off' } }, 204, 204],
+  [{ delivery: { source: 'plugin' } }, 200, 200],
+  [{ delivery: { source: 'plugin' }, registration: { notify: 'off' } }, 200, 204],
+  [{ registration: { notify: 'all' } }, 200, 200],
+]
 
-for (const [notify, { answers, pushes }] of Object.entries(MODES)) {
-  test(`what Dovecot notifies of is pushed with notify = ${notify}`, async t => {
+for (const [settings, ofMail, ofFlag] of SOURCES) {
+  test(`a mail that Dovecot tells of before it acknowledges it is pushed once, with ${JSON.stringify(settings)}`, async t => {
     const apple = await startApple()
     t.after(() => apple.close())
-    const xaps = { push: { window: 0, change_delay: 0.2 }, registration: { notify } }
-    const site = await startSite(t, { apple, xaps })
+    const notify = async (name: string) => {
+      const address = { port: site.httpPort, host: '127.0.0.1' }
+      return httpReply(await ask(address, recorded(name, { user: ALICE.user }))).status
+    }
+    const answers: number[] = []
+    const lmtp = await startLmtp({
+      beforeReply: async () => answers.push(await notify('freswa-lmtp-basic')),
+    })
+    t.after(lmtp.stop)
+    const push = { window: 0, change_delay: 0.2 }
+    const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps: { push, ...settings } })
     await registerByLine(site.socket, ALICE)
-    const ofMail = await notifyByHttp(site, 'freswa-lmtp-basic')
-    if (ofMail === 200) await pushed(apple, site, 1)
-    const ofFlag = await notifyByHttp(site, 'freswa-imap-store-flagged')
-    await ask({ path: site.socket }, recorded('st3fan-lmtp-basic', { user: 'nobody@example.com' }))
-    assert.deepEqual([ofMail, ofFlag], answers)
+
+    for (let mail = 1; mail <= MAILS; mail += 1) {
+      await mailTo(site, ALICE.user)
+      await pushed(apple, site, mail)
+    }
+    assert.deepEqual(answers, Array(MAILS).fill(ofMail))
+    assert.equal(await notify('freswa-imap-store-flagged'), ofFlag)
+    const pushes = ofFlag === 200 ? MAILS + 1 : MAILS
     await pushed(apple, site, pushes)
+    // What is pending is sent before Haraka ends: a second push of a mail would be there.
     await site.stop('SIGTERM')
     assert.deepEqual(
       apple.requests.map(({ token }) => token),
       Array(pushes).fill(ALICE.token),
     )
+    const said = pluginLines(site.log()).filter(line => line.includes('notify = all means'))
+    assert.equal(said.length, settings.registration?.notify === 'all' ? 1 : 0)
   })
 }
 
-async function notifyByHttp(site: Site, name: string): Promise<number> {
-  const address = { port: site.httpPort, host: '127.0.0.1' }
-  return httpReply(await ask(address, recorded(name, { user: ALICE.user }))).status
-}
+test('with source = plugin a worker neither pushes nor connects to Apple', async t => {
+  const apple = await startApple()
+  t.after(() => apple.close())
+  const lmtp = await startLmtp()
+  t.after(lmtp.stop)
+  const xaps = { delivery: { source: 'plugin' } }
+  const site = await startSite(t, { apple, lmtpPort: lmtp.port, nodes: 2, xaps })
+  await registerByLine(site.socket, ALICE)
+  await mailTo(site, ALICE.user)
+  await until(() => lmtp.mails.length === 1, 'the mail to be delivered')
+  await site.stop('SIGTERM')
+  assert.deepEqual([apple.connections.attempts, apple.requests.length], [0, 0])
+})

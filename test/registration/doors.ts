@@ -1,10 +1,11 @@
 /** A register and a notify to put behind a door in tests, and what a door needs besides. */
 
 import type { Clock } from '../../plugins/xaps/clock.ts'
-import { Budget } from '../../plugins/xaps/registration/budget.ts'
+import { Connections } from '../../plugins/xaps/registration/connections.ts'
 import type { DoorParts } from '../../plugins/xaps/registration/door.ts'
 import type { NotifyOutcome } from '../../plugins/xaps/registration/notify.ts'
 import { makeLogRefusal } from '../../plugins/xaps/registration/refusal.ts'
+import { UNFINISHED_REQUESTS_BYTES, Unfinished } from '../../plugins/xaps/registration/unfinished.ts'
 import type { Notification, Registration } from '../../plugins/xaps/registration/validate.ts'
 import { keptLog } from './tools.ts'
 
@@ -16,7 +17,8 @@ export function makeDoor(
   behaviour: {
     register?: () => Promise<string>
     notify?: () => Promise<NotifyOutcome>
-    budget?: Budget
+    unfinished?: Unfinished
+    connections?: number
     clock?: Clock
   } = {},
 ) {
@@ -35,7 +37,8 @@ export function makeDoor(
     rules: RULES,
     status: () => 'up_seconds=1',
     logRefusal: makeLogRefusal(log, behaviour.clock),
-    budget: behaviour.budget ?? new Budget(32 * 1024 * 1024),
+    unfinished: behaviour.unfinished ?? new Unfinished(UNFINISHED_REQUESTS_BYTES),
+    connections: new Connections(behaviour.connections ?? 10_000, log, behaviour.clock),
   }
   return { log, registered, notified, parts }
 }
@@ -55,14 +58,14 @@ export function registerBody(user = 'user@example.org'): string {
 
 export const NOTIFY_BODY = '{"Username":"user@example.org","Mailbox":"INBOX","Events": ["FlagsSet"]}'
 
-/** A request as freswa's plugin sends it. */
+/** A request as freswa's plugin sends it; a line of `headers` takes the place of the one with its name. */
 export function post(path: string, body: string, headers: readonly string[] = []): string {
-  return [
-    `POST ${path} HTTP/1.1`,
-    'Host: localhost',
+  const usual = [
+    'Host: localhost:11619',
     `Content-Length: ${Buffer.byteLength(body)}`,
-    ...headers,
-    '',
-    body,
-  ].join('\r\n')
+    'Content-Type: application/json; charset=utf-8',
+  ]
+  const nameOf = (header: string) => header.slice(0, header.indexOf(':')).toLowerCase()
+  const kept = usual.filter(header => !headers.map(nameOf).includes(nameOf(header)))
+  return [`POST ${path} HTTP/1.1`, ...kept, ...headers, '', body].join('\r\n')
 }

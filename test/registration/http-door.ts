@@ -2,14 +2,18 @@
 
 import type { AddressInfo, NetConnectOpts } from 'node:net'
 import type { TestContext } from 'node:test'
+import type { DoorParts } from '../../plugins/xaps/registration/door.ts'
 import { type HttpParts, makeHttpServer } from '../../plugins/xaps/registration/http-server.ts'
 import { until } from '../support/wait.ts'
 import { type Client, exchange } from './tools.ts'
 
+/** What HTTP needs besides. */
+export const HTTP = { health: () => Promise.resolve(), listen: ['127.0.0.1:11619'], padTopic: true }
+
 export const CLOSE = ['Connection: close']
 
-export async function serve(t: TestContext, parts: Omit<HttpParts, 'health'> & Partial<HttpParts>) {
-  const door = makeHttpServer({ health: () => Promise.resolve(), ...parts })
+export async function serve(t: TestContext, parts: DoorParts & Partial<HttpParts>) {
+  const door = makeHttpServer({ ...HTTP, ...parts })
   await new Promise<void>(resolve => door.server.listen(0, '127.0.0.1', resolve))
   t.after(() => door.close(0))
   const { port } = door.server.address() as AddressInfo

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Budget } from '../../plugins/xaps/registration/budget.ts'
 import { makeHttpServer } from '../../plugins/xaps/registration/http-server.ts'
+import { Unfinished } from '../../plugins/xaps/registration/unfinished.ts'
 import { until } from '../support/wait.ts'
 import { makeDoor, NOTIFY_BODY, post, registerBody, TOPIC } from './doors.ts'
-import { answers, ask, CLOSE, parse, serve } from './http-door.ts'
+import { answers, ask, CLOSE, HTTP, parse, serve } from './http-door.ts'
 import { type Client, connect } from './tools.ts'
 
 test('answers what is no HTTP with 400 and closes', async t => {
@@ -23,7 +23,7 @@ test('answers headers without end with 431 and closes', async t => {
 })
 
 test('keeps idle connections for more than an hour and gives a request 10 seconds', () => {
-  const { server } = makeHttpServer({ ...makeDoor().parts, health: () => Promise.resolve() })
+  const { server } = makeHttpServer({ ...HTTP, ...makeDoor().parts })
   assert.ok(server.keepAliveTimeout >= 3_600_000)
   assert.equal(server.headersTimeout, 10_000)
   assert.equal(server.requestTimeout, 10_000)
@@ -44,12 +44,12 @@ for (const [what, bytes] of [
 }
 
 test('a client that goes away in the middle of a body troubles nobody, and its memory is free again', async t => {
-  const { parts } = makeDoor({ budget: new Budget(10_000) })
+  const { parts } = makeDoor({ unfinished: new Unfinished(10_000) })
   const { address } = await serve(t, parts)
   const client = await connect(address, post('/register', 'x'.repeat(9_000)).slice(0, 8_000))
-  await until(() => parts.budget.left < 5_000, 'the body to come in')
+  await until(() => parts.unfinished.held > 5_000, 'the body to come in')
   client.socket.resetAndDestroy()
-  await until(() => parts.budget.left === 10_000, 'the memory to be free again')
+  await until(() => parts.unfinished.held === 0, 'the memory to be free again')
 })
 
 test('500 half-sent requests do not keep a good one from its answer', async t => {

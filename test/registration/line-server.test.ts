@@ -4,10 +4,10 @@ import type { NetConnectOpts } from 'node:net'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type Clock, systemClock } from '../../plugins/xaps/clock.ts'
-import { Budget } from '../../plugins/xaps/registration/budget.ts'
 import type { DoorParts } from '../../plugins/xaps/registration/door.ts'
 import { makeLineServer } from '../../plugins/xaps/registration/line-server.ts'
 import { Unavailable } from '../../plugins/xaps/registration/refusal.ts'
+import { Unfinished } from '../../plugins/xaps/registration/unfinished.ts'
 import { turns } from '../support/fake-clock.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
@@ -185,18 +185,20 @@ test('500 half-sent requests do not keep a good one from its answer', async t =>
   for (const { socket } of clients) socket.destroy()
 })
 
-test('unfinished requests share their memory: beyond it a sender is refused, and it comes back', async t => {
-  const { parts } = makeDoor({ budget: new Budget(100_000) })
+test('unfinished requests share their memory: beyond it the oldest is refused, and it comes back', async t => {
+  const { parts } = makeDoor({ unfinished: new Unfinished(200_000) })
   const address = await serve(t, parts)
-  const first = await connect(address, Buffer.alloc(60_000, 'x'))
-  const second = await connect(address)
-  second.socket.write(Buffer.alloc(60_000, 'x'))
-  const refused = await Promise.race([first.ended, second.ended])
-  assert.equal(refused, 'ERROR busy, try again\r\n')
+  const clients: Client[] = []
+  for (let i = 1; i <= 3; i += 1) {
+    clients.push(await connect(address, Buffer.alloc(90_000, 'x')))
+    if (i < 3) await until(() => parts.unfinished.held > i * 90_000, 'the bytes to come in')
+  }
+  assert.equal(await clients[0]?.ended, 'ERROR busy, try again\r\n')
   assert.equal(await exchange(address, NOTIFY_LINE), 'OK \r\n')
-  first.socket.destroy()
-  second.socket.destroy()
-  await until(() => parts.budget.left === 100_000, 'the memory to be free again')
+  clients[2]?.socket.write('\r\n')
+  assert.match(String(await clients[2]?.ended), /^ERROR (?!busy)/)
+  clients[1]?.socket.destroy()
+  await until(() => parts.unfinished.held === 0, 'the memory to be free again')
 })
 
 test('logs a refusal once a minute per cause and user, ten in all, and then how many more there were', async t => {

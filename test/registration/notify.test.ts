@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Device } from '../../plugins/xaps/device/device.ts'
 import type { MailEvent } from '../../plugins/xaps/event.ts'
-import { kindOf, makeNotify, type NotifyMode } from '../../plugins/xaps/registration/notify.ts'
+import { kindOf, makeNotify, type Notified } from '../../plugins/xaps/registration/notify.ts'
 import { heldClock } from './tools.ts'
 
 const device: Device = {
@@ -16,11 +16,14 @@ const device: Device = {
 }
 const changed = { user: 'user@example.org', mailbox: 'INBOX', events: ['FlagsSet'] }
 
-function setup(devices: (user: string) => Promise<readonly Device[]>, notify: NotifyMode = 'changes') {
+function setup(
+  devices: (user: string) => Promise<readonly Device[]>,
+  notified: Notified = { newMail: false, changes: true },
+) {
   const clock = heldClock()
   const submitted: { event: MailEvent; devices: readonly Device[] | undefined }[] = []
   const submit = (event: MailEvent, devices?: readonly Device[]) => void submitted.push({ event, devices })
-  return { clock, submitted, notify: makeNotify({ devices, submit, notify }, clock) }
+  return { clock, submitted, notify: makeNotify({ devices, submit, notified }, clock) }
 }
 
 test('submits what is to be pushed, with the time at which the notification came, and whom', async () => {
@@ -62,25 +65,26 @@ test('submits after 300 ms when the store says nothing', async () => {
   assert.equal(submitted.length, 1)
 })
 
-const KINDS: readonly [NotifyMode, mailbox: string, events: string[], kind: MailEvent['kind'] | undefined][] =
-  [
-    ['changes', 'INBOX', ['MessageNew'], undefined],
-    ['changes', 'INBOX', ['MessageNew', 'FlagsSet'], 'change'],
-    ['changes', 'INBOX', ['MessageAppend'], 'change'],
-    ['changes', 'INBOX', ['MessageExpunge'], 'change'],
-    ['changes', 'inbox', ['FlagsClear', 'FlagsSet', 'MessageRead'], 'change'],
-    ['changes', 'INBOX', [], undefined],
-    ['changes', 'Notes', ['FlagsSet'], undefined],
-    ['all', 'INBOX', ['MessageNew'], 'new'],
-    ['all', 'InBox', ['MessageNew', 'FlagsSet'], 'new'],
-    ['all', 'INBOX', ['MessageAppend'], 'change'],
-    ['all', 'INBOX', [], undefined],
-    ['all', 'Notes', ['MessageNew'], undefined],
-    ['off', 'INBOX', ['MessageNew', 'FlagsSet'], undefined],
-  ]
+type Kind = MailEvent['kind'] | undefined
 
-for (const [mode, mailbox, events, kind] of KINDS) {
-  test(`notify=${mode}: [${events}] in ${mailbox} is ${kind ?? 'nothing'}`, () => {
-    assert.equal(kindOf({ mailbox, events }, mode), kind)
+/** By what of notifications is pushed: new mail and changes, changes, new mail, nothing. */
+const KINDS: readonly [mailbox: string, events: string[], both: Kind, changes: Kind, newMail: Kind][] = [
+  ['INBOX', ['MessageNew'], 'new', undefined, 'new'],
+  ['InBox', ['MessageNew', 'FlagsSet'], 'new', 'change', 'new'],
+  ['INBOX', ['MessageAppend'], 'change', 'change', undefined],
+  ['INBOX', ['MessageExpunge'], 'change', 'change', undefined],
+  ['inbox', ['FlagsClear', 'FlagsSet', 'MessageRead'], 'change', 'change', undefined],
+  ['INBOX', [], undefined, undefined, undefined],
+  ['Notes', ['FlagsSet'], undefined, undefined, undefined],
+  ['Notes', ['MessageNew'], undefined, undefined, undefined],
+]
+
+for (const [mailbox, events, both, changes, newMail] of KINDS) {
+  test(`[${events}] in ${mailbox} is ${both}, without new mail ${changes}, without changes ${newMail}`, () => {
+    const kind = (notified: Notified) => kindOf({ mailbox, events }, notified)
+    assert.equal(kind({ newMail: true, changes: true }), both)
+    assert.equal(kind({ newMail: false, changes: true }), changes)
+    assert.equal(kind({ newMail: true, changes: false }), newMail)
+    assert.equal(kind({ newMail: false, changes: false }), undefined)
   })
 }

@@ -25,6 +25,8 @@ export interface LmtpOptions {
   readonly refuseAfterData?: ReadonlySet<string>
   /** How long to think before the replies to DATA, in milliseconds. */
   readonly latencyMs?: number
+  /** What is done with a mail before it is acknowledged, as Dovecot's plugins do: they notify, and wait for the answer. */
+  readonly beforeReply?: (recipients: readonly string[]) => Promise<unknown>
 }
 
 export interface LmtpReceiver {
@@ -84,6 +86,7 @@ function serve(socket: net.Socket, options: LmtpOptions, mails: ReceivedMail[]):
   const finish = async (text: string) => {
     if (options.latencyMs) await sleep(options.latencyMs)
     const taken = envelope.to.filter(address => !options.refuseAfterData?.has(address))
+    await options.beforeReply?.(taken)
     if (taken.length > 0) mails.push({ from: envelope.from, to: taken, text, at: Date.now() })
     for (const address of envelope.to) {
       reply(

@@ -1,7 +1,7 @@
 /** `xaps check`: everything that can be checked without a phone, each with one line, and the first mistake named. */
 
 import type { Command } from 'commander'
-import { type Config, configFile, pathIn } from '../config/config.ts'
+import { type Config, configFile, olderSettings, pathIn } from '../config/config.ts'
 import type { Device } from '../device/device.ts'
 import { type Log, reasonOf } from '../log.ts'
 import { type Credentials, loadCredentials } from '../push/credentials.ts'
@@ -9,6 +9,7 @@ import { makePush } from '../push/payload.ts'
 import { expiryWarning } from '../push/renewal.ts'
 import { openTransport } from '../push/transport.ts'
 import { verdictOf } from '../push/verdict.ts'
+import { isShortTopic } from '../registration/topic.ts'
 import { askCompanion } from './companion.ts'
 import { configOf, Failure, print, withExistingStore } from './context.ts'
 
@@ -29,9 +30,13 @@ export function addCheck(xaps: Command): void {
     .option('--offline', 'do not connect to Apple')
     .action(async ({ offline }: { offline?: true }, command: Command) => {
       const config = configOf(command)
-      const findings = [ok(`configuration ${configFile(config.harakaDir)}`)]
+      const findings = [
+        ok(`configuration ${configFile(config.harakaDir)}`),
+        ...olderSettings(config).map(warn),
+      ]
       const credentials = tryCredentials(config)
       findings.push(...credentials.findings)
+      if (credentials.found) findings.push(...checkTopic(config, credentials.found.topic))
       if (credentials.found && !offline) findings.push(await checkApple(config, credentials.found))
       findings.push(...(await checkStore(config)), await checkCompanion(config))
       for (const { level, text } of findings) print(`${level.padEnd(4)}  ${text}`)
@@ -58,6 +63,16 @@ function tryCredentials(config: Config): { found?: Credentials; findings: Findin
   } catch (error) {
     return { findings: [fail(reasonOf(error))] }
   }
+}
+
+/** Over HTTP no answer with a short topic suits every Dovecot plugin. */
+function checkTopic({ registration }: Config, topic: string): Finding[] {
+  if (registration.listen.length === 0 || !isShortTopic(topic)) return []
+  const [here, other] = registration.pad_topic ? ['freswa', 'timlaing'] : ['timlaing', 'freswa']
+  const choice = `[registration] pad_topic = ${registration.pad_topic}`
+  return [
+    ok(`topic of 50 bytes or fewer: ${choice} suits ${here}'s Dovecot plugin; change it for ${other}'s`),
+  ]
 }
 
 /** No phone has this token, so Apple calls it bad: but only after it has accepted credentials and topic. */

@@ -2,6 +2,7 @@
 
 import path from 'node:path'
 import type { Command } from 'commander'
+import { type Config, pushSources } from '../config/config.ts'
 import type { Address } from '../haraka.ts'
 import { maskToken } from '../log.ts'
 import { loadCredentials } from '../push/credentials.ts'
@@ -23,6 +24,7 @@ export function addExplain(xaps: Command): void {
         const [bySmtp] = await delivery.usersOf([address], 'SMTP')
         const [user] = await delivery.usersOf([address], 'LMTP')
         if (user === undefined) throw new Failure(`${text}: Dovecot knows no such user; nothing is pushed`)
+        print(`new mail is told by ${SOURCES[pushSources(config).newMail]}`)
         print(`user: ${user}`)
         print(`domain ${address.host}: ${bySmtp === undefined ? 'local over LMTP only' : 'local'}`)
         await explainDevices(config, user)
@@ -32,7 +34,12 @@ export function addExplain(xaps: Command): void {
     })
 }
 
-async function explainDevices(config: Parameters<typeof withExistingStore>[0], user: string): Promise<void> {
+const SOURCES = {
+  haraka: "Haraka's hooks ([delivery] source = haraka)",
+  plugin: "Dovecot's XAPS plugin ([delivery] source = plugin); Haraka's hooks push nothing",
+} as const
+
+async function explainDevices(config: Config, user: string): Promise<void> {
   const { topics } = loadCredentials(config.apns, config.harakaDir)
   const devices = await withExistingStore(config, store => store.devices(user))
   for (const { token, topic, lastSeen } of devices) {

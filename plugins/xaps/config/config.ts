@@ -31,6 +31,7 @@ const key = <T>(read: Reader<T>, standard: T): Key<T> => [read, standard]
 
 const KEYS = {
   delivery: {
+    source: key(oneOf('haraka', 'plugin'), 'haraka'),
     domains: key(someOf, ['host_list']),
   },
   users: {
@@ -78,6 +79,7 @@ const KEYS = {
     listen: key(addresses, []),
     subtopics: key(someOf, ['com.apple.mobilemail']),
     notify: key(oneOf('changes', 'all', 'off'), 'changes'),
+    pad_topic: key(flag, true),
   },
 } as const
 
@@ -89,6 +91,30 @@ type Values = {
 
 /** All settings, and the Haraka directory that relative paths start from. */
 export type Config = Values & { readonly harakaDir: string }
+
+/** What is pushed, and on whose word. */
+export interface PushSources {
+  /** Who tells of new mail: Haraka's hooks, or Dovecot's XAPS plugin (MessageNew). Exactly one, or mails are pushed twice. */
+  readonly newMail: 'haraka' | 'plugin'
+  /** Whether what else Dovecot's plugin notifies of is pushed. */
+  readonly changes: boolean
+}
+
+/** `notify = all` is the older way to say `source = plugin`. */
+export function pushSources({ delivery, registration }: Config): PushSources {
+  return {
+    newMail: registration.notify === 'all' ? 'plugin' : delivery.source,
+    changes: registration.notify !== 'off',
+  }
+}
+
+/** What to say about settings that still work and are said otherwise today, one line each. */
+export function olderSettings({ registration }: Config): readonly string[] {
+  if (registration.notify !== 'all') return []
+  return [
+    "[registration] notify = all means [delivery] source = plugin: Dovecot's plugin tells of new mail, the hooks push nothing",
+  ]
+}
 
 /** A setting that cannot be used. `message` is one line: file, section, key, value and what was expected. */
 export class ConfigError extends Error {

@@ -5,6 +5,7 @@
 
 import { reasonOf } from '../log.ts'
 import { groupId, userId } from '../owner.ts'
+import { parseTcpAddress } from '../tcp-address.ts'
 
 /** Reads the text after `key =`. Throws an Error whose message completes "expected …". */
 export type Reader<T> = (text: string) => T
@@ -79,11 +80,20 @@ export const word: Reader<string> = value => {
   throw expected('one word')
 }
 
-/** Addresses to listen on, each with a port. */
+/** Addresses to listen on, each with a port: one that the other side can be told, so not 0. */
 export const addresses: Reader<readonly string[]> = value => {
   const items = list(value)
-  if (items.every(item => /^(\[[\da-f:.]+\]|[\w.-]+):\d{1,5}$/i.test(item))) return items
-  throw expected('addresses with a port such as [::1]:11619, separated by commas')
+  if (items.every(isAddress)) return items
+  throw expected('addresses with a port from 1 to 65535 such as [::1]:11619, separated by commas')
+}
+
+function isAddress(item: string): boolean {
+  try {
+    return parseTcpAddress(item).port > 0
+  } catch {
+    // It throws for nothing else than an item that is no address.
+    return false
+  }
 }
 
 /** A user of this system, by name or number; empty means none. */

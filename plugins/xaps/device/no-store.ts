@@ -16,5 +16,6 @@ export const NO_STORE: DeviceStore = {
   },
   sweep: async () => 0,
   warnings: async () => [],
+  onReady: () => undefined,
   close: async () => undefined,
 }

@@ -9,17 +9,18 @@ import type { Device } from '../device/device.ts'
 import type { MailEvent } from '../event.ts'
 import { type Log, reasonOf } from '../log.ts'
 import { groupId, userId } from '../owner.ts'
-import { Budget, UNFINISHED_REQUESTS_BYTES } from './budget.ts'
+import { Connections, connectionLimit } from './connections.ts'
 import type { DoorParts } from './door.ts'
 import { makeHttpServer } from './http-server.ts'
 import { makeLineServer } from './line-server.ts'
 import { listenInherited, listenTcp } from './listener.ts'
-import { makeNotify, type NotifyMode } from './notify.ts'
+import { makeNotify, type Notified } from './notify.ts'
 import { keepOpening } from './opening.ts'
 import { Outages } from './outages.ts'
 import { makeLogRefusal } from './refusal.ts'
 import { makeRegister } from './register.ts'
 import { openSpool, type Spool, type SpoolEntry } from './spool.ts'
+import { UNFINISHED_REQUESTS_BYTES, Unfinished } from './unfinished.ts'
 import { listenUnixSocket, type SocketFile } from './unix-socket.ts'
 
 /** Requests in hand when the companion closes get so long, in milliseconds. */
@@ -40,7 +41,9 @@ export interface CompanionOptions {
   /** Addresses for HTTP, as parseTcpAddress takes them. */
   readonly listen: readonly string[]
   readonly subtopics: readonly string[]
-  readonly notify: NotifyMode
+  readonly notified: Notified
+  /** A topic of 50 bytes or fewer is padded in HTTP's answer. */
+  readonly padTopic: boolean
   readonly lowercase: boolean
   readonly spoolDir: string
   /** A door that cannot be opened is tried again for as long as it takes, instead of failing the start. */
@@ -115,7 +118,7 @@ function isTcp(address: ReturnType<Server['address']>): address is AddressInfo {
 }
 
 function makeDoorParts(
-  { notify, ...rules }: CompanionOptions,
+  { notified, ...rules }: CompanionOptions,
   { save, devices, submit, pending, topic, log }: CompanionParts,
   spool: Spool,
   outages: Outages,
@@ -126,10 +129,11 @@ function makeDoorParts(
   return {
     status: () => `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()}`,
     register: makeRegister({ save: entry => save(entry, { live: true }), spool, outages, topic }, clock),
-    notify: makeNotify({ devices, submit, notify }, clock),
+    notify: makeNotify({ devices, submit, notified }, clock),
     rules,
     logRefusal: makeLogRefusal(log, clock),
-    budget: new Budget(UNFINISHED_REQUESTS_BYTES),
+    unfinished: new Unfinished(UNFINISHED_REQUESTS_BYTES),
+    connections: new Connections(connectionLimit(), log, clock),
   }
 }
 
@@ -140,8 +144,9 @@ function makeDoors(
   clock: Clock,
 ): Door[] {
   const health = () => devices(NOBODY)
-  const http = options.listen.map((address): Door => {
-    const { server, close } = makeHttpServer({ ...doorParts, health }, clock)
+  const { listen, padTopic } = options
+  const http = listen.map((address): Door => {
+    const { server, close } = makeHttpServer({ ...doorParts, health, listen, padTopic }, clock)
     return { server, open: () => listenTcp(server, address, log), close: () => close(GRACE_MS) }
   })
   const hasSocket = options.socketFd !== undefined || options.socket !== ''

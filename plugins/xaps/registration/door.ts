@@ -1,9 +1,10 @@
 /** What both doors, the Unix socket and HTTP, are given. */
 
-import type { Budget } from './budget.ts'
+import type { Connections } from './connections.ts'
 import type { Notify } from './notify.ts'
 import type { LogRefusal } from './refusal.ts'
 import type { Register } from './register.ts'
+import type { Unfinished } from './unfinished.ts'
 import type { RegisterRules } from './validate.ts'
 
 export interface DoorParts {
@@ -13,6 +14,7 @@ export interface DoorParts {
   readonly logRefusal: LogRefusal
   /** How the companion is, in words of the form key=value on one line. */
   readonly status: () => string
-  /** Bytes of unfinished requests, over all connections of both doors. */
-  readonly budget: Budget
+  /** Both doors share these. */
+  readonly unfinished: Unfinished
+  readonly connections: Connections
 }

@@ -1,6 +1,6 @@
 /**
- * The HTTP protocol of freswa's Dovecot plugin, on a TCP port that somebody else opens. Every imap and lmtp process
- * keeps a connection for its whole life, so an idle connection costs what Node needs for it and nothing of ours.
+ * The HTTP protocol of freswa's and timlaing's Dovecot plugins, on a TCP port that somebody else opens. Every imap and
+ * lmtp process keeps a connection for its whole life.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -9,10 +9,12 @@ import { type Clock, systemClock } from '../clock.ts'
 import { reasonOf } from '../log.ts'
 import { within } from './deadline.ts'
 import type { DoorParts } from './door.ts'
+import { checkPost, makeCheckHost } from './http-guard.ts'
 import { parseNotifyBody, parseRegisterBody } from './json.ts'
 import type { NotifyOutcome } from './notify.ts'
 import { receiveBody } from './receive-body.ts'
 import { answerTo } from './refusal.ts'
+import { topicBody } from './topic.ts'
 import { validateNotify, validateRegister } from './validate.ts'
 
 /** Dovecot's client keeps connections; one that we closed would be opened again for the next request. */
@@ -25,9 +27,6 @@ const CHECKING_INTERVAL_MS = 1_000
 /** How long a client may go on sending what has been refused, so that it gets to read why. */
 const LINGER_MS = 1_000
 
-/** The plugin crashes when the topic has 50 bytes or fewer; it takes NUL bytes for the end, and the phone sees none. */
-const TOPIC_LENGTH = 64
-
 const HEALTH_DEADLINE_MS = 500
 
 const STATUS_OF: Readonly<Record<NotifyOutcome, number>> = { accepted: 200, nothing: 204, unknown: 404 }
@@ -35,6 +34,10 @@ const STATUS_OF: Readonly<Record<NotifyOutcome, number>> = { accepted: 200, noth
 export interface HttpParts extends DoorParts {
   /** Resolves when the store answers, rejects with the reason when it does not. */
   readonly health: () => Promise<unknown>
+  /** All addresses of `[registration] listen`: what a client may call this server. */
+  readonly listen: readonly string[]
+  /** Whether a topic that is short is padded. */
+  readonly padTopic: boolean
 }
 
 interface Reply {
@@ -43,7 +46,8 @@ interface Reply {
   readonly allow?: string
 }
 
-type Handler = (request: IncomingMessage) => Promise<Reply>
+/** `body` is empty for all but POST. */
+type Handler = (body: Buffer) => Promise<Reply>
 
 /** The handlers of one path by method; another page is another entry. */
 type Routes = ReadonlyMap<string, ReadonlyMap<string, Handler>>
@@ -56,7 +60,7 @@ export interface HttpServer {
 }
 
 export function makeHttpServer(parts: HttpParts, clock: Clock = systemClock): HttpServer {
-  const routes = makeRoutes(parts, clock)
+  const serve = makeServe(parts, clock)
   const server = createServer({
     keepAliveTimeout: KEEP_ALIVE_MS,
     headersTimeout: REQUEST_TIMEOUT_MS,
@@ -64,8 +68,10 @@ export function makeHttpServer(parts: HttpParts, clock: Clock = systemClock): Ht
     connectionsCheckingInterval: CHECKING_INTERVAL_MS,
   })
 
+  server.on('connection', socket => parts.connections.add(socket))
   server.on('request', (request, response) => {
-    serve(routes, request)
+    parts.connections.begin(request.socket)
+    serve(request)
       .catch((error: unknown): Reply => {
         parts.logRefusal('http', error)
         const { status, text } = answerTo(error)
@@ -73,8 +79,8 @@ export function makeHttpServer(parts: HttpParts, clock: Clock = systemClock): Ht
       })
       .then(reply => {
         if (!server.listening) response.shouldKeepAlive = false
-        if (reply.status === 413) refuseLarge(request, response, reply, clock)
-        else send(response, reply)
+        if (request.complete) send(response, reply)
+        else sendEarly(request, response, reply, clock)
       })
       .catch(error => parts.logRefusal('http', error))
   })
@@ -91,15 +97,13 @@ export function makeHttpServer(parts: HttpParts, clock: Clock = systemClock): Ht
 }
 
 function makeRoutes(parts: HttpParts, clock: Clock): Routes {
-  const register: Handler = async request => {
-    const body = await receiveBody(request, parts.budget)
+  const register: Handler = async body => {
     const receivedAt = clock.now()
     const registration = validateRegister(parseRegisterBody(body), parts.rules)
     const topic = await parts.register(registration, receivedAt)
-    return { status: 200, body: topic.padEnd(TOPIC_LENGTH, '\0') }
+    return { status: 200, body: topicBody(topic, parts.padTopic) }
   }
-  const notify: Handler = async request => {
-    const body = await receiveBody(request, parts.budget)
+  const notify: Handler = async body => {
     const receivedAt = clock.now()
     const notification = validateNotify(parseNotifyBody(body), parts.rules)
     const outcome = await parts.notify(notification, receivedAt)
@@ -123,13 +127,27 @@ function makeRoutes(parts: HttpParts, clock: Clock): Routes {
   ])
 }
 
-async function serve(routes: Routes, request: IncomingMessage): Promise<Reply> {
-  const [path = ''] = (request.url ?? '').split('?', 1)
-  const methods = routes.get(path)
-  if (!methods) return { status: 404, body: 'not found\n' }
-  const handler = methods.get(request.method ?? '')
-  if (!handler) return { status: 405, body: 'method not allowed\n', allow: [...methods.keys()].join(', ') }
-  return handler(request)
+const NO_BODY = Buffer.alloc(0)
+
+/** What a request is answered. Rejects for one that is refused. */
+function makeServe(parts: HttpParts, clock: Clock): (request: IncomingMessage) => Promise<Reply> {
+  const routes = makeRoutes(parts, clock)
+  const checkHost = makeCheckHost(parts.listen)
+  return async request => {
+    checkHost(request)
+    const [path = ''] = (request.url ?? '').split('?', 1)
+    const methods = routes.get(path)
+    if (!methods) return { status: 404, body: 'not found\n' }
+    const handler = methods.get(request.method ?? '')
+    if (!handler) return { status: 405, body: 'method not allowed\n', allow: [...methods.keys()].join(', ') }
+    const body = request.method === 'POST' ? await receivePost(request, parts) : NO_BODY
+    return parts.connections.answer(request.socket, () => handler(body))
+  }
+}
+
+async function receivePost(request: IncomingMessage, { unfinished }: HttpParts): Promise<Buffer> {
+  checkPost(request)
+  return receiveBody(request, unfinished)
 }
 
 function writeHead(response: ServerResponse, { status, body, allow }: Reply, close = false): void {
@@ -148,7 +166,7 @@ function send(response: ServerResponse, reply: Reply): void {
 }
 
 /** Answers before the body is through, and lets it run off for a while: closing at once would take back the answer. */
-function refuseLarge(request: IncomingMessage, response: ServerResponse, reply: Reply, clock: Clock): void {
+function sendEarly(request: IncomingMessage, response: ServerResponse, reply: Reply, clock: Clock): void {
   writeHead(response, reply, true)
   response.write(reply.body)
   const timer = clock.after(LINGER_MS, () => response.end())

@@ -31,11 +31,11 @@ export function makeLineServer(parts: DoorParts, clock: Clock = systemClock): Li
   const serve = async (socket: net.Socket) => {
     waiting.add(socket)
     try {
-      const line = await receiveLine(socket, parts.budget, clock)
+      const line = await receiveLine(socket, parts.unfinished, clock)
       answering.add(socket)
       waiting.delete(socket)
       if (line === undefined) socket.destroy()
-      else await answer(socket, line, parts, clock)
+      else await parts.connections.answer(socket, () => answer(socket, line, parts, clock))
     } catch (error) {
       parts.logRefusal('socket', error)
       reply(socket, `ERROR ${answerTo(error).text}`, clock)
@@ -49,6 +49,7 @@ export function makeLineServer(parts: DoorParts, clock: Clock = systemClock): Li
     // A client that goes away is its own affair; what it sent was handled or was not complete.
     socket.on('error', () => socket.destroy())
     socket.once('close', () => answering.delete(socket))
+    parts.connections.add(socket)
     void serve(socket)
   })
 

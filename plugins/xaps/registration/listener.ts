@@ -1,32 +1,14 @@
-/** TCP addresses as `[registration] listen` has them, and opening what is listened on. Knows nothing of what is served. */
+/** Opening what is listened on. Knows nothing of what is served. */
 
-import net, { type AddressInfo } from 'node:net'
+import type net from 'node:net'
+import type { AddressInfo } from 'node:net'
 import type { Log } from '../log.ts'
 import { reasonOf } from '../log.ts'
+import { isLoopback, parseTcpAddress } from '../tcp-address.ts'
 import { listening } from './unix-socket.ts'
 
 /** Connections that may wait to be accepted; the kernel caps it at net.core.somaxconn. */
 const BACKLOG = 1024
-
-export interface TcpAddress {
-  readonly host: string
-  readonly port: number
-}
-
-/** `[::1]:11619`, `127.0.0.1:11619` or `localhost:11619`. Throws for anything else, a missing address included. */
-export function parseTcpAddress(text: string): TcpAddress {
-  const match = /^(?:\[([\da-f:.]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(text)
-  const host = match?.[1] ?? match?.[2] ?? ''
-  const port = Number(match?.[3])
-  if (host === '' || port > 65535 || (match?.[1] !== undefined && !net.isIPv6(host)))
-    throw new Error(`${text}: expected an address and a port, like [::1]:11619 or 127.0.0.1:11619`)
-  return { host, port }
-}
-
-/** Whether only this machine can reach the address. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (net.isIPv4(host) && host.startsWith('127.'))
-}
 
 /** Makes `server` listen on `address`. Rejects with a message that names it. */
 export async function listenTcp(server: net.Server, address: string, log: Log): Promise<AddressInfo> {

@@ -10,8 +10,13 @@ import type { Notification } from './validate.ts'
 /** Dovecot holds the LMTP reply until we answer. */
 const LOOKUP_DEADLINE_MS = 300
 
-/** `[registration] notify`: all but new mail, which Haraka sees itself; also new mail; or nothing. */
-export type NotifyMode = 'changes' | 'all' | 'off'
+/** What of Dovecot's notifications is pushed. */
+export interface Notified {
+  /** MessageNew: only where Haraka's hooks do not push the same mail. */
+  readonly newMail: boolean
+  /** All else. */
+  readonly changes: boolean
+}
 
 /** What came of it: a push is on its way; the user is known, but this is no reason to push; no devices. */
 export type NotifyOutcome = 'accepted' | 'nothing' | 'unknown'
@@ -20,7 +25,7 @@ export interface NotifyParts {
   readonly devices: (user: string) => Promise<readonly Device[]>
   /** Takes an event for pushing, and its user's devices where they are known; returns at once. */
   readonly submit: (event: MailEvent, devices?: readonly Device[]) => void
-  readonly notify: NotifyMode
+  readonly notified: Notified
 }
 
 /** `receivedAt`: ms since the epoch. */
@@ -30,7 +35,7 @@ export type Notify = (notification: Notification, receivedAt: number) => Promise
  * Asks the store whether the user has devices, and submits the event when they should be pushed. A store that does
  * not answer, or not in time, counts as yes: the push side asks again as long as it takes.
  */
-export function makeNotify({ devices, submit, notify }: NotifyParts, clock: Clock = systemClock): Notify {
+export function makeNotify({ devices, submit, notified }: NotifyParts, clock: Clock = systemClock): Notify {
   // A fault is the push side's to meet and to report: it asks for the same user next.
   const devicesOf = (user: string): Promise<readonly Device[] | undefined> =>
     within(devices(user), LOOKUP_DEADLINE_MS, 'store', clock).catch(() => undefined)
@@ -39,7 +44,7 @@ export function makeNotify({ devices, submit, notify }: NotifyParts, clock: Cloc
     const { user } = notification
     const known = await devicesOf(user)
     if (known?.length === 0) return 'unknown'
-    const kind = kindOf(notification, notify)
+    const kind = kindOf(notification, notified)
     if (kind === undefined) return 'nothing'
     submit({ user, kind, at: receivedAt }, known)
     return 'accepted'
@@ -49,9 +54,9 @@ export function makeNotify({ devices, submit, notify }: NotifyParts, clock: Cloc
 /** What to push for a notification; undefined for nothing. Phones are told about the inbox only. */
 export function kindOf(
   { mailbox, events }: Pick<Notification, 'mailbox' | 'events'>,
-  mode: NotifyMode,
+  { newMail, changes }: Notified,
 ): MailEvent['kind'] | undefined {
-  if (mode === 'off' || !isInbox(mailbox)) return undefined
-  if (mode === 'all' && events.includes('MessageNew')) return 'new'
-  return events.some(event => event !== 'MessageNew') ? 'change' : undefined
+  if (!isInbox(mailbox)) return undefined
+  if (newMail && events.includes('MessageNew')) return 'new'
+  return changes && events.some(event => event !== 'MessageNew') ? 'change' : undefined
 }

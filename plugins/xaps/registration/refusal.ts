@@ -10,19 +10,30 @@ export class Unavailable extends Error {
   override name = 'Unavailable'
 }
 
-/** More bytes than any request has. */
-export class TooLarge extends BadRequest {
-  override name = 'TooLarge'
+/** A bad request for which HTTP has a status of its own. */
+export class Refused extends BadRequest {
+  override name = 'Refused'
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
 }
 
-/** A request whose sender would have to say what it wants first: the bytes of the others fill the memory. */
+/** More bytes than any request has. */
+export function tooLarge(limit: number): Refused {
+  return new Refused(413, `longer than ${limit} bytes`)
+}
+
+/** A request that is given up before it is whole: the memory is needed for those that came later. */
 export function busy(): Unavailable {
   return new Unavailable('busy, try again')
 }
 
 /** What the sender is told: a status of HTTP and one line of text. Only what we wrote ourselves is sent back. */
 export function answerTo(error: unknown): { readonly status: number; readonly text: string } {
-  if (error instanceof TooLarge) return { status: 413, text: error.message }
+  if (error instanceof Refused) return { status: error.status, text: error.message }
   if (error instanceof BadRequest) return { status: 400, text: error.message }
   if (error instanceof Unavailable) return { status: 503, text: error.message }
   return { status: 500, text: 'internal error' }

@@ -1,0 +1,47 @@
+/** `host:port` as `[registration] listen` and HTTP's Host header have it: one grammar for both. Opens nothing. */
+
+import net from 'node:net'
+
+export interface TcpAddress {
+  /** A name in lower case, or an IP address in its shortest form and without brackets. */
+  readonly host: string
+  readonly port: number
+}
+
+const AUTHORITY = /^(?:\[([\da-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?$/i
+
+/** Digits and dots: meant as an IPv4 address, and no name. */
+const NUMERIC = /^[\d.]+$/
+
+/** The host in `host` or `host:port`, an IPv6 address in brackets; undefined when `text` is neither. */
+export function hostIn(text: string): string | undefined {
+  const [, bracketed, bare] = AUTHORITY.exec(text) ?? []
+  if (bracketed !== undefined) {
+    return net.isIPv6(bracketed)
+      ? new net.SocketAddress({ address: bracketed, family: 'ipv6' }).address
+      : undefined
+  }
+  return bare !== undefined && NUMERIC.test(bare) && !net.isIPv4(bare) ? undefined : bare?.toLowerCase()
+}
+
+/**
+ * `[::1]:11619`, `127.0.0.1:11619` or `localhost:11619`; port 0 is any that is free. Throws for anything else, a
+ * missing address or port included.
+ */
+export function parseTcpAddress(text: string): TcpAddress {
+  const host = hostIn(text)
+  const port = Number(AUTHORITY.exec(text)?.[3])
+  if (host === undefined || !(port <= 65535))
+    throw new Error(`${text}: expected an address and a port, like [::1]:11619 or 127.0.0.1:11619`)
+  return { host, port }
+}
+
+/** Whether only this machine can reach the host. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (net.isIPv4(host) && host.startsWith('127.'))
+}
+
+/** Whether listening there means on all addresses of this machine. */
+export function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::'
+}
