@@ -6,7 +6,6 @@ import type { Command } from 'commander'
 import type { DeviceStore } from '../device/store.ts'
 import { configOf, withStore } from './context.ts'
 import { asJson } from './devices.ts'
-import { openProgress, type Progress } from './progress.ts'
 
 /** Lines are written in pieces of about so many characters. */
 const PIECE = 64 * 1024
@@ -16,10 +15,7 @@ export function addExport(xaps: Command): void {
     .command('export')
     .description('write all devices to standard output, one JSON object a line, device tokens in full')
     .action(async (_options: unknown, command: Command) => {
-      await withStore(configOf(command), async store => {
-        const progress = process.stdout.isTTY ? undefined : openProgress(undefined)
-        await exportTo(process.stdout, store, progress).finally(() => progress?.stop())
-      })
+      await withStore(configOf(command), store => exportTo(process.stdout, store))
     })
 }
 
@@ -27,16 +23,12 @@ export function addExport(xaps: Command): void {
  * Writes every device as fast as `output` takes them, and leaves it open. Rejects with the store's failure when what
  * came before it has been written.
  */
-export async function exportTo(
-  output: Writable,
-  store: Pick<DeviceStore, 'users'>,
-  progress?: Pick<Progress, 'advance'>,
-): Promise<void> {
+export async function exportTo(output: Writable, store: Pick<DeviceStore, 'users'>): Promise<void> {
   let failure: unknown
   const users = untilFailure(store.users(), error => {
     failure = error
   })
-  await pipeline(Readable.from(pieces(users, progress), { objectMode: false }), output, { end: false })
+  await pipeline(Readable.from(pieces(users), { objectMode: false }), output, { end: false })
   if (failure !== undefined) throw failure
 }
 
@@ -48,18 +40,12 @@ async function* untilFailure<T>(source: AsyncIterable<T>, tell: (error: unknown)
   }
 }
 
-async function* pieces(
-  users: ReturnType<DeviceStore['users']>,
-  progress?: Pick<Progress, 'advance'>,
-): AsyncGenerator<string> {
+async function* pieces(users: ReturnType<DeviceStore['users']>): AsyncGenerator<string> {
   let piece = ''
-  let devices = 0
   for await (const [user, owned] of users) {
     for (const device of owned) piece += `${asJson(user, device, true)}\n`
-    devices += owned.length
     if (piece.length < PIECE) continue
     yield piece
-    progress?.advance(piece.length, devices)
     piece = ''
   }
   if (piece !== '') yield piece
