@@ -4,9 +4,8 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
-import { createReadStream, createWriteStream, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type TestContext, test } from 'node:test'
 import { tempDirectory } from '../support/temp.ts'
@@ -50,8 +49,8 @@ topic = ${TOPIC}
 
 interface Run {
   dir: string
-  /** Standard input: the text, or the file of this name. */
-  input?: string | { file: string }
+  /** Standard input. */
+  input?: string
   node?: readonly string[]
 }
 
@@ -62,7 +61,7 @@ async function xaps({ dir, input = '', node = [] }: Run, ...args: readonly strin
     for await (const piece of stream.setEncoding('utf8')) text += piece
     return text
   })
-  const fed = pipeline(typeof input === 'string' ? [input] : createReadStream(input.file), child.stdin)
+  const fed = pipeline([input], child.stdin)
   const [[status], stdout = '', stderr = ''] = await Promise.all([
     once(child, 'exit') as Promise<[number | null]>,
     ...texts,
@@ -181,7 +180,7 @@ test('a file that cannot be read, or is none of ours, ends with one line', async
   for (const [file, reason] of [
     [path.join(dir, 'missing'), /ENOENT/],
     [path.join(dir, 'config'), /EISDIR/],
-    [garbage, /neither a database .* nor an export/],
+    [garbage, /not valid JSON/],
   ] as const) {
     const { status, stdout, stderr } = await xaps({ dir }, 'import', file)
     assert.deepEqual([status, stdout], [1, ''])
@@ -191,40 +190,46 @@ test('a file that cannot be read, or is none of ours, ends with one line', async
   assert.ok(!readdirSync(dir).includes('xaps'), 'no store is created for it')
 })
 
-test('a file cut off is taken as far as it goes, and says so', async t => {
+test('a database cut off is refused as a whole, an export is taken up to there, and both say so', async t => {
   const dir = harakaDirectory(t)
-  const cut = await xaps({ dir, input: PYTHON_DATABASE.slice(0, -30) }, 'import', '-')
+  const database = await xaps({ dir, input: PYTHON_DATABASE.slice(0, -30) }, 'import', '-')
+  assert.deepEqual([database.status, database.stdout], [1, ''])
+  assert.match(database.stderr, /^xaps: standard input: .*not valid JSON: it is damaged or cut off\n$/)
+  assert.deepEqual(await devicesIn(dir), [])
+  const lines = exportOf({ lastSeen: hoursAgo(1) }, { user: 'bob', lastSeen: hoursAgo(1) })
+  const cut = await xaps({ dir, input: lines.slice(0, -30) }, 'import', '-')
   assert.equal(cut.status, 1)
-  assert.equal(counts(cut).taken, 3)
-  assert.match(cut.stderr, /^xaps: standard input: it ends in the middle, something is missing\n$/)
-  assert.equal((await devicesIn(dir)).length, 3)
+  assert.equal(counts(cut).taken, 1)
+  assert.match(cut.stderr, /^xaps: standard input: line 2 is .*not valid JSON: it is damaged or cut off\n$/)
+})
+
+test('a file larger than can be held is refused with what to do', async t => {
+  const dir = harakaDirectory(t)
+  const file = path.join(dir, 'huge')
+  writeFileSync(file, '{')
+  truncateSync(file, 501 * 1024 * 1024)
+  const { status, stderr } = await xaps({ dir }, 'import', file)
+  assert.equal(status, 1)
+  assert.match(stderr, /^xaps: .*huge: larger than 524288000 bytes; an export may be imported in parts/)
 })
 
 const MANY = 20_000
 
-/** A database that would not fit into the memory below, neither as text nor as an object. */
-function* largeDatabase(): Generator<string> {
-  const mailboxes = JSON.stringify(
-    Array.from({ length: 40 }, (_, index) => `A folder with a long name ${index}`),
-  )
-  yield '{"Users": {'
-  for (let index = 0; index < MANY; index += 1) {
-    const token = index.toString(16).padStart(64, '0')
-    const account = `{"A": {"DeviceToken": "${token}", "Mailboxes": ${mailboxes}}}`
-    yield `${index === 0 ? '' : ',\n'}"user${index}@example.org": {"Accounts": ${account}}`
-  }
-  yield '}}\n'
-}
-
-test(`${MANY} devices are imported and exported in bounded memory`, async t => {
+test(`${MANY} devices are imported, and exported in bounded memory`, async t => {
   const dir = harakaDirectory(t)
-  const file = path.join(dir, 'xapsd.json')
-  await pipeline(Readable.from(largeDatabase()), createWriteStream(file))
-  const node = ['--max-old-space-size=48']
-  const taken = await xaps({ dir, node }, 'import', file)
+  const mailboxes = Array.from({ length: 40 }, (_, index) => `A folder with a long name ${index}`)
+  const users = Array.from({ length: MANY }, (_, index) => {
+    const DeviceToken = index.toString(16).padStart(64, '0')
+    return [`user${index}@example.org`, { Accounts: { A: { DeviceToken, Mailboxes: mailboxes } } }]
+  })
+  const taken = await xaps(
+    { dir, input: JSON.stringify({ Users: Object.fromEntries(users) }) },
+    'import',
+    '-',
+  )
   assert.deepEqual([taken.status, taken.stderr], [0, ''])
   assert.equal(counts(taken).taken, MANY)
-  const exported = await xaps({ dir, node }, 'export')
+  const exported = await xaps({ dir, node: ['--max-old-space-size=48'] }, 'export')
   assert.equal(exported.status, 0)
   assert.equal(exported.stdout.split('\n').length, MANY + 1)
 })

@@ -1,17 +1,16 @@
 /** `xaps import`: the devices of an old daemon's database, or of our own export, into the store. */
 
+import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { Config } from '../config/config.ts'
 import { reasonOf } from '../log.ts'
 import { CredentialsError, loadCredentials } from '../push/credentials.ts'
 import { configOf, Failure, print, withStore } from './context.ts'
-import type { Format } from './import/format.ts'
-import { counted, openInput } from './import/input.ts'
-import { rehearse } from './import/rehearse.ts'
-import { openSource, type Source } from './import/source.ts'
-import { type TakeRules, takeAll } from './import/take.ts'
-import { makeTally, type Tally } from './import/tally.ts'
-import { openProgress } from './progress.ts'
+import { readSource, type Source } from './import/formats.ts'
+import { makeTally, rehearse, type TakeRules, type Tally, takeAll } from './import/take.ts'
+
+/** As large as a text can be in Node; a database of a million devices has 400 MB. */
+const MAX_FILE_BYTES = 500 * 1024 * 1024
 
 export function addImport(xaps: Command): void {
   xaps
@@ -29,45 +28,46 @@ export function addImport(xaps: Command): void {
 }
 
 async function importFile(file: string, dryRun: boolean, config: Config): Promise<void> {
-  const { chunks, size } = await openInput(file)
-  const progress = openProgress(size)
-  const tally = makeTally(progress.note)
-  const bytes = counted(chunks, count => progress.advance(count, tally.total()))
+  const source = readSource(await readAll(file))
+  const rules = rulesFor(source, config)
+  const tally = makeTally(line => process.stderr.write(`${line}\n`), showCount)
   try {
-    const source = await openSource(bytes)
-    const rules = rulesFor(source.format, config)
-    await takeFrom(source, rules, tally, dryRun, config).finally(() => {
-      progress.stop()
-      report(source.format, tally, dryRun)
+    await withStore(config, store => {
+      const update = dryRun ? rehearse(store) : store.update.bind(store)
+      return takeAll(source.entries(), update, rules, tally)
     })
   } finally {
-    progress.stop()
-    await bytes.return(undefined)
+    report(source, tally, dryRun)
   }
 }
 
-function takeFrom(
-  { entries }: Source,
-  rules: TakeRules,
-  tally: Tally,
-  dryRun: boolean,
-  config: Config,
-): Promise<void> {
-  return withStore(config, store => {
-    const update = dryRun ? rehearse(store) : store.update.bind(store)
-    return takeAll(entries, update, rules, tally)
-  })
+/** How far it is, on a terminal and nowhere else; the next line written there takes its place. */
+function showCount(devices: number): void {
+  if (process.stderr.isTTY && devices % 1_000 === 0) process.stderr.write(`${devices} devices\r`)
 }
 
-function rulesFor(format: Format, config: Config): TakeRules {
+/** The content of a file, `-` being standard input. Rejects when it cannot be read or is too large. */
+async function readAll(name: string): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of name === '-' ? process.stdin : (await open(name)).createReadStream()) {
+    chunks.push(chunk)
+    size += chunk.length
+    if (size > MAX_FILE_BYTES)
+      throw new Failure(`larger than ${MAX_FILE_BYTES} bytes; an export may be imported in parts (split -l)`)
+  }
+  return Buffer.concat(chunks)
+}
+
+function rulesFor({ isOurs }: Source, config: Config): TakeRules {
   return {
     lowercase: config.users.lowercase,
     subtopics: config.registration.subtopics,
     now: Date.now(),
     expireAfterMs: config.store.expire_days,
     maxDevices: config.store.max_devices,
-    topic: format.isOurs ? '' : currentTopic(config),
-    canonicalMailboxes: format.isOurs,
+    topic: isOurs ? '' : currentTopic(config),
+    canonicalMailboxes: isOurs,
   }
 }
 
@@ -81,7 +81,7 @@ function currentTopic(config: Config): string {
   }
 }
 
-function report(format: Format, tally: Tally, dryRun: boolean): void {
-  print(`${format.name}${dryRun ? ' (dry run: nothing is changed)' : ''}`)
+function report({ name }: Source, tally: Tally, dryRun: boolean): void {
+  print(`${name}${dryRun ? ' (dry run: nothing is changed)' : ''}`)
   for (const line of tally.lines()) print(line)
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type CheckRules, checkEntry } from '../../../plugins/xaps/cli/import/check.ts'
-import type { Entry } from '../../../plugins/xaps/cli/import/format.ts'
+import type { Entry } from '../../../plugins/xaps/cli/import/formats.ts'
 import { exampleLine, TOKEN_A, TOPIC } from './files.ts'
 
 const DAY = 86_400_000

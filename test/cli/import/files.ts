@@ -1,7 +1,6 @@
-/** Files for the tests of import: one small literal database of each kind, and how to read text as a file. */
+/** Files for the tests of import: one small literal database of each kind, and how to read one. */
 
-import type { Entry } from '../../../plugins/xaps/cli/import/format.ts'
-import { openSource } from '../../../plugins/xaps/cli/import/source.ts'
+import { type Entry, readSource } from '../../../plugins/xaps/cli/import/formats.ts'
 
 export const TOKEN_A = 'a1'.repeat(32)
 export const TOKEN_B = 'b2'.repeat(32)
@@ -101,19 +100,8 @@ export function exportOf(...lines: readonly Partial<Line>[]): string {
   return lines.map(line => `${JSON.stringify({ ...exampleLine, ...line })}\n`).join('')
 }
 
-/** `text` as a file that is read `size` bytes at a time. */
-export async function* chunksOf(text: string | Buffer, size = 64 * 1024): AsyncGenerator<Buffer> {
-  const bytes = Buffer.from(text)
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
-}
-
 /** The name of the format and all entries. */
-export async function read(
-  text: string | Buffer,
-  size?: number,
-): Promise<{ name: string; entries: Entry[] }> {
-  const { format, entries } = await openSource(chunksOf(text, size))
-  const all: Entry[] = []
-  for await (const entry of entries) all.push(entry)
-  return { name: format.name, entries: all }
+export function read(text: string | Buffer): { name: string; entries: Entry[] } {
+  const { name, entries } = readSource(Buffer.from(text))
+  return { name, entries: [...entries()] }
 }

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Entry } from '../../../plugins/xaps/cli/import/format.ts'
-import { rehearse } from '../../../plugins/xaps/cli/import/rehearse.ts'
-import { type TakeRules, takeAll } from '../../../plugins/xaps/cli/import/take.ts'
-import { makeTally } from '../../../plugins/xaps/cli/import/tally.ts'
+import type { Entry } from '../../../plugins/xaps/cli/import/formats.ts'
+import { makeTally, rehearse, type TakeRules, takeAll } from '../../../plugins/xaps/cli/import/take.ts'
 import { EMPTY_RECORD, type UserRecord } from '../../../plugins/xaps/device/device.ts'
 import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
 import { exampleLine, TOKEN_B, TOKEN_C } from './files.ts'
@@ -31,14 +29,7 @@ function memory(records = new Map<string, UserRecord>()): { records: typeof reco
   return { records, update }
 }
 
-async function* these(...entries: readonly Entry[]): AsyncGenerator<Entry> {
-  yield* entries
-}
-
-async function take(
-  entries: AsyncIterable<Entry>,
-  update: Update,
-): Promise<{ table: string[]; notes: string[] }> {
+async function take(entries: Iterable<Entry>, update: Update): Promise<{ table: string[]; notes: string[] }> {
   const notes: string[] = []
   const tally = makeTally(line => notes.push(line))
   await takeAll(entries, update, rules, tally)
@@ -67,7 +58,7 @@ const MIXED_TABLE = [
 ]
 
 test('counts what is taken, known and skipped, and names each skipped device, its token masked', async () => {
-  const { table, notes } = await take(these(...MIXED), memory().update)
+  const { table, notes } = await take(MIXED, memory().update)
   assert.deepEqual(
     [table.slice(0, 4), table.slice(4).sort()],
     [MIXED_TABLE.slice(0, 4), MIXED_TABLE.slice(4).sort()],
@@ -82,21 +73,21 @@ test('counts what is taken, known and skipped, and names each skipped device, it
 
 test('a second run takes nothing', async () => {
   const { update, records } = memory()
-  await take(these(...MIXED), update)
+  await take(MIXED, update)
   const before = structuredClone(records)
-  const { table } = await take(these(...MIXED), update)
+  const { table } = await take(MIXED, update)
   assert.deepEqual(table.slice(0, 3), ['taken: 0', 'renewed: 0', 'already known: 3'])
   assert.deepEqual(records, before)
 })
 
 test('a rehearsal reports the same and changes nothing', async () => {
   const { update, records } = memory()
-  const rehearsed = await take(these(...MIXED), rehearse({ update }))
+  const rehearsed = await take(MIXED, rehearse({ update }))
   assert.deepEqual(
     [...records.values()].flatMap(({ devices }) => devices),
     [],
   )
-  assert.deepEqual(rehearsed, await take(these(...MIXED), update))
+  assert.deepEqual(rehearsed, await take(MIXED, update))
 })
 
 test('what Apple reported gone since does not come back, in a rehearsal neither', async () => {
@@ -104,21 +95,36 @@ test('what Apple reported gone since does not come back, in a rehearsal neither'
   const gone = { devices: [], gone: [{ account, token, at: rules.now }] }
   const { update } = memory(new Map([['alice', gone]]))
   for (const how of [rehearse({ update }), update]) {
-    const { notes } = await take(these(exampleLine), how)
+    const { notes } = await take([exampleLine], how)
     assert.deepEqual(notes, ['skipped alice a1a1a1a1…a1a1: gone: Apple has reported it since'])
   }
 })
 
-test('a rehearsal remembers so many users and no more', async () => {
+test('a rehearsal asks the store for each user once', async () => {
   const asked: string[] = []
   const { update } = memory()
-  const counting: Update = (user, change) => {
-    asked.push(user)
-    return update(user, change)
-  }
-  const how = rehearse({ update: counting }, 2)
-  for (const user of ['a', 'b', 'a', 'c', 'a', 'b']) await how(user, record => record)
-  assert.deepEqual(asked, ['a', 'b', 'c', 'b'])
+  const how = rehearse({
+    update: (user, change) => {
+      asked.push(user)
+      return update(user, change)
+    },
+  })
+  for (const user of ['a', 'b', 'a', 'b']) await how(user, record => record)
+  assert.deepEqual(asked, ['a', 'b'])
+})
+
+test('every device is counted as it is handled', async () => {
+  const seen: number[] = []
+  await takeAll(
+    MIXED,
+    memory().update,
+    rules,
+    makeTally(
+      () => undefined,
+      devices => seen.push(devices),
+    ),
+  )
+  assert.deepEqual(seen, [1, 2, 3, 4, 5, 6, 7])
 })
 
 test('a store that fails ends it at once, with what was taken counted', async () => {
@@ -128,7 +134,7 @@ test('a store that fails ends it at once, with what was taken counted', async ()
     left -= 1
     return left < 0 ? Promise.reject(new Error('the disk is full')) : update(user, change)
   }
-  async function* endless(): AsyncGenerator<Entry> {
+  function* endless(): Generator<Entry> {
     for (let index = 0; ; index += 1) yield { ...exampleLine, user: `user${index}` }
   }
   const tally = makeTally(() => undefined)
@@ -137,7 +143,7 @@ test('a store that fails ends it at once, with what was taken counted', async ()
 })
 
 test('a file that fails in the middle ends it, with what was taken before counted', async () => {
-  async function* broken(): AsyncGenerator<Entry> {
+  function* broken(): Generator<Entry> {
     yield exampleLine
     throw new Error('damaged')
   }

@@ -3,7 +3,7 @@
 import type { Device } from '../../device/device.ts'
 import { BadRequest } from '../../registration/request.ts'
 import { type RegisterRules, validateRegister } from '../../registration/validate.ts'
-import type { Entry } from './format.ts'
+import type { Entry } from './formats.ts'
 
 export interface CheckRules extends RegisterRules {
   /** The time of the import, in milliseconds since the epoch. */

@@ -1,0 +1,196 @@
+/** The files that can be imported: how each is known, and where its devices stand. Checks no value. */
+
+/** A device as it stands in a file: nothing is checked yet, not even that a text is a text. */
+export interface Entry {
+  readonly user: unknown
+  readonly account: unknown
+  readonly token: unknown
+  /** null and undefined mean none. */
+  readonly mailboxes: unknown
+  /** Only our own export has these. */
+  readonly subtopic?: unknown
+  readonly topic?: unknown
+  /** Times in RFC 3339; undefined where the format has none. */
+  readonly registeredAt?: unknown
+  readonly lastSeen?: unknown
+}
+
+export interface Source {
+  /** The format, for the operator. */
+  readonly name: string
+  /** Whether names and times are as this project stores them, and each device brings its topic. */
+  readonly isOurs: boolean
+  /** All devices, one after the other. Throws BadFile at a line of our own export that is no JSON. */
+  entries(): Iterable<Entry>
+}
+
+/** A file that cannot be read on. `message` is one line and quotes nothing of the file: it may hold tokens. */
+export class BadFile extends Error {
+  override name = 'BadFile'
+}
+
+/** A database: one JSON object with a device at each place that `path` describes. */
+interface Database {
+  readonly name: string
+  /** Whether an object with these members is such a database. */
+  recognizes(members: Members): boolean
+  /** Names of members from the outermost to the device; `*` is any name. */
+  readonly path: readonly string[]
+  /** The device at `keys`, one for each step of `path`. */
+  entry(keys: readonly string[], device: unknown): Entry
+}
+
+type Members = Readonly<Record<string, unknown>>
+
+/**
+ * `{Users: {user: {Accounts: {id: {DeviceToken, Mailboxes, RegistrationTime}}}}}`. The later of the two daemons in Go
+ * keeps the time of the latest registration, and Go's zero time for a device that it found without one.
+ */
+const go: Database = {
+  name: 'database of a Go daemon',
+  recognizes: members => Object.hasOwn(members, 'Users') && holds(members.Users, 'Accounts'),
+  path: ['Users', '*', 'Accounts', '*'],
+  entry: ([, user, , account], device) => ({
+    user,
+    account,
+    token: memberOf(device, 'DeviceToken'),
+    mailboxes: memberOf(device, 'Mailboxes'),
+    lastSeen: orAbsent(memberOf(device, 'RegistrationTime')),
+  }),
+}
+
+/**
+ * `{user: {accounts: {id: {devices: {token: {mailboxes: […]}}}}}}`: no times, and every token that an account ever had.
+ * The daemon splits lists at every comma and keeps null for what is then no quoted text: `()` became `[null]`.
+ */
+const python: Database = {
+  name: 'database of the Python daemon',
+  recognizes: members => holds(members, 'accounts'),
+  path: ['*', 'accounts', '*', 'devices', '*'],
+  entry: ([user, , account, , token], device) => ({ user, account, token, mailboxes: named(device) }),
+}
+
+/** In this order: a user of a Go daemon may be called `accounts`. */
+const DATABASES: readonly Database[] = [go, python]
+
+const LF = 0x0a
+const SPACE = 0x20
+
+/** Tells which format `file` has. Throws BadFile when it has none of them. */
+export function readSource(file: Buffer): Source {
+  const bytes = withoutByteOrderMark(file)
+  return isExport(bytes) ? exportIn(bytes) : databaseIn(parse(bytes.toString()))
+}
+
+function databaseIn(value: unknown): Source {
+  const database = DATABASES.find(({ recognizes }) => isObject(value) && recognizes(value))
+  if (!database)
+    throw new BadFile('neither a database of the Python or a Go daemon nor an export of this command')
+  const { name, path, entry } = database
+  return {
+    name,
+    isOurs: false,
+    *entries() {
+      for (const [keys, device] of placesIn(value, path)) yield entry(keys, device)
+    },
+  }
+}
+
+/** What `xaps export` writes: JSON lines, one device each. An empty file is the export of an empty store. */
+function exportIn(bytes: Buffer): Source {
+  return {
+    name: 'xaps export',
+    isOurs: true,
+    *entries() {
+      let number = 0
+      for (const line of linesIn(bytes)) {
+        number += 1
+        if (line.trim() !== '') yield deviceIn(parse(line, `line ${number} is `))
+      }
+    },
+  }
+}
+
+function isExport(bytes: Buffer): boolean {
+  if (bytes.every(byte => byte <= SPACE)) return true
+  const [first = ''] = linesIn(bytes)
+  try {
+    const value: unknown = JSON.parse(first)
+    return ['user', 'account', 'token'].every(name => typeof memberOf(value, name) === 'string')
+  } catch {
+    // The first line of a database is as a rule no JSON of its own.
+    return false
+  }
+}
+
+function deviceIn(line: unknown): Entry {
+  return {
+    user: memberOf(line, 'user'),
+    account: memberOf(line, 'account'),
+    token: memberOf(line, 'token'),
+    mailboxes: memberOf(line, 'mailboxes'),
+    subtopic: memberOf(line, 'subtopic'),
+    topic: memberOf(line, 'topic'),
+    registeredAt: memberOf(line, 'registeredAt'),
+    lastSeen: memberOf(line, 'lastSeen'),
+  }
+}
+
+/** Lines end at LF only: a mailbox name may hold the line ends of Unicode. */
+function* linesIn(bytes: Buffer): Generator<string> {
+  for (let start = 0; start < bytes.length; ) {
+    const end = bytes.indexOf(LF, start)
+    yield bytes.toString('utf8', start, end < 0 ? bytes.length : end)
+    start = end < 0 ? bytes.length : end + 1
+  }
+}
+
+/** Every place in `value` that `path` leads to, with the names on the way. */
+function* placesIn(
+  value: unknown,
+  [step, ...rest]: readonly string[],
+  keys: readonly string[] = [],
+): Generator<readonly [keys: readonly string[], value: unknown]> {
+  if (step === undefined) return yield [keys, value]
+  for (const [key, inner] of Object.entries(isObject(value) ? value : {})) {
+    if (step === '*' || step === key) yield* placesIn(inner, rest, [...keys, key])
+  }
+}
+
+/** The engine's own message would quote what it found. */
+function parse(text: string, where = ''): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+    throw new BadFile(`${where}not valid JSON: it is damaged or cut off`)
+  }
+}
+
+function withoutByteOrderMark(bytes: Buffer): Buffer {
+  return bytes.subarray(bytes.indexOf('\ufeff') === 0 ? 3 : 0)
+}
+
+/** Whether `value` is an object that is empty or has a member with a member of this name. */
+function holds(value: unknown, name: string): boolean {
+  if (!isObject(value)) return false
+  const inner = Object.values(value)
+  return inner.length === 0 || inner.some(one => isObject(one) && Object.hasOwn(one, name))
+}
+
+function named(device: unknown): unknown {
+  const mailboxes = memberOf(device, 'mailboxes')
+  return Array.isArray(mailboxes) ? mailboxes.filter(name => name !== null) : mailboxes
+}
+
+function orAbsent(time: unknown): unknown {
+  return typeof time === 'string' && time.startsWith('0001-01-01T') ? undefined : time
+}
+
+function memberOf(value: unknown, name: string): unknown {
+  return isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined
+}
+
+function isObject(value: unknown): value is Members {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
