@@ -48,7 +48,7 @@ for (const nodes of [0, 2]) {
       assert.match((await xaps(['-c', site.dir, 'devices'])).stdout, /^alice@/)
     })
     await t.test('what is on disk is theirs, and nobody else may read it', () => {
-      for (const file of ['xaps', 'xaps-spool', ...filesIn(site, 'xaps')]) {
+      for (const file of ['xaps', ...filesIn(site, 'xaps')]) {
         const { mode, uid, gid } = statSync(path.join(site.dir, file))
         assert.deepEqual([uid, gid, mode & 0o007], [NOBODY, NOBODY, 0], file)
       }

@@ -1,19 +1,22 @@
 import assert from 'node:assert/strict'
-import net from 'node:net'
+import net, { type AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import {
+  bindTcp,
   isLoopback,
   listenInherited,
   listenTcp,
   parseTcpAddress,
-} from '../../plugins/xaps/registration/listener.ts'
-import { keptLog } from './tools.ts'
+} from '../../plugins/xaps/process/listener.ts'
+import { keptLog } from '../registration/tools.ts'
 
 test('reads addresses with a port', () => {
   assert.deepEqual(parseTcpAddress('[::1]:11619'), { host: '::1', port: 11619 })
   assert.deepEqual(parseTcpAddress('127.0.0.1:0'), { host: '127.0.0.1', port: 0 })
   assert.deepEqual(parseTcpAddress('localhost:80'), { host: 'localhost', port: 80 })
 })
+
+const portOf = (server: net.Server) => (server.address() as AddressInfo).port
 
 for (const text of [
   '',
@@ -45,8 +48,8 @@ test('listens, without a warning on loopback', async t => {
   const log = keptLog()
   const server = net.createServer()
   t.after(() => server.close())
-  const { port } = await listenTcp(server, '127.0.0.1:0', log)
-  assert.ok(port > 0)
+  await listenTcp(server, '127.0.0.1:0', log)
+  assert.ok(portOf(server) > 0)
   assert.deepEqual(log.entries, [])
 })
 
@@ -62,10 +65,29 @@ test('names the address that another process has', async t => {
   const first = net.createServer()
   const second = net.createServer()
   t.after(() => first.close())
-  const { port } = await listenTcp(first, '127.0.0.1:0', keptLog())
-  await assert.rejects(listenTcp(second, `127.0.0.1:${port}`, keptLog()), {
-    message: `127.0.0.1:${port}: another process listens there`,
+  await listenTcp(first, '127.0.0.1:0', keptLog())
+  const message = `127.0.0.1:${portOf(first)}: another process listens there`
+  await assert.rejects(listenTcp(second, `127.0.0.1:${portOf(first)}`, keptLog()), { message })
+  await assert.rejects(bindTcp(`127.0.0.1:${portOf(first)}`, keptLog()), { message })
+})
+
+test('names the address that this machine does not have', async () => {
+  const log = keptLog()
+  await assert.rejects(bindTcp('192.0.2.1:0', log), {
+    message: '192.0.2.1:0: this machine does not have the address',
   })
+  assert.deepEqual(log.entries, [])
+})
+
+test('binds a name, and an address before it returns', async t => {
+  const results: unknown[] = []
+  const bindings = ['127.0.0.1:0', '[::1]:0', 'localhost:0'].map(address => bindTcp(address, keptLog()))
+  for (const binding of bindings) {
+    const { fd, close } = await binding
+    t.after(close)
+    results.push(fd)
+  }
+  assert.equal(new Set(results).size, 3)
 })
 
 test('names the descriptor on which there is nothing to listen', async () => {

@@ -1,0 +1,25 @@
+/** The messages between processes of ours: plain objects with an `event`, as Haraka's own are; it ignores others. */
+
+export interface Message<E extends string = string> {
+  readonly event: E
+}
+
+/** Haraka to companion: what it works with; the first message, and the only one of its kind. */
+export const START = 'xaps.start'
+
+/** Haraka asks its companion for a sign of life, and the companion answers. */
+export const PING = 'xaps.ping'
+export const PONG = 'xaps.pong'
+
+/** Haraka's primary asks a worker to finish what is pending, and the worker has. */
+export const FINISH = 'xaps.finish'
+export const FINISHED = 'xaps.finished'
+
+/** A worker asks the primary what to work with, and the primary answers. */
+export const ASK_SETTINGS = 'xaps.ask-settings'
+export const SETTINGS = 'xaps.settings'
+
+/** Whether `message`, which may be anything, is one of ours with that `event`. */
+export function isEvent<E extends string>(message: unknown, event: E): message is Message<E> {
+  return typeof message === 'object' && message !== null && 'event' in message && message.event === event
+}
