@@ -61,7 +61,10 @@ function startInWorker(plugin: Plugin, log: Log): InHaraka {
   askPrimary(
     // Why push is off the primary has said.
     settings => (settings ? life.begin(settings) : life.stayOff()),
-    () => log.error("Haraka's primary does not tell this worker what to work with; deliveries wait"),
+    () =>
+      log.error("Haraka's primary does not tell this worker what to work with; deliveries wait for it", {
+        at_most: MOST_WAITING,
+      }),
   )
   return life
 }

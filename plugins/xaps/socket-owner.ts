@@ -26,10 +26,11 @@ export function socketOwner(
   { socket, socket_mode, socket_user, socket_group }: Config['registration'],
   haraka: Owner,
   log: Log,
-  dovecot = findGroup(DOVECOT_GROUP),
+  find: (name: string) => number | undefined = findGroup,
 ): Owner {
   const uid = socket_user === '' ? haraka.uid : userId(socket_user)
   if (socket_group !== '') return { uid, gid: groupId(socket_group) }
+  const dovecot = find(DOVECOT_GROUP)
   if (dovecot !== undefined && mayGive(dovecot)) return { uid, gid: dovecot }
   if (socket !== '' && !(socket_mode & OTHERS_WRITE)) log.warn(warning(dovecot))
   return { uid, gid: haraka.gid }

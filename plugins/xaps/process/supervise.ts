@@ -17,7 +17,7 @@ const SHORTEST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 15_000
 
 /** A child that lives so long is up; its death is a first one. */
-const UP_AFTER_MS = 2_000
+const UP_AFTER_MS = 1_000
 
 /** From SIGTERM to SIGKILL. */
 const STOP_TIMEOUT_MS = 5_000
