@@ -36,9 +36,12 @@ export function stateOwner(config: Config): { readonly uid: number; readonly gid
 }
 
 /** As root: makes the directories and gives them to `owner`. Does nothing as another user. Throws the system's errors. */
-export function prepareState(config: Config, owner: Owner): void {
-  if (!isRoot() || (owner.uid ?? 0) === 0) return
-  for (const directory of directoriesOf(config)) makeOwnDirectory(directory, owner)
+export function prepareState(config: Config, owner?: Owner): void {
+  if (!isRoot()) return
+  const { uid, gid } = owner ?? stateOwner(config)
+  // What is root's own root makes when it is needed.
+  if (uid === undefined || uid === 0) return
+  for (const directory of directoriesOf(config)) makeOwnDirectory(directory, { uid, gid })
 }
 
 /** What this process cannot use because it is somebody else's: one sentence each, with what to do. */
