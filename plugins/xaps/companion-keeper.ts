@@ -11,7 +11,6 @@ import type { SmtpIni } from './config/smtp-ini.ts'
 import { type Log, reasonOf } from './log.ts'
 import { type KeptListeners, keepListeners, type Wanted } from './process/kept-listeners.ts'
 import { bindTcp } from './process/listener.ts'
-import { START } from './process/message.ts'
 import { isRoot } from './process/only-root.ts'
 import { FIRST_FD, type Supervised, supervise } from './process/supervise.ts'
 import { bindUnixSocket } from './process/unix-socket.ts'
@@ -29,7 +28,6 @@ export interface CompanionKeeper {
 
 /** The first message to a companion. */
 export interface CompanionStart extends Settings {
-  readonly event: typeof START
   readonly inherited: readonly InheritedDoor[]
 }
 
@@ -95,7 +93,7 @@ class Keeper implements CompanionKeeper {
     const inherited = this.#listeners
       .bound()
       .map(({ name }, index) => ({ protocol: name, fd: FIRST_FD + index }))
-    return { event: START, inherited, ...this.#settings() }
+    return { inherited, ...this.#settings() }
   }
 }
 

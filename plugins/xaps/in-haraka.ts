@@ -46,7 +46,7 @@ export function startInHaraka(plugin: Plugin): InHaraka | undefined {
     const inUse = new SettingsInUse(loaded, log)
     const companion = keepCompanion(loaded.config, () => inUse.current(), smtpIni, log)
     const life = new Life(plugin, log, companion)
-    if (smtpIni.singleProcess) life.begin(loaded)
+    if (smtpIni.singleProcess) life.know(loaded)
     settings = inUse
     return life
   } catch (error) {
@@ -60,7 +60,7 @@ function startInWorker(plugin: Plugin, log: Log): InHaraka {
   const life = new Life(plugin, log, undefined)
   askPrimary(
     // Why push is off the primary has said.
-    settings => (settings ? life.begin(settings) : life.stayOff()),
+    settings => (settings ? life.know(settings) : life.stayOff()),
     () =>
       log.error("Haraka's primary does not tell this worker what to work with; deliveries wait for it", {
         at_most: MOST_WAITING,
@@ -73,6 +73,7 @@ class Life implements InHaraka {
   readonly #plugin: Plugin
   readonly #log: Log
   readonly #companion: CompanionKeeper | undefined
+  #settings: Settings | undefined
   #deliveries: Deliveries | undefined
   #waiting: Delivery[] | undefined = []
   #isReady = false
@@ -85,12 +86,18 @@ class Life implements InHaraka {
     onTermination(() => this.#end())
   }
 
-  /** What this process works with is known: takes the deliveries that came before, in their order. */
-  begin(settings: Settings): void {
+  /** What this process works with. It begins when Haraka is ready: as the user that it then is. */
+  know(settings: Settings): void {
+    this.#settings = settings
+    if (this.#isReady) this.#begin(settings)
+  }
+
+  /** Takes the deliveries that came before, in their order. */
+  #begin(settings: Settings): void {
     this.#caught(() => {
       const deliveries = new Deliveries(settings, this.#plugin.config, this.#log)
       this.#deliveries = deliveries
-      if (this.#isReady) deliveries.warmUp()
+      deliveries.warmUp()
       for (const delivery of this.#waiting ?? []) deliveries.take(delivery)
     })
     this.#waiting = undefined
@@ -103,7 +110,7 @@ class Life implements InHaraka {
   ready(): void {
     this.#isReady = true
     this.#companion?.start()
-    this.#caught(() => this.#deliveries?.warmUp())
+    if (this.#settings) this.#begin(this.#settings)
   }
 
   delivered(hmail: Hmail, params: DeliveredParams): void {

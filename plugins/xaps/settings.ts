@@ -24,15 +24,14 @@ export class SettingsInUse {
   readonly #config: Config
   readonly #log: Log
   #credentials: Credentials
-  /** Of the files that the credentials were read from, as they were then. */
-  #read: string
+  /** The credentials' files as they were when they were last good; of a process that may not see them any more, that. */
+  #seen: string | undefined
   /** What was said of each file that is not as it is in use. */
   readonly #said = new Map<string, string>()
 
   constructor({ config, credentials }: Settings, log: Log) {
     this.#config = config
     this.#credentials = credentials
-    this.#read = this.#filesNow()
     this.#log = log
   }
 
@@ -58,19 +57,16 @@ export class SettingsInUse {
 
   /** Reads credentials that have changed on disk; why that was impossible, if it was. */
   #renew(): string | undefined {
-    const now = this.#filesNow()
-    if (now === this.#read) return undefined
+    const now = fingerprint(credentialFiles(this.#config.apns, this.#config.harakaDir))
+    this.#seen ??= now
+    if (now === this.#seen) return undefined
     try {
       this.#credentials = loadCredentials(this.#config.apns, this.#config.harakaDir)
-      this.#read = now
+      this.#seen = now
       return undefined
     } catch (error) {
       return reasonOf(error)
     }
-  }
-
-  #filesNow(): string {
-    return fingerprint(credentialFiles(this.#config.apns, this.#config.harakaDir))
   }
 
   #sayOnce(message: string, cause: string | undefined): void {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { EventEmitter } from 'node:events'
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { PassThrough } from 'node:stream'
 import { type TestContext, test } from 'node:test'
+import { CHANNEL_FD } from '../../plugins/xaps/process/message.ts'
 import { linkToParent } from '../../plugins/xaps/process/parent-link.ts'
 import { type SuperviseOptions, supervise } from '../../plugins/xaps/process/supervise.ts'
 import { heldClock, keptLog } from '../registration/tools.ts'
@@ -176,15 +177,26 @@ test('a child that does not want to end is killed after 5 s', async t => {
 })
 
 test('the child is told first what to do, at each start anew', async t => {
-  const script = `process.on('message', ({ event, start }) => start && process.stderr.write('<6>' + event + start + '\\n'))`
+  const script = `require(${JSON.stringify(PARENT_LINK)}).linkToParent().hello
+    .then(({ start }) => process.stderr.write('<6>hello' + start + '\\n'))`
   let starts = 0
-  const hello = () => ({ event: 'hello', start: ++starts })
+  const hello = () => ({ start: ++starts, much: 'x'.repeat(100_000) })
   const { clock, log, child, ended } = setup(t, script, { hello })
   await until(() => log.messages().includes('info hello1'), 'the first')
   process.kill(Number(child.pid), 'SIGKILL')
   await ended(1)
   await clock.advance(0)
   await until(() => log.messages().includes('info hello2'), 'the second')
+})
+
+test('a child in the hands of somebody else can do nothing over the channel', async t => {
+  const script = `require('fs').writeSync(3, '{no json\\n' + 'x'.repeat(100_000)); process.stderr.write('<6>written\\n'); ${DEAF}`
+  const { clock, child, log } = setup(t, script)
+  await until(() => log.entries[0], 'what it wrote')
+  const { pid } = child
+  await clock.advance(1_000)
+  assert.equal(child.pid, pid)
+  assert.deepEqual(log.messages(), ['info written', 'notice companion is up'])
 })
 
 test('renewing a child ends it and starts another at once, with what it inherits then', async t => {
@@ -211,7 +223,7 @@ test('a child that answers lives on', async t => {
   const { clock, child, log, started } = setup(t, LIVES)
   const pid = await until(() => child.pid, 'the child')
   let answers = 0
-  started[0]?.on('message', () => {
+  started[0]?.stdio[CHANNEL_FD]?.on('data', () => {
     answers += 1
   })
   for (let beat = 1; beat <= 20; beat += 1) {
@@ -264,45 +276,38 @@ test('a process that only supervises ends when there is nothing else to do', asy
 })
 
 /** The child's end of a channel, without a process. */
-function channel() {
+function channel(clock = heldClock()) {
   const exits: number[] = []
-  const sent: unknown[] = []
-  const own = Object.assign(new EventEmitter(), {
-    connected: true,
-    send: (message: unknown) => sent.push(message),
-    exit: (code: number) => void exits.push(code),
-  })
-  return { own, exits, sent }
+  const end = new PassThrough()
+  return { end, exits, link: linkToParent(end, code => void exits.push(code), clock) }
 }
 
 test('the end of the channel ends the process in order, once', async () => {
-  const { own, exits } = channel()
+  const { link, end, exits } = channel()
   let ends = 0
-  linkToParent(own, heldClock()).endWithParent(async () => {
+  link.endWithParent(async () => {
     ends += 1
   })
   await turns()
   assert.equal(ends, 0)
-  own.emit('disconnect')
+  end.end()
   await until(() => exits.length > 0, 'the exit')
   await turns()
   assert.deepEqual([ends, exits], [1, [0]])
 })
 
 test('an orderly end that takes too long is not waited for', async () => {
-  const { own, exits } = channel()
   const clock = heldClock()
-  linkToParent(own, clock).endWithParent(() => new Promise(() => undefined))
-  own.emit('disconnect')
+  const { link, end, exits } = channel(clock)
+  link.endWithParent(() => new Promise(() => undefined))
+  end.end()
   await until(() => clock.next !== undefined, 'the end')
   await clock.advance(3_000)
   assert.deepEqual(exits, [1])
 })
 
 test('a process whose parent is gone before it has said anything learns so', async () => {
-  const { own } = channel()
-  const { hello } = linkToParent(own)
-  own.emit('disconnect')
-  await assert.rejects(hello, /no parent process/)
-  await assert.rejects(linkToParent({ ...channel().own, on: () => undefined, connected: false }).hello)
+  const { link, end } = channel()
+  end.end()
+  await assert.rejects(link.hello, /no parent process/)
 })

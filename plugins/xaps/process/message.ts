@@ -1,15 +1,14 @@
-/** The messages between processes of ours: plain objects with an `event`, as Haraka's own are; it ignores others. */
+/**
+ * How processes of ours talk. Between Haraka's primary and its workers: over the cluster's channel, in plain objects with
+ * an `event`, as Haraka's own are; it ignores others. Between Haraka and companion: see supervise.ts.
+ */
+
+/** The descriptor of a supervised child at which the channel to its parent is. */
+export const CHANNEL_FD = 3
 
 export interface Message<E extends string = string> {
   readonly event: E
 }
-
-/** Haraka to companion: what it works with; the first message, and the only one of its kind. */
-export const START = 'xaps.start'
-
-/** Haraka asks its companion for a sign of life, and the companion answers. */
-export const PING = 'xaps.ping'
-export const PONG = 'xaps.pong'
 
 /** Haraka's primary asks a worker to finish what is pending, and the worker has. */
 export const FINISH = 'xaps.finish'

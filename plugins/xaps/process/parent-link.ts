@@ -1,19 +1,13 @@
 /** The child's side of supervise.ts: what its parent tells it first, signs of life, and to end when the parent has. */
 
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { type Clock, systemClock } from '../clock.ts'
-import { isEvent, PING, PONG, START } from './message.ts'
+import { eachLine } from './each-line.ts'
+import { CHANNEL_FD } from './message.ts'
 
 /** How long an orderly end may take before the process ends without it, in milliseconds. */
 const END_TIMEOUT_MS = 3_000
-
-/** A process with a channel to its parent, as far as it is needed here. */
-export interface LinkedProcess {
-  on(event: 'message', listener: (message: unknown) => void): unknown
-  on(event: 'disconnect', listener: () => void): unknown
-  readonly connected?: boolean
-  send?(message: unknown, sent: (error: Error | null) => void): unknown
-  exit(code: number): void
-}
 
 export interface ParentLink {
   /** The parent's first message. Rejects when the parent is gone before it. */
@@ -22,18 +16,21 @@ export interface ParentLink {
   endWithParent(end: () => Promise<unknown>): void
 }
 
-/** Answers the parent's questions from now on. */
-export function linkToParent(own: LinkedProcess = process, clock: Clock = systemClock): ParentLink {
+/** Answers every message from now on; those after the first ask for nothing else. */
+export function linkToParent(
+  channel: Duplex = new Socket({ fd: CHANNEL_FD }),
+  exit: (code: number) => void = process.exit,
+  clock: Clock = systemClock,
+): ParentLink {
   const gone = new Promise<void>(resolve => {
-    own.on('disconnect', resolve)
-    if (!own.connected) resolve()
+    channel.on('end', resolve).on('close', resolve)
   })
   const hello = new Promise<unknown>((resolve, reject) => {
-    own.on('message', message => {
-      if (isEvent(message, START)) resolve(message)
-      // The answer may come too late for a parent that has just ended, which is noticed otherwise.
-      else if (isEvent(message, PING)) own.send?.({ event: PONG }, () => undefined)
-    })
+    const onLine = (line: string) => {
+      channel.write('\n')
+      resolve(JSON.parse(line))
+    }
+    eachLine(channel, onLine, Number.POSITIVE_INFINITY)
     void gone.then(() => reject(new Error('there is no parent process that tells what to do')))
   })
   // Who has had it, or never asks for it, does not miss it.
@@ -42,10 +39,10 @@ export function linkToParent(own: LinkedProcess = process, clock: Clock = system
     hello,
     endWithParent(end) {
       void gone.then(() => {
-        clock.after(END_TIMEOUT_MS, () => own.exit(1))
+        clock.after(END_TIMEOUT_MS, () => exit(1))
         end().then(
-          () => own.exit(0),
-          () => own.exit(1),
+          () => exit(0),
+          () => exit(1),
         )
       })
     },

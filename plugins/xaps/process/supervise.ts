@@ -1,16 +1,18 @@
 /**
  * Keeps one child process running: starts it again when it has ended or says nothing any more, and ends it. The channel
- * between the two closes with the parent, however that ends (parent-link.ts is the child's side). Knows nothing of what
- * the child does; never throws into its owner, and keeps no event loop alive.
+ * between the two takes lines of JSON to the child, which answers each by any byte: none is looked at here, since the child
+ * may be in the hands of somebody else. It closes with the parent, however that ends (parent-link.ts is its side). Knows nothing of what the child does;
+ * never throws into its owner, and keeps no event loop alive.
  */
 
 import { type ChildProcess, spawn as nodeSpawn } from 'node:child_process'
+import type { Duplex } from 'node:stream'
 import { type Clock, systemClock, type Timer } from '../clock.ts'
 import { type Log, reasonOf } from '../log.ts'
 import { parseLogLine } from '../stderr-log.ts'
 import { eachLine } from './each-line.ts'
 import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
-import { type Message, PING } from './message.ts'
+import { CHANNEL_FD } from './message.ts'
 
 /** Milliseconds between a death and the next start: none after the first, then doubling, from the shortest to the longest. */
 const SHORTEST_PAUSE_MS = 500
@@ -35,7 +37,7 @@ const ENVIRONMENT = [
 ] as const
 
 /** Where the descriptors that a child inherits begin: after the standard ones and the channel. */
-export const FIRST_FD = 4
+export const FIRST_FD = CHANNEL_FD + 1
 
 export interface SuperviseOptions {
   readonly command: string
@@ -44,8 +46,8 @@ export interface SuperviseOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Descriptors that the child inherits, from FIRST_FD on; asked for at every start. */
   readonly fds?: () => readonly number[]
-  /** The first message to each child; asked for at every start. */
-  readonly hello?: () => Message
+  /** The first message to each child, plain data; asked for at every start. */
+  readonly hello?: () => object
   /** Whom the child runs as, when we are root; it then has no other groups. */
   readonly uid?: number | undefined
   readonly gid?: number | undefined
@@ -140,7 +142,7 @@ class Supervisor implements Supervised {
     const root = process.getuid?.() === 0
     return this.#spawn(command, args, {
       env: { ...environment(process.env), ...env },
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc', ...(fds?.() ?? [])],
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe', ...(fds?.() ?? [])],
       // A Ctrl-C at the terminal is for us; we end the child in our own time.
       detached: true,
       ...(root && uid !== undefined ? { uid } : {}),
@@ -148,7 +150,7 @@ class Supervisor implements Supervised {
     })
   }
 
-  #watch(child: ChildProcess, hello: Message | undefined): void {
+  #watch(child: ChildProcess, hello: object | undefined): void {
     child.on('error', error => {
       // With a pid it was a signal that failed, and the child is still there.
       if (child.pid === undefined) this.#onGone(reasonOf(error))
@@ -162,16 +164,23 @@ class Supervisor implements Supervised {
         this.#log[level](text)
       })
     }
-    if (hello) tell(child, hello)
+    this.#talk(child, child.stdio[CHANNEL_FD] as Duplex, hello)
+    for (const held of [child, child.stdio[CHANNEL_FD], child.stderr]) unref(held)
+    this.#timer = this.#clock.after(UP_AFTER_MS, () => this.#onUp())
+  }
+
+  #talk(child: ChildProcess, channel: Duplex, hello: object | undefined): void {
+    const tell = (message: object) => void channel.write(`${JSON.stringify(message)}\n`)
+    if (hello) tell(hello)
     const heartbeat = startHeartbeat(
-      () => tell(child, { event: PING }),
+      () => tell({}),
       () => this.#killSilent(child),
       this.#clock,
     )
-    child.on('message', heartbeat.answered)
+    channel.on('data', heartbeat.answered)
+    // A channel that is closed has a child that ends, or is replaced because it is silent.
+    channel.on('error', () => undefined)
     this.#heartbeat = heartbeat
-    for (const held of [child, child.channel, child.stderr]) unref(held)
-    this.#timer = this.#clock.after(UP_AFTER_MS, () => this.#onUp())
   }
 
   #killSilent(child: ChildProcess): void {
@@ -205,11 +214,6 @@ class Supervisor implements Supervised {
     if (state === 'gone') this.#log.error('companion is gone, starting it again', { reason })
     else this.#log.notice('companion is up', { pid: this.pid ?? 0 })
   }
-}
-
-/** To a channel that is closed nothing can be said: its child ends, or is replaced because it is silent. */
-function tell(child: ChildProcess, message: Message): void {
-  child.send(message, () => undefined)
 }
 
 function environment(all: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
