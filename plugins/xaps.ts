@@ -16,7 +16,6 @@ export function register(this: XapsPlugin): void {
   if (!this.xaps) return
   this.register_hook('init_master', 'haraka_ready')
   this.register_hook('init_child', 'haraka_ready')
-  if (!this.xaps.hooksPush) return
   this.register_hook('delivered', 'mail_delivered')
   this.register_hook('queue_ok', 'mail_forwarded')
 }

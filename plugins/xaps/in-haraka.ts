@@ -1,32 +1,24 @@
 /**
- * The plugin's life inside one of Haraka's processes: reads the configuration, opens the parts when they are first
- * needed, starts the companion, ends cleanly. A worker only ever delivers; the primary of a cluster only ever keeps
- * the companion; with nodes=0 one process does both. Whatever goes wrong here is logged, and mail goes on.
+ * The plugin's life inside one of Haraka's processes: knows its settings (read, or in a worker told by the primary), starts
+ * the companion, takes deliveries, ends cleanly. A worker only ever delivers; the primary of a cluster only ever keeps the
+ * companion; with nodes=0 one process does both. Whatever goes wrong here is logged, and mail goes on.
  */
 
 import cluster from 'node:cluster'
+import { answerWorkers, askPrimary } from './cluster-settings.ts'
 import { type CompanionKeeper, keepCompanion } from './companion-keeper.ts'
-import { type Config, ConfigError, loadConfig, pushSources } from './config/config.ts'
-import { readSmtpIni, type SmtpIni } from './config/smtp-ini.ts'
+import { ConfigError, pushSources } from './config/config.ts'
+import { readSmtpIni } from './config/smtp-ini.ts'
+import { Deliveries, type Delivery } from './deliveries.ts'
 import { confirmedByDelivered, confirmedByQueueOk } from './delivery/confirmed.ts'
-import type { DeviceStore } from './device/store.ts'
 import type { Address, Connection, DeliveredParams, Hmail, Mode, Plugin } from './haraka.ts'
 import { harakaLog } from './haraka-log.ts'
 import { type Log, reasonOf } from './log.ts'
-import { type Credentials, CredentialsError, loadCredentials } from './push/credentials.ts'
-import {
-  type DeliverySide,
-  deferDeviceStore,
-  GRACE_MS,
-  openDeliverySide,
-  openPushSide,
-  type PushSide,
-} from './service.ts'
+import { CredentialsError } from './push/credentials.ts'
+import { loadSettings, type Settings, SettingsInUse } from './settings.ts'
 import { onTermination } from './termination.ts'
 
 export interface InHaraka {
-  /** Whether the hooks are the source of new mail. */
-  readonly hooksPush: boolean
   /** Haraka listens and has dropped its privileges; in the primary, it is about to start its workers. */
   ready(): void
   /** Pushes to whom a `delivered` hook stands for. Returns at once. */
@@ -38,13 +30,25 @@ export interface InHaraka {
   shutdown(): void
 }
 
+/** Deliveries that a worker keeps until it knows its settings; a second's worth and more. */
+const MOST_WAITING = 10_000
+
 /** Undefined, and a line in the log, when the configuration is of no use: then the plugin stays off. */
 export function startInHaraka(plugin: Plugin): InHaraka | undefined {
   const log = harakaLog(plugin)
-  const harakaDir = process.env.HARAKA ?? process.cwd()
+  if (cluster.isWorker) return startInWorker(plugin, log)
+  let settings: SettingsInUse | undefined
+  answerWorkers(() => settings?.current())
   try {
-    const config = loadConfig(harakaDir)
-    return new Life(config, loadCredentials(config.apns, harakaDir), plugin, log)
+    const harakaDir = process.env.HARAKA ?? process.cwd()
+    const loaded = loadSettings(harakaDir)
+    const smtpIni = readSmtpIni(harakaDir)
+    const inUse = new SettingsInUse(loaded, log)
+    const companion = keepCompanion(loaded.config, () => inUse.current(), smtpIni, log)
+    const life = new Life(plugin, log, companion)
+    if (smtpIni.singleProcess) life.know(loaded)
+    settings = inUse
+    return life
   } catch (error) {
     const known = error instanceof ConfigError || error instanceof CredentialsError
     log.error(`push is off: ${reasonOf(error)}`, known ? {} : { stack: String((error as Error).stack) })
@@ -52,33 +56,65 @@ export function startInHaraka(plugin: Plugin): InHaraka | undefined {
   }
 }
 
+function startInWorker(plugin: Plugin, log: Log): InHaraka {
+  const life = new Life(plugin, log, undefined)
+  askPrimary(
+    // Why push is off the primary has said.
+    settings => (settings ? life.know(settings) : life.stayOff()),
+    () =>
+      log.error("Haraka's primary does not tell this worker what to work with; deliveries wait for it", {
+        at_most: MOST_WAITING,
+      }),
+  )
+  return life
+}
+
 class Life implements InHaraka {
-  readonly hooksPush: boolean
-  readonly #config: Config
-  readonly #credentials: Credentials
-  readonly #smtpIni: SmtpIni
+  readonly #plugin: Plugin
   readonly #log: Log
-  readonly #delivery: DeliverySide
   readonly #companion: CompanionKeeper | undefined
-  readonly #store: DeviceStore
-  #push: PushSide | undefined
+  #settings: Settings | undefined
+  #deliveries: Deliveries | undefined
+  #waiting: Delivery[] | undefined = []
+  #isReady = false
   #ending: Promise<void> | undefined
 
-  constructor(config: Config, credentials: Credentials, plugin: Plugin, log: Log) {
-    this.hooksPush = pushSources(config).newMail === 'haraka'
-    this.#config = config
-    this.#credentials = credentials
+  constructor(plugin: Plugin, log: Log, companion: CompanionKeeper | undefined) {
+    this.#plugin = plugin
     this.#log = log
-    this.#smtpIni = readSmtpIni(config.harakaDir)
-    this.#store = deferDeviceStore(config, log)
-    this.#delivery = openDeliverySide(config, plugin.config, log)
-    this.#companion = keepCompanion(config, credentials, this.#smtpIni, log)
+    this.#companion = companion
     onTermination(() => this.#end())
   }
 
+  /**
+   * What this process works with. It begins when Haraka is ready: as the user that it then is. Where Dovecot is the
+   * source of new mail the hooks push nothing.
+   */
+  know(settings: Settings): void {
+    if (pushSources(settings.config).newMail !== 'haraka') return this.stayOff()
+    this.#settings = settings
+    if (this.#isReady) this.#begin(settings)
+  }
+
+  /** Takes the deliveries that came before, in their order. */
+  #begin(settings: Settings): void {
+    this.#caught(() => {
+      const deliveries = new Deliveries(settings, this.#plugin.config, this.#log)
+      this.#deliveries = deliveries
+      deliveries.warmUp()
+      for (const delivery of this.#waiting ?? []) deliveries.take(delivery)
+    })
+    this.#waiting = undefined
+  }
+
+  stayOff(): void {
+    this.#waiting = undefined
+  }
+
   ready(): void {
+    this.#isReady = true
     this.#companion?.start()
-    if (this.hooksPush && (cluster.isWorker || this.#smtpIni.singleProcess)) this.#warmUp()
+    if (this.#settings) this.#begin(this.#settings)
   }
 
   delivered(hmail: Hmail, params: DeliveredParams): void {
@@ -94,36 +130,14 @@ class Life implements InHaraka {
   }
 
   push(recipients: readonly Address[], mode: Mode): void {
-    if (recipients.length === 0) return
-    const at = Date.now()
-    this.#delivery.usersOf(recipients, mode).then(
-      users => this.#caught(() => this.#submit(users, at)),
-      error => this.#log.error('recipients could not be resolved', { cause: reasonOf(error) }),
-    )
+    if (recipients.length === 0 || this.#ending) return
+    const delivery = { recipients, mode, at: Date.now() }
+    if (this.#deliveries) this.#caught(() => this.#deliveries?.take(delivery))
+    else if (this.#waiting && this.#waiting.length < MOST_WAITING) this.#waiting.push(delivery)
   }
 
   shutdown(): void {
     void this.#end()
-  }
-
-  #submit(users: readonly string[], at: number): void {
-    if (this.#ending) return
-    for (const user of users) this.#pushSide().submit({ user, kind: 'new', at })
-  }
-
-  #pushSide(): PushSide {
-    this.#push ??= openPushSide(this.#config, this.#credentials, this.#store, this.#log)
-    return this.#push
-  }
-
-  /** Connects to store and Apple before the first mail has to wait for them, which costs it a quarter of a second. */
-  #warmUp(): void {
-    this.#caught(() => this.#pushSide().warmUp())
-    this.#store
-      .warnings()
-      .catch((error: unknown) =>
-        this.#log.error('the device store cannot be opened; trying again', { cause: reasonOf(error) }),
-      )
   }
 
   /** A fault in our own code must reach neither Haraka nor the mail. */
@@ -138,15 +152,10 @@ class Life implements InHaraka {
 
   /** Sends what is pending and lets go of everything; never rejects. */
   #end(): Promise<void> {
-    this.#ending ??= this.#close().catch((error: unknown) =>
-      this.#log.warn('the plugin could not end in order', { cause: reasonOf(error) }),
+    this.#ending ??= Promise.all([this.#companion?.stop(), this.#deliveries?.close()]).then(
+      () => undefined,
+      (error: unknown) => this.#log.warn('the plugin could not end in order', { cause: reasonOf(error) }),
     )
     return this.#ending
-  }
-
-  async #close(): Promise<void> {
-    this.#delivery.close()
-    await Promise.all([this.#companion?.stop(), this.#push?.close(GRACE_MS)])
-    await this.#store.close()
   }
 }

@@ -1,4 +1,4 @@
-/** `socket_user` and `socket_group` → numbers. Knows the local files only, where the accounts of services are. */
+/** Names of users and groups → numbers, and back. Knows the local files only, where the accounts of services are. */
 
 import { readFileSync } from 'node:fs'
 
@@ -12,12 +12,39 @@ export function groupId(name: string, file = '/etc/group'): number {
   return idOf(name, file, 'group')
 }
 
-/** In both files a line starts with name:password:number. */
+/** The gid of a group of /etc/group; undefined when there is none of that name. */
+export function findGroup(name: string, file = '/etc/group'): number | undefined {
+  return find(name, file)
+}
+
+/** The name of a user, or the number where it has none. */
+export function userName(uid: number, file = '/etc/passwd'): string {
+  return nameOf(uid, file)
+}
+
+/** The name of a group, or the number where it has none. */
+export function groupName(gid: number, file = '/etc/group'): string {
+  return nameOf(gid, file)
+}
+
+function nameOf(id: number, file: string): string {
+  return entriesOf(file).find(([, number]) => number === id)?.[0] ?? String(id)
+}
+
 function idOf(name: string, file: string, what: string): number {
-  if (/^\d+$/.test(name)) return Number(name)
-  for (const line of readFileSync(file, 'utf8').split('\n')) {
-    const [entry, , id] = line.split(':')
-    if (entry === name && id !== undefined && /^\d+$/.test(id)) return Number(id)
-  }
-  throw new Error(`${name}: no such ${what} in ${file}`)
+  const id = /^\d+$/.test(name) ? Number(name) : find(name, file)
+  if (id === undefined) throw new Error(`${name}: no such ${what} in ${file}`)
+  return id
+}
+
+function find(name: string, file: string): number | undefined {
+  return entriesOf(file).find(([entry]) => entry === name)?.[1]
+}
+
+/** In both files a line starts with name:password:number. */
+function entriesOf(file: string): [name: string, id: number][] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .map(line => line.split(':'))
+    .flatMap(([name = '', , id = '']) => (/^\d+$/.test(id) ? [[name, Number(id)] as [string, number]] : []))
 }

@@ -3,7 +3,6 @@
  * delivery side, the companion the push side and the registration side.
  */
 
-import path from 'node:path'
 import type { Clock } from './clock.ts'
 import { type Config, olderSettings, pathIn, pushSources } from './config/config.ts'
 import { watchLocalDomains } from './delivery/local.ts'
@@ -16,9 +15,10 @@ import type { DeviceStore } from './device/store.ts'
 import type { Address, Mode, Plugin } from './haraka.ts'
 import type { Log } from './log.ts'
 import { type Credentials, credentialFiles, loadCredentials } from './push/credentials.ts'
-import { openPusher, type Pusher } from './push/pusher.ts'
+import type { Pusher } from './push/pusher.ts'
 import { watchCredentials } from './push/renewal.ts'
 import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
+import { spoolDirectory } from './state.ts'
 
 /** How long a process that ends takes to send what is pending, in milliseconds. */
 export const GRACE_MS = 3_000
@@ -59,6 +59,9 @@ export interface PushSide extends Pick<Pusher, 'warmUp' | 'submit' | 'close'> {
   credentials(): Credentials
 }
 
+/** Loaded with the first event or at warmUp(): a companion that starts again answers phones meanwhile. */
+const pusherModule = () => require('./push/pusher.js') as typeof import('./push/pusher.ts')
+
 export function openPushSide(
   config: Config,
   first: Credentials,
@@ -69,25 +72,29 @@ export function openPushSide(
   let credentials = first
   const { window, change_delay, keep_for } = config.push
   const settings = { ...config.apns, windowMs: window, changeDelayMs: change_delay, keepForMs: keep_for }
-  const pusher = openPusher(first, settings, { store, removeGone, log }, clock)
+  let pusher: Pusher | undefined
+  const opened = () => {
+    pusher ??= pusherModule().openPusher(credentials, settings, { store, removeGone, log }, clock)
+    return pusher
+  }
   const renewal = watchCredentials(
     credentialFiles(config.apns, config.harakaDir),
     () => loadCredentials(config.apns, config.harakaDir),
     renewed => {
       credentials = renewed
-      pusher.renew(renewed)
+      pusher?.renew(renewed)
     },
     log,
     clock,
   )
   return {
-    warmUp: () => pusher.warmUp(),
-    submit: (event, devices) => pusher.submit(event, devices),
-    pending: () => pusher.pending,
+    warmUp: () => opened().warmUp(),
+    submit: (event, devices) => opened().submit(event, devices),
+    pending: () => pusher?.pending ?? 0,
     credentials: () => credentials,
-    close(graceMs) {
+    async close(graceMs) {
       renewal.close()
-      return pusher.close(graceMs)
+      await pusher?.close(graceMs)
     },
   }
 }
@@ -112,31 +119,24 @@ export function openDeliverySide(config: Config, haraka: Plugin['config'], log: 
   }
 }
 
-/** Where registrations wait while the store is away. */
-export function spoolDirectory(config: Config): string {
-  return path.join(config.harakaDir, 'xaps-spool')
-}
-
-/** The registration side with the push side that its notifications feed. `door`: how the sockets are opened. */
+/** The registration side with the push side that its notifications feed. `doors`: how the sockets are opened. */
 export async function openRegistrationSide(
   config: Config,
   push: PushSide,
   store: DeviceStore,
-  door: Pick<CompanionOptions, 'socketFd' | 'retry'>,
+  doors: Pick<CompanionOptions, 'inherited' | 'socketOwner' | 'retry'>,
   log: Log,
 ): Promise<Companion> {
-  const { socket, socket_mode, socket_user, socket_group, listen, subtopics, pad_topic } = config.registration
+  const { socket, socket_mode, listen, subtopics, pad_topic } = config.registration
   const { newMail, changes } = pushSources(config)
   const { max_devices: maxDevices } = config.store
   for (const line of olderSettings(config)) log.notice(line)
   const sweeping = sweepRegularly(store, log)
   const companion = await startCompanion(
     {
-      ...door,
+      ...doors,
       socket: pathIn(config, socket),
       socketMode: socket_mode,
-      socketUser: socket_user,
-      socketGroup: socket_group,
       listen,
       subtopics,
       notified: { newMail: newMail === 'plugin', changes },

@@ -4,12 +4,10 @@
  */
 
 import cluster, { type Worker } from 'node:cluster'
+import { FINISH, FINISHED, isEvent } from './process/message.ts'
 
 /** Longer than what one process takes to end (GRACE_MS); a worker that hangs is not waited for. */
 const WORKERS_MS = 4_000
-
-const ASK = { event: 'xaps.finish' }
-const DONE = { event: 'xaps.finished' }
 
 /** Calls `finish` before SIGTERM takes its usual effect. `finish` must not reject and must end in bounded time. */
 export function onTermination(finish: () => Promise<void>): void {
@@ -17,7 +15,7 @@ export function onTermination(finish: () => Promise<void>): void {
     void Promise.all([finish(), finishWorkers()]).then(dieOfSigterm)
   })
   if (cluster.isWorker)
-    process.on('message', message => isEvent(message, ASK) && void finish().then(tellPrimary))
+    process.on('message', message => isEvent(message, FINISH) && void finish().then(tellPrimary))
 }
 
 /** Other listeners have had the signal already; without any it ends the process. */
@@ -26,7 +24,7 @@ function dieOfSigterm(): void {
 }
 
 function tellPrimary(): void {
-  if (process.connected) process.send?.(DONE)
+  if (process.connected) process.send?.({ event: FINISHED })
 }
 
 async function finishWorkers(): Promise<void> {
@@ -37,12 +35,8 @@ async function finishWorkers(): Promise<void> {
 
 function finished(worker: Worker): Promise<void> {
   return new Promise(resolve => {
-    worker.on('message', message => isEvent(message, DONE) && resolve())
+    worker.on('message', message => isEvent(message, FINISHED) && resolve())
     worker.once('exit', () => resolve())
-    worker.send(ASK)
+    worker.send({ event: FINISH })
   })
-}
-
-function isEvent(message: unknown, { event }: { event: string }): boolean {
-  return typeof message === 'object' && message !== null && 'event' in message && message.event === event
 }

@@ -9,7 +9,6 @@ import { systemClock } from '../../plugins/xaps/clock.ts'
 import { type LmdbStoreOptions, openLmdbStore } from '../../plugins/xaps/device/lmdb.ts'
 import { createStore, deviceFiles } from '../../plugins/xaps/device/lmdb-directory.ts'
 import { openEnvironment } from '../../plugins/xaps/device/lmdb-environment.ts'
-import { ownLmdbDirectory } from '../../plugins/xaps/device/open.ts'
 import { NoStoreYet } from '../../plugins/xaps/device/store.ts'
 import { reasonOf } from '../../plugins/xaps/log.ts'
 import { FakeClock, turns } from '../support/fake-clock.ts'
@@ -326,24 +325,4 @@ test('what root creates in a directory of another user is that user\u2019s', {
   const files = fs.readdirSync(directory)
   assert.equal(files.length, 3)
   for (const file of files) assert.equal(fs.statSync(path.join(directory, file)).uid, NOBODY)
-})
-
-test('the directory can be handed to another user, with what root has created in it', {
-  skip: !isRoot && 'needs root',
-}, () => {
-  const harakaDir = freshDirectory()
-  fs.mkdirSync(harakaDir)
-  const directory = path.join(harakaDir, 'xaps')
-  const target = path.join(harakaDir, 'of-root')
-  fs.writeFileSync(target, '')
-  createStore(directory, deviceFiles(directory))
-  fs.writeFileSync(path.join(directory, 'claims-0.log'), '')
-  fs.symlinkSync(target, path.join(directory, 'claims-1.log'))
-  fs.linkSync(target, path.join(directory, 'claims-2.log'))
-  for (let time = 0; time < 2; time++) ownLmdbDirectory('lmdb:xaps', harakaDir, NOBODY, NOBODY)
-  for (const name of ['.', 'data.mdb', 'lock.mdb', 'claims-0.log']) {
-    const { uid, gid } = fs.statSync(path.join(directory, name))
-    assert.deepEqual([uid, gid], [NOBODY, NOBODY], name)
-  }
-  assert.equal(fs.statSync(target).uid, 0)
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import path from 'node:path'
 import { after, test } from 'node:test'
-import { openStore, ownLmdbDirectory } from '../../plugins/xaps/device/open.ts'
+import { openStore } from '../../plugins/xaps/device/open.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { registering, silentLog } from './fixtures.ts'
 
@@ -45,8 +45,4 @@ test('anything but the URIs of these stores is refused, without showing it', asy
 
 test('an empty namespace is refused', async () => {
   await assert.rejects(open('lmdb:xaps', ''), /namespace/)
-})
-
-test('handing over a store that has no directory does nothing', () => {
-  ownLmdbDirectory('redis://127.0.0.1', temp.path, 0, 0)
 })

@@ -6,14 +6,15 @@ import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { type LmtpReceiver, startLmtp } from '../support/lmtp.ts'
-import { accepts, processEntry } from '../support/server.ts'
+import { accepts, freePort, processEntry } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
-import { phoneOf, registerByLine } from './dovecot-plugins.ts'
+import { phoneOf, registerByHttp, registerByLine } from './dovecot-plugins.ts'
 import { companionAnswers, mailTo, pluginLines, pushed, type Site, startSite } from './setup.ts'
 
 const ALICE = phoneOf('alice@example.com')
 const BOB = phoneOf('bob@example.com')
+const CAROL = phoneOf('carol@example.com')
 const OK = `OK ${MAIL_TOPIC}\r\n`
 
 for (const nodes of [0, 2]) {
@@ -25,13 +26,11 @@ for (const nodes of [0, 2]) {
     process.kill(first, 'SIGKILL')
     await until(() => !processEntry(first), 'its end')
 
-    await t.test(
-      'a phone that registers meanwhile waits and is served',
-      {
-        skip: process.getuid?.() !== 0 && 'not run: only a Haraka that starts as root keeps the socket open',
-      },
-      async () => assert.equal(await registerByLine(site.socket, BOB), OK),
-    )
+    await t.test('a phone that registers meanwhile waits and is served, at both doors', async () => {
+      const overHttp = registerByHttp(site.httpPort, CAROL)
+      assert.equal(await registerByLine(site.socket, BOB), OK)
+      assert.equal((await overHttp).status, 200)
+    })
     await t.test('it serves both doors again', async () => {
       await until(() => companionOf(site) !== first, 'another companion')
       await companionAnswers(site)
@@ -92,11 +91,44 @@ test('a socket that another process serves is left to it, and taken when it is f
   })
 })
 
+test('a companion that hangs is replaced, and a phone that registered meanwhile is served', async t => {
+  const { apple, lmtp } = await surroundings(t)
+  const site = await startSite(t, { apple, lmtpPort: lmtp.port })
+  await registerByLine(site.socket, ALICE)
+  const first = companionOf(site)
+  process.kill(first, 'SIGSTOP')
+  const waiting = registerByHttp(site.httpPort, BOB)
+  await until(() => !processEntry(first), 'its end', 30_000)
+  // What the one that hung had accepted is lost with it; who is not answered asks again.
+  assert.equal(await registerByLine(site.socket, BOB), OK)
+  await waiting.catch(() => undefined)
+  const told = pluginLines(site.log()).filter(line => /companion is gone/.test(line))
+  assert.equal(told.length, 1)
+  assert.match(told[0] ?? '', /silent for 10 s/)
+})
+
+test('a port that another process has is tried again, and holds up neither the socket nor another port', async t => {
+  const { apple, lmtp } = await surroundings(t)
+  const taken = net.createServer().listen(0, '127.0.0.1')
+  await until(() => taken.listening, 'the other server')
+  const { port } = taken.address() as net.AddressInfo
+  const free = await freePort()
+  const xaps = { registration: { listen: `127.0.0.1:${port}, localhost:${free}` } }
+  const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps, companion: false })
+  await until(() => accepts({ port: free, host: 'localhost' }), 'the free port')
+  assert.equal(await until(() => registerByLine(site.socket, ALICE), 'the socket'), OK)
+  await site.waitForLog(new RegExp(`127.0.0.1:${port}: another process listens there`))
+  await new Promise(resolve => taken.close(resolve))
+  const reply = await until(() => registerByHttp(port, BOB), 'the other port')
+  assert.equal(reply.status, 200)
+  assert.equal((await registerByHttp(port, CAROL)).status, 200)
+})
+
 test('the socket has its mode and its place, and is removed at the end', async t => {
   const { apple, lmtp } = await surroundings(t)
   const temp = tempDirectory()
   t.after(temp.remove)
-  const socket = path.join(temp.path, 'made', 'xapsd.sock')
+  const socket = path.join(temp.path, 'xapsd.sock')
   const xaps = { registration: { socket, socket_mode: '0600' } }
   const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps })
   assert.equal(statSync(socket).mode & 0o777, 0o600)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmodSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
@@ -48,7 +48,7 @@ for (const nodes of [0, 2]) {
       assert.match((await xaps(['-c', site.dir, 'devices'])).stdout, /^alice@/)
     })
     await t.test('what is on disk is theirs, and nobody else may read it', () => {
-      for (const file of ['xaps', 'xaps-spool', ...filesIn(site, 'xaps')]) {
+      for (const file of ['xaps', ...filesIn(site, 'xaps')]) {
         const { mode, uid, gid } = statSync(path.join(site.dir, file))
         assert.deepEqual([uid, gid, mode & 0o007], [NOBODY, NOBODY, 0], file)
       }
@@ -96,8 +96,10 @@ async function droppedSite(
   const temp = tempDirectory()
   t.after(temp.remove)
   const socket = path.join(temp.path, 'xapsd.sock')
-  const apns = appleKeys(apple, temp.path)
-  for (const name of readdirSync(temp.path)) chmodSync(path.join(temp.path, name), 0o600)
+  const keys = path.join(temp.path, 'keys')
+  mkdirSync(keys, { mode: 0o700 })
+  const apns = appleKeys(apple, keys)
+  for (const name of readdirSync(keys)) chmodSync(path.join(keys, name), 0o600)
   const registration = { socket, socket_group: 'mail' }
   const site = await startSite(t, {
     apple,

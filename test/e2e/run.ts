@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process'
 import path from 'node:path'
 
 /** The command `xaps`, as compiled together with the test. */
-const XAPS = path.join(__dirname, '..', '..', 'plugins', 'xaps', 'cli', 'main.js')
+export const XAPS = path.join(__dirname, '..', '..', 'plugins', 'xaps', 'cli', 'main.js')
 
 export interface Ended {
   readonly status: number

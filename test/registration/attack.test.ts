@@ -27,8 +27,7 @@ async function startTarget(t: TestContext, descriptors: number): Promise<Target>
   const options: CompanionOptions = {
     socket: path.join(temp.path, 's'),
     socketMode: 0o660,
-    socketUser: '',
-    socketGroup: '',
+    socketOwner: {},
     listen: ['127.0.0.1:0'],
     subtopics: ['com.apple.mobilemail'],
     notified: { newMail: false, changes: true },
@@ -39,7 +38,7 @@ async function startTarget(t: TestContext, descriptors: number): Promise<Target>
   const script = `
     const say = (message, fields = {}) => console.log(message, JSON.stringify(fields))
     const log = { debug() {}, info() {}, notice() {}, warn: say, error: say }
-    const parts = { save: async () => {}, devices: async () => [], submit() {}, pending: () => 0, topic: () => 'T', log }
+    const parts = { save: async () => {}, devices: async () => [], submit() {}, onReady() {}, pending: () => 0, topic: () => 'T', log }
     require(${JSON.stringify(COMPANION)}).startCompanion(${JSON.stringify(options)}, parts)
       .then(companion => console.log('port', companion.addresses()[0].port))`
   const limited = `ulimit -n ${descriptors} && exec "$0" -e "$1"`

@@ -6,6 +6,7 @@ import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Device } from '../../plugins/xaps/device/device.ts'
 import type { MailEvent } from '../../plugins/xaps/event.ts'
+import { bindUnixSocket } from '../../plugins/xaps/process/unix-socket.ts'
 import {
   type Companion,
   type CompanionOptions,
@@ -13,7 +14,6 @@ import {
   startCompanion,
 } from '../../plugins/xaps/registration/companion.ts'
 import type { SpoolEntry } from '../../plugins/xaps/registration/spool.ts'
-import { bindUnixSocket } from '../../plugins/xaps/registration/unix-socket.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 import { NOTIFY_BODY, NOTIFY_LINE, post, registerBody, registerLine, TOPIC } from './doors.ts'
@@ -36,8 +36,7 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
   const options: CompanionOptions = {
     socket: path.join(temp.path, 'xapsd.sock'),
     socketMode: 0o660,
-    socketUser: '',
-    socketGroup: '',
+    socketOwner: {},
     listen: ['127.0.0.1:0'],
     subtopics: ['com.apple.mobilemail'],
     notified: { newMail: false, changes: true },
@@ -189,13 +188,8 @@ test('with retry the other doors open, and the one that could not opens when it 
   await until(() => log.messages().includes('notice listening after all'), 'the log line')
 })
 
-test('an unknown socket user is said so', async t => {
-  const { start } = setup(t, { socketUser: 'no-such-user' })
-  await assert.rejects(start(), /no-such-user: no such user in \/etc\/passwd/)
-})
-
 test('serves a socket that its parent bound, and leaves the file to the parent', async t => {
-  const { temp, options } = setup(t, { socketFd: 3, listen: [] })
+  const { temp, options } = setup(t, { inherited: [{ protocol: 'line', fd: 3 }] })
   const file = path.join(temp.path, 'bound.sock')
   const bound = bindUnixSocket({ path: file, mode: 0o600 })
   t.after(() => bound.remove())

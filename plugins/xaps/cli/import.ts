@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import type { Config } from '../config/config.ts'
 import { reasonOf } from '../log.ts'
 import { CredentialsError, loadCredentials } from '../push/credentials.ts'
+import { prepareState } from '../state.ts'
 import { configOf, Failure, print, withStore } from './context.ts'
 import { readSource, type Source } from './import/formats.ts'
 import { makeTally, rehearse, type TakeRules, type Tally, takeAll } from './import/take.ts'
@@ -21,6 +22,7 @@ export function addImport(xaps: Command): void {
     .action(async (file: string, options: { dryRun?: true }, command: Command) => {
       const config = configOf(command)
       const name = file === '-' ? 'standard input' : file
+      if (!options.dryRun) prepareState(config)
       await importFile(file, options.dryRun === true, config).catch((error: unknown) => {
         throw new Failure(`${name}: ${reasonOf(error)}`)
       })

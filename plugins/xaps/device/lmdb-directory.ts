@@ -17,8 +17,8 @@ const FILE_MODE = 0o660
  */
 const LOCK_BYTES = 8272
 
-/** The files of this project in such a directory; others in it are nobody's business here. */
-const OUR_FILES = /^((data|lock)\.mdb|claims-\d+\.log)$/
+/** The files of this project in such a directory, unfinished ones included. */
+const OUR_FILES = /^((data|lock)\.mdb|claims-\d+\.log)/
 
 /** The two files of one LMDB environment. */
 export interface LmdbFiles {
@@ -26,20 +26,45 @@ export interface LmdbFiles {
   readonly lock: string
 }
 
+/** The directory that an `lmdb:` URI names, for who prepares it; undefined for another URI. */
+export function lmdbDirectory(
+  uri: string,
+  harakaDir: string,
+): { readonly path: string; readonly mode: number; readonly files: RegExp } | undefined {
+  const [, name] = /^lmdb:(.+)$/.exec(uri) ?? []
+  return name === undefined
+    ? undefined
+    : { path: path.resolve(harakaDir, name), mode: DIRECTORY_MODE, files: OUR_FILES }
+}
+
 /** The environment of the users' devices, with the names that LMDB itself gives in a directory. */
 export function deviceFiles(directory: string): LmdbFiles {
   return { data: path.join(directory, 'data.mdb'), lock: path.join(directory, 'lock.mdb') }
 }
 
-/** Creates the directory (and its parents) and the files where they are not there yet. Throws the system's errors. */
+/**
+ * Creates the directory (and its parents) and the files where they are not there yet. What root creates belongs to whom
+ * the directory above belongs to. Throws the system's errors.
+ */
 export function createStore(directory: string, files: LmdbFiles): void {
   fs.mkdirSync(path.dirname(directory), { recursive: true })
   unlessExists(() => {
-    fs.mkdirSync(directory, DIRECTORY_MODE)
-    fs.chmodSync(directory, DIRECTORY_MODE)
+    fs.mkdirSync(directory, 0o700)
+    dressDirectory(directory)
   })
   createFile(files.data, 0)
   createFile(files.lock, LOCK_BYTES)
+}
+
+function dressDirectory(directory: string): void {
+  const fd = fs.openSync(directory, fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW)
+  try {
+    fs.fchmodSync(fd, DIRECTORY_MODE)
+    const { uid, gid } = fs.statSync(path.dirname(directory))
+    if (process.geteuid?.() === 0) fs.fchownSync(fd, uid, gid)
+  } finally {
+    fs.closeSync(fd)
+  }
 }
 
 /**
@@ -49,7 +74,7 @@ export function createStore(directory: string, files: LmdbFiles): void {
 export function createFile(file: string, bytes: number): void {
   if (fs.existsSync(file)) return
   const draft = `${file}.${randomUUID()}`
-  const fd = fs.openSync(draft, 'w', FILE_MODE)
+  const fd = fs.openSync(draft, 'wx', FILE_MODE)
   try {
     fs.fchmodSync(fd, FILE_MODE)
     adoptOwner(fd, path.dirname(file))
@@ -83,23 +108,6 @@ function adoptOwner(fd: number, directory: string): void {
   } catch (error) {
     if (codeOf(error) !== 'EPERM') throw error
   }
-}
-
-/**
- * Hands the directory and the store's files in it to a user and group; for a process that is root still. What is a link
- * is left alone: nobody who can write there may point root at a file of another's.
- */
-export function ownStore(directory: string, uid: number, gid: number): void {
-  own(directory, uid, gid)
-  for (const name of fs.readdirSync(directory)) {
-    if (OUR_FILES.test(name)) own(path.join(directory, name), uid, gid)
-  }
-}
-
-/** By name, not by descriptor: to close one of a lock file would give up LMDB's locks on it in this process. */
-function own(name: string, uid: number, gid: number): void {
-  const found = fs.lstatSync(name)
-  if (found.isDirectory() || (found.isFile() && found.nlink === 1)) fs.lchownSync(name, uid, gid)
 }
 
 /** Whether this process may write the store. Throws when it may not even read it. */

@@ -1,10 +1,9 @@
 /** Which device store a URI means. The only file that knows all of them; each loads its own library when it is opened. */
 
-import path from 'node:path'
 import { type Clock, systemClock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import { openLmdbStore } from './lmdb.ts'
-import { createStore, deviceFiles, ownStore } from './lmdb-directory.ts'
+import { lmdbDirectory } from './lmdb-directory.ts'
 import { openRedisStore } from './redis.ts'
 import type { DeviceStore } from './store.ts'
 
@@ -29,24 +28,8 @@ export interface OpenStoreOptions {
 export async function openStore(options: OpenStoreOptions, clock: Clock = systemClock): Promise<DeviceStore> {
   const { uri, harakaDir, ...common } = options
   if (common.namespace === '') throw new Error('the namespace of the device store is empty')
-  const directory = lmdbDirectory(uri, harakaDir)
+  const directory = lmdbDirectory(uri, harakaDir)?.path
   if (directory !== undefined) return openLmdbStore({ ...common, directory, clock })
   if (/^rediss?:\/\//.test(uri) && URL.canParse(uri)) return openRedisStore({ ...common, uri, clock })
   throw new Error('the URI of the device store must be lmdb:PATH, redis://HOST:PORT or rediss://HOST:PORT')
-}
-
-/**
- * For a process that is root still: creates the store's directory and files, and hands them to the user and group that
- * will use them; also what root has created earlier. Does nothing for a store elsewhere. Throws the system's errors.
- */
-export function ownLmdbDirectory(uri: string, harakaDir: string, uid: number, gid: number): void {
-  const directory = lmdbDirectory(uri, harakaDir)
-  if (directory === undefined) return
-  createStore(directory, deviceFiles(directory))
-  ownStore(directory, uid, gid)
-}
-
-function lmdbDirectory(uri: string, harakaDir: string): string | undefined {
-  const [, name] = /^lmdb:(.+)$/.exec(uri) ?? []
-  return name === undefined ? undefined : path.resolve(harakaDir, name)
 }

@@ -3,7 +3,8 @@
  * Keychain writes its exports.
  */
 
-import forge from 'node-forge'
+import type forgeTypes from 'node-forge'
+import { forge } from './forge.ts'
 
 export interface Pkcs12 {
   /** PEM, in the order of the file. */
@@ -19,19 +20,19 @@ export function readPkcs12(der: Buffer, passphrase: string): Pkcs12 {
   const [key, second] = keys
   if (!key) throw new Error('no private key in the file: export certificate and key together')
   if (second) throw new Error('more than one private key in the file')
-  const certificates = bags.flatMap(bag => (bag.cert ? [forge.pki.certificateToPem(bag.cert)] : []))
-  return { certificates, key: forge.pki.privateKeyToPem(key) }
+  const certificates = bags.flatMap(bag => (bag.cert ? [forge().pki.certificateToPem(bag.cert)] : []))
+  return { certificates, key: forge().pki.privateKeyToPem(key) }
 }
 
-function open(der: Buffer, passphrase: string): forge.pkcs12.Pkcs12Pfx {
-  let asn1: forge.asn1.Asn1
+function open(der: Buffer, passphrase: string): forgeTypes.pkcs12.Pkcs12Pfx {
+  let asn1: forgeTypes.asn1.Asn1
   try {
-    asn1 = forge.asn1.fromDer(der.toString('latin1'))
+    asn1 = forge().asn1.fromDer(der.toString('latin1'))
   } catch (error) {
     throw new Error('expected a PKCS#12 file', { cause: error })
   }
   try {
-    return forge.pkcs12.pkcs12FromAsn1(asn1, false, passphrase)
+    return forge().pkcs12.pkcs12FromAsn1(asn1, false, passphrase)
   } catch (error) {
     throw new Error('cannot be opened, is passphrase right?', { cause: error })
   }

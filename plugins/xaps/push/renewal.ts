@@ -59,7 +59,7 @@ function take(load: () => Credentials, renewed: (credentials: Credentials) => vo
 }
 
 /** What changes when one of the files is written, replaced or linked elsewhere. */
-function fingerprint(files: readonly string[]): string {
+export function fingerprint(files: readonly string[]): string {
   return files.map(stamp).join('\n')
 }
 

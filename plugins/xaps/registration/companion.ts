@@ -8,20 +8,19 @@ import { type Clock, systemClock } from '../clock.ts'
 import type { Device } from '../device/device.ts'
 import type { MailEvent } from '../event.ts'
 import { type Log, reasonOf } from '../log.ts'
-import { groupId, userId } from '../owner.ts'
+import { listenInherited, listenTcp } from '../process/listener.ts'
+import { keepOpening } from '../process/opening.ts'
+import { listenUnixSocket, type SocketFile } from '../process/unix-socket.ts'
 import { Connections, connectionLimit } from './connections.ts'
 import type { DoorParts } from './door.ts'
-import { makeHttpServer } from './http-server.ts'
-import { makeLineServer } from './line-server.ts'
-import { listenInherited, listenTcp } from './listener.ts'
+import { type HttpServer, makeHttpServer } from './http-server.ts'
+import { type LineServer, makeLineServer } from './line-server.ts'
 import { makeNotify, type Notified } from './notify.ts'
-import { keepOpening } from './opening.ts'
 import { Outages } from './outages.ts'
 import { makeLogRefusal } from './refusal.ts'
 import { makeRegister } from './register.ts'
 import { openSpool, type Spool, type SpoolEntry } from './spool.ts'
 import { UNFINISHED_REQUESTS_BYTES, Unfinished } from './unfinished.ts'
-import { listenUnixSocket, type SocketFile } from './unix-socket.ts'
 
 /** Requests in hand when the companion closes get so long, in milliseconds. */
 const GRACE_MS = 1_000
@@ -29,15 +28,20 @@ const GRACE_MS = 1_000
 /** A user that nobody has: looked up to see whether the store answers. */
 const NOBODY = 'healthz'
 
+/** A door that the parent has bound and passed on: which protocol, and as which descriptor. */
+export interface InheritedDoor {
+  readonly protocol: 'line' | 'http'
+  readonly fd: number
+}
+
 export interface CompanionOptions {
-  /** A socket that the parent bound and passed on as this descriptor; otherwise `socket` is opened. */
-  readonly socketFd?: number | undefined
+  /** All doors, where the parent has bound them; otherwise `socket` and `listen` are opened. */
+  readonly inherited?: readonly InheritedDoor[] | undefined
   /** The path of the Unix socket; empty for none. */
   readonly socket: string
   readonly socketMode: number
-  /** Names or numbers; empty leaves them as they are. */
-  readonly socketUser: string
-  readonly socketGroup: string
+  /** Undefined leaves them as they are. */
+  readonly socketOwner: { readonly uid?: number | undefined; readonly gid?: number | undefined }
   /** Addresses for HTTP, as parseTcpAddress takes them. */
   readonly listen: readonly string[]
   readonly subtopics: readonly string[]
@@ -144,40 +148,33 @@ function makeDoors(
   clock: Clock,
 ): Door[] {
   const health = () => devices(NOBODY)
-  const { listen, padTopic } = options
-  const http = listen.map((address): Door => {
-    const { server, close } = makeHttpServer({ ...doorParts, health, listen, padTopic }, clock)
-    return { server, open: () => listenTcp(server, address, log), close: () => close(GRACE_MS) }
-  })
-  const hasSocket = options.socketFd !== undefined || options.socket !== ''
-  return hasSocket ? [socketDoor(options, doorParts, clock), ...http] : http
+  const { inherited, socket: path, socketMode: mode, socketOwner, listen, padTopic } = options
+  const line = (open: Open) => toDoor(makeLineServer(doorParts, clock), open)
+  const http = (open: Open) => toDoor(makeHttpServer({ ...doorParts, health, listen, padTopic }, clock), open)
+  if (inherited) {
+    return inherited.map(({ protocol, fd }) =>
+      (protocol === 'line' ? line : http)(server => listenInherited(server, fd)),
+    )
+  }
+  const overHttp = listen.map(address => http(server => listenTcp(server, address, log)))
+  if (path === '') return overHttp
+  return [line(server => listenUnixSocket(server, { path, mode, ...socketOwner })), ...overHttp]
 }
 
-function socketDoor(options: CompanionOptions, doorParts: DoorParts, clock: Clock): Door {
-  const { server, close } = makeLineServer(doorParts, clock)
+/** Makes a server listen; resolves with the file that it made, if it did. */
+type Open = (server: Server) => Promise<SocketFile | undefined>
+
+function toDoor({ server, close }: LineServer | HttpServer, open: Open): Door {
   let file: SocketFile | undefined
   return {
     server,
     async open() {
-      if (options.socketFd === undefined) file = await listenUnixSocket(server, socketOptions(options))
-      else await listenInherited(server, options.socketFd)
+      file = await open(server)
     },
     async close() {
       file?.remove()
       await close(GRACE_MS)
     },
-  }
-}
-
-/** What unix-socket.ts needs to know of the Unix socket. Throws when there is no such user or group. */
-export function socketOptions(
-  options: Pick<CompanionOptions, 'socket' | 'socketMode' | 'socketUser' | 'socketGroup'>,
-) {
-  return {
-    path: options.socket,
-    mode: options.socketMode,
-    uid: options.socketUser === '' ? undefined : userId(options.socketUser),
-    gid: options.socketGroup === '' ? undefined : groupId(options.socketGroup),
   }
 }
 

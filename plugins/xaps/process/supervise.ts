@@ -1,22 +1,24 @@
 /**
- * Keeps one child process running, and no longer than its parent. Knows nothing of what the child does. It never
- * throws into its owner and keeps no event loop alive.
+ * Keeps one child process running: starts it again when it has ended or says nothing any more, and ends it. The channel
+ * between the two takes lines of JSON to the child, which answers each by any byte: none is looked at here, since the child
+ * may be in the hands of somebody else. It closes with the parent, however that ends (parent-link.ts is its side). Knows nothing of what the child does;
+ * never throws into its owner, and keeps no event loop alive.
  */
 
 import { type ChildProcess, spawn as nodeSpawn } from 'node:child_process'
+import type { Duplex } from 'node:stream'
 import { type Clock, systemClock, type Timer } from '../clock.ts'
 import { type Log, reasonOf } from '../log.ts'
 import { parseLogLine } from '../stderr-log.ts'
 import { eachLine } from './each-line.ts'
+import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
+import { CHANNEL_FD } from './message.ts'
 
-/** Milliseconds between a death and the next start: doubling, from the first to the longest. */
-const FIRST_PAUSE_MS = 500
+/** Milliseconds between a death and the next start: none after the first, then doubling, from the shortest to the longest. */
+const SHORTEST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 15_000
 
-/** A child that lived so long was well: the next death is a first one again. */
-const WELL_AFTER_MS = 10_000
-
-/** A child that lives so long is up. */
+/** A child that lives so long is up; its death is a first one. */
 const UP_AFTER_MS = 1_000
 
 /** From SIGTERM to SIGKILL. */
@@ -34,15 +36,18 @@ const ENVIRONMENT = [
   'NODE_V8_COVERAGE',
 ] as const
 
+/** Where the descriptors that a child inherits begin: after the standard ones and the channel. */
+export const FIRST_FD = CHANNEL_FD + 1
+
 export interface SuperviseOptions {
   readonly command: string
   readonly args: readonly string[]
   /** Added to the little that the child gets of our environment. */
   readonly env?: Readonly<Record<string, string>>
-  /** Descriptors that the child inherits, from 3 on. */
-  readonly fds?: readonly number[]
-  /** The one line that each child finds on its standard input; asked for at every start. */
-  readonly input?: () => string
+  /** Descriptors that the child inherits, from FIRST_FD on; asked for at every start. */
+  readonly fds?: () => readonly number[]
+  /** The first message to each child, plain data; asked for at every start. */
+  readonly hello?: () => object
   /** Whom the child runs as, when we are root; it then has no other groups. */
   readonly uid?: number | undefined
   readonly gid?: number | undefined
@@ -51,6 +56,8 @@ export interface SuperviseOptions {
 export interface Supervised {
   /** Of the child that runs, if one does. */
   readonly pid: number | undefined
+  /** Ends the child and starts another one, with what `fds` and `hello` say then. Returns at once. */
+  renew(): void
   /** Ends the child, by SIGKILL when it takes more than 5 s, and starts none any more. Resolves when it has ended. */
   stop(): Promise<void>
 }
@@ -73,11 +80,14 @@ class Supervisor implements Supervised {
   readonly #clock: Clock
   readonly #spawn: typeof nodeSpawn
   #child: ChildProcess | undefined
+  /** Of the next start, or of the report that the child is up. */
   #timer: Timer | undefined
-  #startedAt = 0
-  #pause = FIRST_PAUSE_MS
+  #heartbeat: Heartbeat | undefined
+  #pause = 0
   /** What the log says. */
   #reported: 'up' | 'gone' | undefined
+  #silent = false
+  #renewing = false
   #stopping = false
   #ended: () => void = () => undefined
 
@@ -93,12 +103,19 @@ class Supervisor implements Supervised {
   }
 
   start(): void {
-    this.#startedAt = this.#clock.now()
     try {
-      this.#watch(this.#spawnChild())
+      const hello = this.#options.hello?.()
+      this.#watch(this.#spawnChild(), hello)
     } catch (error) {
       this.#onGone(reasonOf(error))
     }
+  }
+
+  renew(): void {
+    // Who is not there yet, or about to be replaced, starts with what is so then.
+    if (!this.#child || this.#renewing || this.#stopping) return
+    this.#renewing = true
+    this.#end(this.#child)
   }
 
   stop(): Promise<void> {
@@ -106,26 +123,26 @@ class Supervisor implements Supervised {
     this.#timer?.cancel()
     const child = this.#child
     if (!child) return Promise.resolve()
-    const kill = this.#clock.after(STOP_TIMEOUT_MS, () => child.kill('SIGKILL'))
     return new Promise(resolve => {
-      this.#ended = () => {
-        kill.cancel()
-        resolve()
-      }
+      this.#ended = resolve
       // Whoever waits for the end must live to see it.
       child.ref()
-      child.kill('SIGTERM')
-      child.stdin?.destroy()
+      if (!this.#renewing) this.#end(child)
     })
   }
 
+  #end(child: ChildProcess): void {
+    const kill = this.#clock.after(STOP_TIMEOUT_MS, () => child.kill('SIGKILL'))
+    child.once('exit', () => kill.cancel())
+    child.kill('SIGTERM')
+  }
+
   #spawnChild(): ChildProcess {
-    const { command, args, env, fds = [], uid, gid } = this.#options
+    const { command, args, env, fds, uid, gid } = this.#options
     const root = process.getuid?.() === 0
     return this.#spawn(command, args, {
       env: { ...environment(process.env), ...env },
-      // Nothing follows the line on standard input: its end tells the child that we are gone.
-      stdio: ['pipe', 'ignore', 'pipe', ...fds],
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe', ...(fds?.() ?? [])],
       // A Ctrl-C at the terminal is for us; we end the child in our own time.
       detached: true,
       ...(root && uid !== undefined ? { uid } : {}),
@@ -133,15 +150,12 @@ class Supervisor implements Supervised {
     })
   }
 
-  #watch(child: ChildProcess): void {
+  #watch(child: ChildProcess, hello: object | undefined): void {
     child.on('error', error => {
       // With a pid it was a signal that failed, and the child is still there.
       if (child.pid === undefined) this.#onGone(reasonOf(error))
     })
-    // After a start that failed there are neither pid nor streams, or not all of them.
-    child.stdin?.on('error', () => undefined)
     if (child.pid === undefined) return
-    if (this.#options.input) child.stdin?.write(`${this.#options.input()}\n`)
     this.#child = child
     child.on('exit', (code, signal) => this.#onGone(signal ?? `exit code ${code}`))
     if (child.stderr) {
@@ -150,18 +164,48 @@ class Supervisor implements Supervised {
         this.#log[level](text)
       })
     }
-    for (const held of [child, child.stdin, child.stderr]) unref(held)
-    this.#timer = this.#clock.after(UP_AFTER_MS, () => this.#report('up'))
+    this.#talk(child, child.stdio[CHANNEL_FD] as Duplex, hello)
+    for (const held of [child, child.stdio[CHANNEL_FD], child.stderr]) unref(held)
+    this.#timer = this.#clock.after(UP_AFTER_MS, () => this.#onUp())
   }
 
-  #onGone(reason: string): void {
+  #talk(child: ChildProcess, channel: Duplex, hello: object | undefined): void {
+    const tell = (message: object) => void channel.write(`${JSON.stringify(message)}\n`)
+    if (hello) tell(hello)
+    const heartbeat = startHeartbeat(
+      () => tell({}),
+      () => this.#killSilent(child),
+      this.#clock,
+    )
+    channel.on('data', heartbeat.answered)
+    // A channel that is closed has a child that ends, or is replaced because it is silent.
+    channel.on('error', () => undefined)
+    this.#heartbeat = heartbeat
+  }
+
+  #killSilent(child: ChildProcess): void {
+    this.#silent = true
+    child.kill('SIGKILL')
+  }
+
+  #onUp(): void {
+    this.#pause = 0
+    this.#report('up')
+  }
+
+  #onGone(signal: string): void {
+    const reason = this.#silent ? 'it was silent for 10 s and has been killed' : signal
+    const renewing = this.#renewing
     this.#child = undefined
+    this.#silent = false
+    this.#renewing = false
     this.#timer?.cancel()
+    this.#heartbeat?.stop()
     if (this.#stopping) return this.#ended()
-    if (this.#clock.now() - this.#startedAt >= WELL_AFTER_MS) this.#pause = FIRST_PAUSE_MS
+    if (renewing) return this.start()
     this.#report('gone', reason)
     this.#timer = this.#clock.after(this.#pause, () => this.start())
-    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS)
+    this.#pause = Math.min(Math.max(this.#pause * 2, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS)
   }
 
   #report(state: 'up' | 'gone', reason = ''): void {
@@ -178,7 +222,7 @@ function environment(all: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   )
 }
 
-/** Child processes and the pipes to them have it; the type of a stream does not say so. */
+/** Child processes and what leads to them have it; the type of a stream does not say so. */
 function unref(held: unknown): void {
   const { unref } = (held ?? {}) as { unref?: () => void }
   unref?.call(held)

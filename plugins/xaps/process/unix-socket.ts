@@ -1,24 +1,28 @@
 /**
  * A Unix socket at a path that others know, with mode and owner right before anybody can connect: it is made in a
- * directory of its own, dressed there, and renamed to its path. The rename also replaces what a process that was
- * killed left behind, without a moment in which there is no socket. Knows nothing of what is served there.
+ * directory of its own that nobody else can enter, and renamed to its path. The rename also replaces what a process that
+ * was killed left behind, without a moment in which there is no socket.
+ *
+ * The directory is somebody else's (Dovecot's, mostly): it is never made here and never changed. Root works in one only
+ * where nobody else could lead it elsewhere. Knows nothing of what is served.
  */
 
 import { spawnSync } from 'node:child_process'
 import {
-  chmodSync,
-  chownSync,
+  lchownSync,
   lstatSync,
-  mkdirSync,
   mkdtempSync,
+  realpathSync,
   renameSync,
   rmSync,
   type Stats,
   unlinkSync,
 } from 'node:fs'
-import net from 'node:net'
+import type net from 'node:net'
 import path from 'node:path'
 import { reasonOf } from '../log.ts'
+import { type BoundHandle, bindOnly } from './bound-handle.ts'
+import { isRoot, onlyRoots, Untrusted } from './only-root.ts'
 
 export interface UnixSocketOptions {
   readonly path: string
@@ -44,39 +48,49 @@ export interface BoundSocket extends SocketFile {
 /** The longest path that fits into a sockaddr_un of Linux, in bytes. */
 const LONGEST_PATH = 107
 
-const UNKNOWN_HANDLE = -1
+/** In which the socket is made, beside its path. */
+const NEST = '.x'
 
 /**
  * Binds without listening. Synchronous, because Haraka is root only while its plugins register. Throws when the
  * path is served by another process or cannot be used; the message says what to do.
  */
 export function bindUnixSocket(options: UnixSocketOptions): BoundSocket {
-  const nest = makeNest(options)
-  const handle = bindOnly(nest, path.join(nest, 's'))
+  const place = findPlace(options.path)
+  let handle: BoundHandle | undefined
   try {
-    const file = place(nest, options)
+    const file = inNest(place, options, name => {
+      handle = bindOnly(name, -1, -1)
+    })
+    const { fd } = handle as BoundHandle
     return {
-      fd: handle.fd,
+      fd,
       remove() {
         file.remove()
-        handle.close()
+        handle?.close()
+        handle = undefined
       },
     }
   } catch (error) {
-    handle.close()
+    handle?.close()
     throw error
   }
 }
 
 /** Makes `server` listen at the path. Rejects as bindUnixSocket throws. */
 export async function listenUnixSocket(server: net.Server, options: UnixSocketOptions): Promise<SocketFile> {
-  const nest = makeNest(options)
+  const place = findPlace(options.path)
+  let opened = Promise.resolve()
   try {
-    await listening(server, () => server.listen(path.join(nest, 's')))
-    return place(nest, options)
+    // Node makes the socket before `listen` returns, and tells of it later.
+    const file = inNest(place, options, name => {
+      opened = listening(server, () => server.listen(name))
+    })
+    await opened
+    return file
   } catch (error) {
-    rmSync(nest, { recursive: true, force: true })
-    server.close()
+    // What Node tells is the cause of what was found here.
+    await opened.finally(() => server.close())
     throw error
   }
 }
@@ -94,76 +108,80 @@ export function listening(server: net.Server, listen: () => unknown): Promise<vo
   })
 }
 
-interface PipeHandle {
-  readonly fd: number
-  close(): void
-}
-
-type CreateHandle = (address: string, port: number, addressType: number) => PipeHandle | number
-
 /**
- * Node can only listen, and then it accepts too. What it calls underneath binds alone; it has been there under this
- * name, undocumented, since Node 0.6, and this is the only place that uses it.
+ * Where the socket shall be: an absolute path without links. Throws when there is no such directory, when root must not
+ * work in it, and when the path is served already.
  */
-function bindOnly(nest: string, name: string): PipeHandle {
-  const create = (net as unknown as { _createServerHandle?: CreateHandle })._createServerHandle
-  const handle = create?.(name, -1, -1) ?? UNKNOWN_HANDLE
-  if (typeof handle === 'object') return handle
-  rmSync(nest, { recursive: true, force: true })
-  if (!create)
-    throw new Error(
-      `this Node (${process.version}) cannot hand a socket to a child: run \`xaps serve\` as a service of its own, and set [registration] enabled = false`,
-    )
-  throw new Error(`${name}: a socket cannot be made here (error ${handle})`)
+function findPlace(wanted: string): string {
+  const directory = findDirectory(wanted)
+  const place = path.join(directory, path.basename(wanted))
+  if (
+    Math.max(Buffer.byteLength(place), Buffer.byteLength(path.join(directory, `${NEST}XXXXXX/s`))) >
+    LONGEST_PATH
+  )
+    throw new Error(`${wanted}: longer than the ${LONGEST_PATH} bytes that the path of a socket can have`)
+  checkNotServed(place)
+  return place
 }
 
-/** The directory in which the socket is made, beside its path, entered by nobody else. */
-function makeNest({ path: file, uid, gid }: UnixSocketOptions): string {
-  const directory = path.dirname(file)
-  const nest = path.join(directory, '.x')
-  if (Math.max(Buffer.byteLength(file), Buffer.byteLength(`${nest}XXXXXX/s`)) > LONGEST_PATH)
-    throw new Error(`${file}: longer than the ${LONGEST_PATH} bytes that the path of a socket can have`)
-  makeDirectory(directory, uid, gid)
-  checkNotServed(file)
+function findDirectory(wanted: string): string {
+  const named = path.resolve(path.dirname(wanted))
   try {
-    return mkdtempSync(nest)
+    return isRoot() ? onlyRoots(named) : realpathSync(named)
   } catch (error) {
-    throw new Error(`${file}: the directory must be writable when the socket is made: ${reasonOf(error)}`)
-  }
-}
-
-function makeDirectory(directory: string, uid: number | undefined, gid: number | undefined): void {
-  if (statOf(directory)) return
-  try {
-    mkdirSync(directory, 0o755)
-    own(directory, uid, gid)
-  } catch (error) {
+    if (error instanceof Untrusted)
+      throw new Error(
+        `${wanted}: ${error.message}, so root makes no socket there: make it root's (chown root; chmod 1775 where others write there, too), or set [registration] socket to a path in a directory of root's, such as /run/dovecot`,
+      )
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     throw new Error(
-      `${directory}: there is no such directory, and it cannot be made (${reasonOf(error)}): start Dovecot first when it is Dovecot's, or make it, or set [registration] socket to another path`,
+      `${named}: there is no such directory: start Dovecot when it is Dovecot's, or make it (as root's), or set [registration] socket to another path`,
     )
   }
 }
 
-/** Dresses the socket and gives it its name. */
-function place(nest: string, { path: file, mode, uid, gid }: UnixSocketOptions): SocketFile {
+/** Lets `bind` make a socket at the path that it is given, dresses it, and gives it its name. */
+function inNest(
+  place: string,
+  { mode, uid, gid }: UnixSocketOptions,
+  bind: (name: string) => void,
+): SocketFile {
+  const nest = makeNest(place)
   const made = path.join(nest, 's')
   try {
-    own(made, uid, gid)
-    chmodSync(made, mode)
+    withMode(mode, () => bind(made))
+    // -1 leaves the one that is not given as it is: chown(2).
+    if (uid !== undefined || gid !== undefined) lchownSync(made, uid ?? -1, gid ?? -1)
     const ours = lstatSync(made)
-    renameSync(made, file)
-    return { remove: () => removeIf(file, ours) }
+    renameSync(made, place)
+    return { remove: () => removeIf(place, ours) }
   } catch (error) {
-    throw new Error(`${file}: the socket cannot be put in place: ${reasonOf(error)}`)
+    throw new Error(`${place}: the socket cannot be put in place: ${reasonOf(error)}`)
   } finally {
     rmSync(nest, { recursive: true, force: true })
   }
 }
 
-function own(file: string, uid: number | undefined, gid: number | undefined): void {
-  if (uid === undefined && gid === undefined) return
-  // -1 leaves the one that is not given as it is: chown(2).
-  chownSync(file, uid ?? -1, gid ?? -1)
+/** A directory beside the socket's path that nobody else can enter. */
+function makeNest(place: string): string {
+  const directory = path.dirname(place)
+  try {
+    return mkdtempSync(path.join(directory, NEST))
+  } catch (error) {
+    throw new Error(
+      `${directory}: must be writable when the socket is made: ${reasonOf(error)}; start Dovecot before Haraka, or set [registration] socket to another path`,
+    )
+  }
+}
+
+/** What `make` makes, synchronously, has the mode from the first moment on: a socket's is what umask leaves of 0777. */
+function withMode(mode: number, make: () => void): void {
+  const before = process.umask(~mode & 0o777)
+  try {
+    make()
+  } finally {
+    process.umask(before)
+  }
 }
 
 function removeIf(file: string, ours: Stats): void {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { keepOpening } from '../../plugins/xaps/registration/opening.ts'
+import { keepOpening } from '../../plugins/xaps/process/opening.ts'
+import { heldClock, keptLog } from '../registration/tools.ts'
 import { turns } from '../support/fake-clock.ts'
-import { heldClock, keptLog } from './tools.ts'
 
 function setup(failures: number, retry: boolean) {
   const clock = heldClock()

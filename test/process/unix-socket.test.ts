@@ -1,12 +1,33 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { bindUnixSocket, listenUnixSocket } from '../../plugins/xaps/registration/unix-socket.ts'
+import { bindUnixSocket, listenUnixSocket } from '../../plugins/xaps/process/unix-socket.ts'
+import { exchange } from '../registration/tools.ts'
 import { tempDirectory } from '../support/temp.ts'
-import { exchange } from './tools.ts'
+import { until } from '../support/wait.ts'
+
+/** Debian's nobody. */
+const NOBODY = 65534
+
+const notRoot = process.getuid?.() !== 0 && 'not run: only root can be misled'
+
+/** Makes the directory that it is given first, and a link to the second in its place, over and over. */
+const SWAP = 'while :; do mkdir "$1"; mkdir "$1/.x"; rm -rf "$1"; ln -s "$2" "$1"; rm -f "$1"; done'
 
 function setup(t: TestContext) {
   const temp = tempDirectory()
@@ -72,18 +93,92 @@ test('leaves a file alone that is no socket', t => {
   assert.ok(lstatSync(file).isFile())
 })
 
-test('makes the directory when that is all that is missing', t => {
+test('never makes the directory, and says what to do', async t => {
   const { directory } = setup(t)
   const file = path.join(directory, 'dovecot', 'xapsd.sock')
-  const socket = bindUnixSocket({ path: file, mode: 0o600 })
-  t.after(() => socket.remove())
-  assert.equal(lstatSync(path.dirname(file)).mode & 0o777, 0o755)
+  const options = { path: file, mode: 0o600 }
+  assert.throws(() => bindUnixSocket(options), /dovecot: there is no such directory: start Dovecot/)
+  await assert.rejects(listenUnixSocket(greeter(t, ''), options), /no such directory/)
+  assert.deepEqual(readdirSync(directory), [])
 })
 
-test('says what to do when the directory cannot be made', t => {
+test('changes nothing of the directory', t => {
+  const { directory, file } = setup(t)
+  const before = statSync(directory)
+  const socket = bindUnixSocket({ path: file, mode: 0o666, uid: NOBODY, gid: NOBODY })
+  t.after(() => socket.remove())
+  const { uid, gid, mode } = statSync(directory)
+  assert.deepEqual([uid, gid, mode], [before.uid, before.gid, before.mode])
+})
+
+test('as root refuses a directory that others can write, unless it is sticky', { skip: notRoot }, t => {
   const { directory } = setup(t)
-  const file = path.join(directory, 'no', 'such', 'xapsd.sock')
-  assert.throws(() => bindUnixSocket({ path: file, mode: 0o600 }), /no such directory.*start Dovecot first/)
+  const run = path.join(directory, 'run')
+  const file = path.join(run, 'below', 'xapsd.sock')
+  mkdirSync(path.dirname(file), { recursive: true })
+  const bind = () => bindUnixSocket({ path: file, mode: 0o600 })
+  chownSync(run, NOBODY, NOBODY)
+  assert.throws(bind, /run belongs to user 65534, so root makes no socket there: make it root's/)
+  chownSync(run, 0, NOBODY)
+  chmodSync(run, 0o775)
+  assert.throws(bind, /run can be written by others than root/)
+  assert.deepEqual(readdirSync(path.dirname(file)), [])
+  chmodSync(run, 0o1775)
+  bind().remove()
+})
+
+test('finds the directory behind a link of root, as /var/run is one', { skip: notRoot }, t => {
+  const { directory, file } = setup(t)
+  symlinkSync(directory, `${directory}.link`)
+  t.after(() => rmSync(`${directory}.link`))
+  const socket = bindUnixSocket({ path: path.join(`${directory}.link`, 'xapsd.sock'), mode: 0o600 })
+  assert.ok(lstatSync(file).isSocket())
+  socket.remove()
+  assert.equal(existsSync(file), false)
+})
+
+/**
+ * The attack: whoever owns the directory makes a link of it, or of what is in it, just when root works there. A process of
+ * that user does so all the time; a file of root's is where the links lead.
+ */
+test('as root changes nothing outside, whatever the owner of a directory does with it meanwhile', {
+  skip: notRoot,
+}, async t => {
+  const { directory } = setup(t)
+  const secret = path.join(directory, 'root-only')
+  mkdirSync(secret)
+  const target = path.join(secret, 's')
+  writeFileSync(target, 'secret', { mode: 0o600 })
+  const home = path.join(directory, 'home')
+  mkdirSync(home)
+  chownSync(home, NOBODY, NOBODY)
+  const run = path.join(home, 'run')
+  const swapper = spawn('/bin/sh', ['-c', SWAP, 'swap', run, secret], {
+    uid: NOBODY,
+    gid: NOBODY,
+    stdio: 'ignore',
+  })
+  t.after(() => swapper.kill('SIGKILL'))
+  await until(() => existsSync(run), 'the directory')
+  const refusals = new Map<string, number>()
+  for (let round = 0; round < 2_000; round += 1) {
+    try {
+      bindUnixSocket({ path: path.join(run, 'xapsd.sock'), mode: 0o666, uid: NOBODY, gid: NOBODY }).remove()
+      assert.fail('root has made a socket there')
+    } catch (error) {
+      const [reason = ''] =
+        /belongs to user|no such directory|root has made|ELOOP|ENOTDIR|can be written/.exec(
+          String(error),
+        ) ?? [String(error)]
+      refusals.set(reason, (refusals.get(reason) ?? 0) + 1)
+    }
+  }
+  const { uid, gid, mode } = statSync(target)
+  assert.deepEqual([uid, gid, mode & 0o777], [0, 0, 0o600])
+  assert.equal(statSync(secret).uid, 0)
+  assert.deepEqual(readdirSync(secret), ['s'])
+  assert.equal(refusals.get('root has made'), undefined)
+  assert.ok(refusals.get('belongs to user'), [...refusals].join('; '))
 })
 
 test('says so when the path is longer than a socket can have', t => {

@@ -1,30 +1,50 @@
 /** Opening what is listened on. Knows nothing of what is served. */
 
-import type net from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { lookup } from 'node:dns/promises'
+import net from 'node:net'
 import type { Log } from '../log.ts'
 import { reasonOf } from '../log.ts'
 import { isLoopback, parseTcpAddress } from '../tcp-address.ts'
+import { type BoundHandle, bindOnly } from './bound-handle.ts'
 import { listening } from './unix-socket.ts'
 
 /** Connections that may wait to be accepted; the kernel caps it at net.core.somaxconn. */
 const BACKLOG = 1024
 
 /** Makes `server` listen on `address`. Rejects with a message that names it. */
-export async function listenTcp(server: net.Server, address: string, log: Log): Promise<AddressInfo> {
+export async function listenTcp(server: net.Server, address: string, log: Log): Promise<undefined> {
   const { host, port } = parseTcpAddress(address)
-  if (!isLoopback(host))
-    log.warn('listen is not loopback: whoever reaches it can register devices for every user', { address })
   try {
     await listening(server, () => server.listen({ host, port, backlog: BACKLOG }))
   } catch (error) {
     throw new Error(`${address}: ${tcpReason(error)}`)
   }
-  return server.address() as AddressInfo
+  warnUnlessLoopback(host, address, log)
+}
+
+/**
+ * Binds `address` without listening, at once when it is no name: Haraka is root only while its plugins register. Rejects
+ * with a message that names it.
+ */
+export async function bindTcp(address: string, log: Log): Promise<BoundHandle> {
+  const { host, port } = parseTcpAddress(address)
+  try {
+    const ip = net.isIP(host) ? host : (await lookup(host)).address
+    const handle = bindOnly(ip, port, net.isIP(ip))
+    warnUnlessLoopback(host, address, log)
+    return handle
+  } catch (error) {
+    throw new Error(`${address}: ${tcpReason(error)}`)
+  }
+}
+
+function warnUnlessLoopback(host: string, address: string, log: Log): void {
+  if (!isLoopback(host))
+    log.warn('listen is not loopback: whoever reaches it can register devices for every user', { address })
 }
 
 /** Makes `server` listen on a socket that the parent process bound and left as descriptor `fd`. */
-export async function listenInherited(server: net.Server, fd: number): Promise<void> {
+export async function listenInherited(server: net.Server, fd: number): Promise<undefined> {
   try {
     await listening(server, () => server.listen({ fd, backlog: BACKLOG }))
   } catch (error) {

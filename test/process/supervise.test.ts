@@ -1,16 +1,26 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import { type TestContext, test } from 'node:test'
-import { endWithParent } from '../../plugins/xaps/registration/life-line.ts'
-import { type SuperviseOptions, supervise } from '../../plugins/xaps/registration/supervise.ts'
+import { CHANNEL_FD } from '../../plugins/xaps/process/message.ts'
+import { linkToParent } from '../../plugins/xaps/process/parent-link.ts'
+import { type SuperviseOptions, supervise } from '../../plugins/xaps/process/supervise.ts'
+import { heldClock, keptLog } from '../registration/tools.ts'
 import { turns } from '../support/fake-clock.ts'
 import { processEntry } from '../support/server.ts'
+import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
-import { heldClock, keptLog } from './tools.ts'
 
-/** A child that ends when its standard input does. */
-const LIVES = 'process.stdin.on("end", () => process.exit()).resume()'
+const SUPERVISE = require.resolve('../../plugins/xaps/process/supervise.js')
+const PARENT_LINK = require.resolve('../../plugins/xaps/process/parent-link.js')
+
+/** A child that ends when its parent does, and answers it. */
+const LIVES = `require(${JSON.stringify(PARENT_LINK)}).linkToParent().endWithParent(async () => {})`
+
+/** A child that hears nothing, and lives until it is killed. */
+const DEAF = 'setInterval(() => {}, 1000)'
 
 function setup(t: TestContext, script: string, options: Partial<SuperviseOptions> = {}) {
   const clock = heldClock()
@@ -32,31 +42,34 @@ function setup(t: TestContext, script: string, options: Partial<SuperviseOptions
     await child.stop()
   })
   /** Resolves when there have been `count` starts, the last child has ended and its restart is due; with the pause. */
-  const ended = (count: number) =>
-    until(() => started.length === count && child.pid === undefined && clock.next, `death ${count}`)
+  const ended = (count: number): Promise<{ pause: number }> =>
+    until(() => {
+      const over = started.length === count && child.pid === undefined && clock.next !== undefined
+      return over ? { pause: Number(clock.next) } : undefined
+    }, `death ${count}`)
   return { clock, log, started, child, ended }
 }
 
-test('starts a child that has ended again, after 0.5 s and then twice as long each time, to 15 s', async t => {
+test('starts a child that has ended again: at once, then after 0.5 s and twice as long each time, to 15 s', async t => {
   const { clock, child, ended } = setup(t, 'process.exit(3)')
   const pauses: unknown[] = []
-  for (let death = 1; death <= 7; death += 1) {
-    const pause = await ended(death)
+  for (let death = 1; death <= 8; death += 1) {
+    const { pause } = await ended(death)
     pauses.push(pause)
-    await clock.advance(Number(pause))
+    await clock.advance(pause)
   }
-  assert.deepEqual(pauses, [500, 1000, 2000, 4000, 8000, 15_000, 15_000])
+  assert.deepEqual(pauses, [0, 500, 1000, 2000, 4000, 8000, 15_000, 15_000])
   await child.stop()
 })
 
-test('a child that was killed after a good life is back after 0.5 s again', async t => {
+test('a child that was killed after a good life is back at once again', async t => {
   const { clock, child, ended } = setup(t, LIVES)
   for (let death = 1; death <= 3; death += 1) {
     await until(() => child.pid, 'the child')
-    await clock.advance(10_000)
+    await clock.advance(1_000)
     process.kill(Number(child.pid), 'SIGKILL')
-    assert.equal(await ended(death), 500)
-    await clock.advance(500)
+    assert.deepEqual(await ended(death), { pause: 0 })
+    await clock.advance(0)
   }
 })
 
@@ -66,7 +79,8 @@ test('logs once that the child is gone, and once that it is up', async t => {
   await clock.advance(1_000)
   for (let death = 1; death <= 3; death += 1) {
     process.kill(Number(child.pid), 'SIGKILL')
-    await clock.advance(Number(await ended(death)))
+    const { pause } = await ended(death)
+    await clock.advance(pause)
   }
   await until(() => started.length === 4 && child.pid, 'the fourth child')
   await clock.advance(1_000)
@@ -109,7 +123,7 @@ test('the child runs as the user and group that it is given', {
   skip: process.getuid?.() !== 0 && 'needs root',
 }, async t => {
   // A shell, because the Node that runs the tests may lie where only root can start it.
-  const script = 'echo "<6>$(id -u),$(id -g),$(id -G)" >&2; cat'
+  const script = 'echo "<6>$(id -u),$(id -g),$(id -G)" >&2; sleep 60'
   const child = { command: '/bin/sh', args: ['-c', script], uid: 65534, gid: 65534 }
   const { log } = setup(t, LIVES, child)
   await until(() => log.entries[0], 'what the child says')
@@ -118,10 +132,10 @@ test('the child runs as the user and group that it is given', {
 
 test('a command that cannot be started is tried again', async t => {
   const { clock, log, child } = setup(t, '', { command: '/no/such/command' })
-  await until(() => clock.next === 500, 'the first failure')
+  await until(() => clock.next === 0, 'the first failure')
   assert.match(String(log.entries[0]?.fields.reason), /ENOENT/)
-  await clock.advance(500)
-  await until(() => clock.next === 1000, 'the second failure')
+  await clock.advance(0)
+  await until(() => clock.next === 500, 'the second failure')
   assert.equal(child.pid, undefined)
   await child.stop()
   assert.equal(clock.next, undefined)
@@ -135,7 +149,7 @@ test('a start that throws is tried again', async t => {
   }) as typeof spawn
   const child = supervise({ command: 'x', args: [] }, log, clock, throws)
   t.after(() => child.stop())
-  assert.equal(clock.next, 500)
+  assert.equal(clock.next, 0)
   assert.equal(log.entries[0]?.fields.reason, 'spawn EPERM')
 })
 
@@ -162,15 +176,84 @@ test('a child that does not want to end is killed after 5 s', async t => {
   assert.equal(processEntry(pid), undefined)
 })
 
+test('the child is told first what to do, at each start anew', async t => {
+  const script = `require(${JSON.stringify(PARENT_LINK)}).linkToParent().hello
+    .then(({ start }) => process.stderr.write('<6>hello' + start + '\\n'))`
+  let starts = 0
+  const hello = () => ({ start: ++starts, much: 'x'.repeat(100_000) })
+  const { clock, log, child, ended } = setup(t, script, { hello })
+  await until(() => log.messages().includes('info hello1'), 'the first')
+  process.kill(Number(child.pid), 'SIGKILL')
+  await ended(1)
+  await clock.advance(0)
+  await until(() => log.messages().includes('info hello2'), 'the second')
+})
+
+test('a child in the hands of somebody else can do nothing over the channel', async t => {
+  const script = `require('fs').writeSync(3, '{no json\\n' + 'x'.repeat(100_000)); process.stderr.write('<6>written\\n'); ${DEAF}`
+  const { clock, child, log } = setup(t, script)
+  await until(() => log.entries[0], 'what it wrote')
+  const { pid } = child
+  await clock.advance(1_000)
+  assert.equal(child.pid, pid)
+  assert.deepEqual(log.messages(), ['info written', 'notice companion is up'])
+})
+
+test('renewing a child ends it and starts another at once, with what it inherits then', async t => {
+  const script = `process.stderr.write('<6>' + require('fs').readFileSync(4, 'utf8') + '\\n'); ${LIVES}`
+  const temp = tempDirectory()
+  t.after(() => temp.remove())
+  const opened = ['one', 'two'].map(text => {
+    writeFileSync(path.join(temp.path, text), text)
+    return openSync(path.join(temp.path, text), 'r')
+  })
+  t.after(() => opened.forEach(closeSync))
+  let current = 0
+  const { log, child, started } = setup(t, script, { fds: () => opened.slice(current, current + 1) })
+  await until(() => log.messages().includes('info one'), 'the first')
+  current = 1
+  child.renew()
+  child.renew()
+  await until(() => log.messages().includes('info two'), 'the second')
+  assert.equal(started.length, 2)
+  assert.deepEqual(log.messages(), ['info one', 'info two'])
+})
+
+test('a child that answers lives on', async t => {
+  const { clock, child, log, started } = setup(t, LIVES)
+  const pid = await until(() => child.pid, 'the child')
+  let answers = 0
+  started[0]?.stdio[CHANNEL_FD]?.on('data', () => {
+    answers += 1
+  })
+  for (let beat = 1; beat <= 20; beat += 1) {
+    await clock.advance(2_000)
+    await until(() => answers === beat, `answer ${beat}`)
+  }
+  assert.equal(child.pid, pid)
+  assert.deepEqual(log.messages(), ['notice companion is up'])
+})
+
+test('a child that is silent for ten seconds is killed and started again, and the log says so once', async t => {
+  const { clock, child, log, started } = setup(t, DEAF)
+  const pid = await until(() => child.pid, 'the child')
+  process.kill(pid, 'SIGSTOP')
+  await clock.advance(11_999)
+  assert.equal(child.pid, pid)
+  await clock.advance(1)
+  await until(async () => {
+    await clock.advance(0)
+    return started.length === 2 && child.pid
+  }, 'the next child')
+  assert.deepEqual(log.messages(), ['notice companion is up', 'error companion is gone, starting it again'])
+  assert.match(String(log.entries[1]?.fields.reason), /silent for 10 s/)
+})
+
 test('the child ends with a parent that is killed', async t => {
-  const modules = ['supervise', 'life-line'].map(name =>
-    require.resolve(`../../plugins/xaps/registration/${name}.js`),
-  )
-  const [superviseModule = '', lifeLineModule = ''] = modules
-  const childScript = `require(${JSON.stringify(lifeLineModule)}).endWithParent(async () => {}); process.stderr.write('<6>' + process.pid + '\\n')`
+  const childScript = `${LIVES}; process.stderr.write('<6>' + process.pid + '\\n')`
   const parentScript = `
     const log = text => process.stdout.write(text + '\\n')
-    require(${JSON.stringify(superviseModule)}).supervise(
+    require(${JSON.stringify(SUPERVISE)}).supervise(
       { command: process.execPath, args: ['-e', ${JSON.stringify(childScript)}] },
       { debug: log, info: log, notice: () => {}, warn: log, error: log })
     setInterval(() => {}, 1000)`
@@ -183,48 +266,48 @@ test('the child ends with a parent that is killed', async t => {
 })
 
 test('a process that only supervises ends when there is nothing else to do', async () => {
-  const superviseModule = require.resolve('../../plugins/xaps/registration/supervise.js')
   const script = `
     const log = () => {}
-    require(${JSON.stringify(superviseModule)}).supervise(
+    require(${JSON.stringify(SUPERVISE)}).supervise(
       { command: process.execPath, args: ['-e', ${JSON.stringify(LIVES)}] },
       { debug: log, info: log, notice: log, warn: log, error: log })`
   const parent = spawn(process.execPath, ['-e', script], { stdio: 'inherit' })
   assert.equal(await new Promise(resolve => parent.on('exit', resolve)), 0)
 })
 
-test('the end of the life-line ends the process in order, once', async () => {
-  const input = new PassThrough()
+/** The child's end of a channel, without a process. */
+function channel(clock = heldClock()) {
   const exits: number[] = []
+  const end = new PassThrough()
+  return { end, exits, link: linkToParent(end, code => void exits.push(code), clock) }
+}
+
+test('the end of the channel ends the process in order, once', async () => {
+  const { link, end, exits } = channel()
   let ends = 0
-  endWithParent(
-    async () => {
-      ends += 1
-    },
-    input,
-    code => void exits.push(code),
-    heldClock(),
-  )
+  link.endWithParent(async () => {
+    ends += 1
+  })
   await turns()
   assert.equal(ends, 0)
-  input.end()
+  end.end()
   await until(() => exits.length > 0, 'the exit')
   await turns()
   assert.deepEqual([ends, exits], [1, [0]])
 })
 
 test('an orderly end that takes too long is not waited for', async () => {
-  const input = new PassThrough()
   const clock = heldClock()
-  const exits: number[] = []
-  endWithParent(
-    () => new Promise(() => undefined),
-    input,
-    code => void exits.push(code),
-    clock,
-  )
-  input.end()
+  const { link, end, exits } = channel(clock)
+  link.endWithParent(() => new Promise(() => undefined))
+  end.end()
   await until(() => clock.next !== undefined, 'the end')
   await clock.advance(3_000)
   assert.deepEqual(exits, [1])
+})
+
+test('a process whose parent is gone before it has said anything learns so', async () => {
+  const { link, end } = channel()
+  end.end()
+  await assert.rejects(link.hello, /no parent process/)
 })

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import path from 'node:path'
 import { test } from 'node:test'
-import { makeSystemd } from '../../plugins/xaps/registration/systemd.ts'
+import { makeSystemd } from '../../plugins/xaps/process/systemd.ts'
+import { heldClock, keptLog } from '../registration/tools.ts'
 import { turns } from '../support/fake-clock.ts'
 import { missing } from '../support/need.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
-import { heldClock, keptLog } from './tools.ts'
 
 /** Node cannot receive datagrams on a Unix socket; Python can. */
 const RECEIVER = `

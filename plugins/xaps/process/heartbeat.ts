@@ -1,0 +1,37 @@
+/**
+ * Asking another process for signs of life. What is counted is questions without an answer, not time: whoever was held
+ * up itself has asked nothing meanwhile, and blames nobody. Knows no process and no channel.
+ */
+
+import type { Clock, Timer } from '../clock.ts'
+
+/** Milliseconds between two questions. */
+const EVERY_MS = 2_000
+
+/** So many in a row without an answer are ten seconds of silence. */
+const MOST_UNANSWERED = 5
+
+export interface Heartbeat {
+  /** The other one has answered. */
+  answered(): void
+  stop(): void
+}
+
+/** Calls `ask` every 2 s; after five questions without an answer `silent`, every 2 s until there is one. */
+export function startHeartbeat(ask: () => void, silent: () => void, clock: Clock): Heartbeat {
+  let unanswered = 0
+  let timer: Timer
+  const beat = () => {
+    timer = clock.after(EVERY_MS, beat)
+    if (unanswered >= MOST_UNANSWERED) return silent()
+    unanswered += 1
+    ask()
+  }
+  timer = clock.after(EVERY_MS, beat)
+  return {
+    answered() {
+      unanswered = 0
+    },
+    stop: () => timer.cancel(),
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * How processes of ours talk. Between Haraka's primary and its workers: over the cluster's channel, in plain objects with
+ * an `event`, as Haraka's own are; it ignores others. Between Haraka and companion: see supervise.ts.
+ */
+
+/** The descriptor of a supervised child at which the channel to its parent is. */
+export const CHANNEL_FD = 3
+
+export interface Message<E extends string = string> {
+  readonly event: E
+}
+
+/** Haraka's primary asks a worker to finish what is pending, and the worker has. */
+export const FINISH = 'xaps.finish'
+export const FINISHED = 'xaps.finished'
+
+/** A worker asks the primary what to work with, and the primary answers. */
+export const ASK_SETTINGS = 'xaps.ask-settings'
+export const SETTINGS = 'xaps.settings'
+
+/** Whether `message`, which may be anything, is one of ours with that `event`. */
+export function isEvent<E extends string>(message: unknown, event: E): message is Message<E> {
+  return typeof message === 'object' && message !== null && 'event' in message && message.event === event
+}

@@ -1,0 +1,50 @@
+/** The child's side of supervise.ts: what its parent tells it first, signs of life, and to end when the parent has. */
+
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type Clock, systemClock } from '../clock.ts'
+import { eachLine } from './each-line.ts'
+import { CHANNEL_FD } from './message.ts'
+
+/** How long an orderly end may take before the process ends without it, in milliseconds. */
+const END_TIMEOUT_MS = 3_000
+
+export interface ParentLink {
+  /** The parent's first message. Rejects when the parent is gone before it. */
+  readonly hello: Promise<unknown>
+  /** When the parent is gone, which the kernel tells of one that was killed, too: calls `end`, then exits. */
+  endWithParent(end: () => Promise<unknown>): void
+}
+
+/** Answers every message from now on; those after the first ask for nothing else. */
+export function linkToParent(
+  channel: Duplex = new Socket({ fd: CHANNEL_FD }),
+  exit: (code: number) => void = process.exit,
+  clock: Clock = systemClock,
+): ParentLink {
+  const gone = new Promise<void>(resolve => {
+    channel.on('end', resolve).on('close', resolve)
+  })
+  const hello = new Promise<unknown>((resolve, reject) => {
+    const onLine = (line: string) => {
+      channel.write('\n')
+      resolve(JSON.parse(line))
+    }
+    eachLine(channel, onLine, Number.POSITIVE_INFINITY)
+    void gone.then(() => reject(new Error('there is no parent process that tells what to do')))
+  })
+  // Who has had it, or never asks for it, does not miss it.
+  hello.catch(() => undefined)
+  return {
+    hello,
+    endWithParent(end) {
+      void gone.then(() => {
+        clock.after(END_TIMEOUT_MS, () => exit(1))
+        end().then(
+          () => exit(0),
+          () => exit(1),
+        )
+      })
+    },
+  }
+}
