@@ -30,6 +30,13 @@ test('without a known size a terminal sees the devices counted', () => {
   assert.doesNotMatch(text, /%/)
 })
 
+test('what could steer the terminal in a line is made visible', () => {
+  const stream = Object.assign(new PassThrough(), { isTTY: false }) as unknown as PassThrough &
+    NodeJS.WriteStream
+  openProgress(undefined, stream).note('skipped b\u001b[2Job\u202e')
+  assert.equal(String(stream.read()), 'skipped b\\u001b[2Job\\u202e\n')
+})
+
 test('what is no terminal gets the lines only', () => {
   assert.equal(shown(false, 2_000_000), 'skipped one\n')
 })

@@ -5,6 +5,7 @@ import path from 'node:path'
 import type { Command } from 'commander'
 import { type Config, configFile, loadConfig } from '../config/config.ts'
 import type { DeviceStore } from '../device/store.ts'
+import { visible } from '../log.ts'
 import { openDeviceStore } from '../service.ts'
 import { stderrLog } from '../stderr-log.ts'
 
@@ -47,6 +48,7 @@ export async function withStore<T>(config: Config, work: (store: DeviceStore) =>
   }
 }
 
+/** A line to standard output. Names come from phones and files: what could steer a terminal is made visible. */
 export function print(line: string): void {
-  process.stdout.write(`${line}\n`)
+  process.stdout.write(`${visible(line)}\n`)
 }

@@ -4,6 +4,7 @@ import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
 import type { DeviceStore } from '../device/store.ts'
+import { visible } from '../log.ts'
 import { configOf, withStore } from './context.ts'
 import { asJson } from './devices.ts'
 import { openProgress, type Progress } from './progress.ts'
@@ -55,7 +56,7 @@ async function* pieces(
   let piece = ''
   let devices = 0
   for await (const [user, owned] of users) {
-    for (const device of owned) piece += `${asJson(user, device, true)}\n`
+    for (const device of owned) piece += `${visible(asJson(user, device, true))}\n`
     devices += owned.length
     if (piece.length < PIECE) continue
     yield piece

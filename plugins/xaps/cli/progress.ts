@@ -1,11 +1,12 @@
 /** How far a long command is: on a terminal, and nowhere else. */
 
 import { SingleBar } from 'cli-progress'
+import { visible } from '../log.ts'
 
 export interface Progress {
   /** `bytes` more of the total are done; `devices` is how many devices that makes so far. */
   advance(bytes: number, devices: number): void
-  /** A line above the bar, on a terminal or not. */
+  /** A line above the bar, on a terminal or not, made visible. */
   note(line: string): void
   /** Takes the bar away. Again is no error. */
   stop(): void
@@ -28,7 +29,7 @@ export function openProgress(
   bar.start(total ?? 0, 0, { devices: 0 })
   return {
     advance: (bytes, devices) => bar.increment(bytes, { devices }),
-    note: line => stream.write(`${stream.isTTY ? ERASE_LINE : ''}${line}\n`),
+    note: line => stream.write(`${stream.isTTY ? ERASE_LINE : ''}${visible(line)}\n`),
     stop: () => bar.stop(),
   }
 }
