@@ -8,6 +8,7 @@
 import cluster from 'node:cluster'
 import path from 'node:path'
 import { type Config, pathIn } from './config/config.ts'
+import { exposedSecrets } from './config/secrets.ts'
 import type { SmtpIni } from './config/smtp-ini.ts'
 import { ownLmdbDirectory } from './device/open.ts'
 import { makeOwnDirectory } from './directory.ts'
@@ -37,6 +38,7 @@ export function keepCompanion(
   log: Log,
 ): CompanionKeeper | undefined {
   if (!cluster.isPrimary) return undefined
+  for (const warning of exposedSecrets(config, [process.getgid?.(), smtpIni.gid])) log.warn(warning)
   if (isRoot()) prepareDirectories(config, smtpIni, log)
   return config.registration.enabled ? new Keeper(config, credentials, smtpIni, log) : undefined
 }

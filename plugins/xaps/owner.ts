@@ -1,4 +1,4 @@
-/** `socket_user` and `socket_group` → numbers. Knows the local files only, where the accounts of services are. */
+/** Names of users and groups → numbers, and a user's own group. Knows the local files only, where the accounts of services are. */
 
 import { readFileSync } from 'node:fs'
 
@@ -10,6 +10,13 @@ export function userId(name: string, file = '/etc/passwd'): number {
 /** A name or a number of /etc/group → gid. Throws when there is no such group. */
 export function groupId(name: string, file = '/etc/group'): number {
   return idOf(name, file, 'group')
+}
+
+/** The primary group of a user; undefined when /etc/passwd has no such user. */
+export function primaryGroup(uid: number, file = '/etc/passwd'): number | undefined {
+  const entries = readFileSync(file, 'utf8').split('\n')
+  const gid = entries.map(line => line.split(':')).find(([, , id]) => id === String(uid))?.[3]
+  return gid === undefined ? undefined : Number(gid)
 }
 
 /** In both files a line starts with name:password:number. */

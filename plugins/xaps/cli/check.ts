@@ -1,7 +1,10 @@
 /** `xaps check`: everything that can be checked without a phone, each with one line, and the first mistake named. */
 
+import { statSync } from 'node:fs'
 import type { Command } from 'commander'
 import { type Config, configFile, pathIn } from '../config/config.ts'
+import { exposedSecrets } from '../config/secrets.ts'
+import { readSmtpIni } from '../config/smtp-ini.ts'
 import type { Device } from '../device/device.ts'
 import { type Log, reasonOf } from '../log.ts'
 import { type Credentials, loadCredentials } from '../push/credentials.ts'
@@ -9,6 +12,7 @@ import { makePush } from '../push/payload.ts'
 import { expiryWarning } from '../push/renewal.ts'
 import { openTransport } from '../push/transport.ts'
 import { verdictOf } from '../push/verdict.ts'
+import { spoolDirectory } from '../service.ts'
 import { askCompanion } from './companion.ts'
 import { configOf, Failure, print, withStore } from './context.ts'
 
@@ -31,7 +35,7 @@ export function addCheck(xaps: Command): void {
       const config = configOf(command)
       const findings = [ok(`configuration ${configFile(config.harakaDir)}`)]
       const credentials = tryCredentials(config)
-      findings.push(...credentials.findings)
+      findings.push(...credentials.findings, ...checkSecrets(config))
       if (credentials.found && !offline) findings.push(await checkApple(config, credentials.found))
       findings.push(...(await checkStore(config)), await checkCompanion(config))
       for (const { level, text } of findings) print(`${level.padEnd(4)}  ${text}`)
@@ -58,6 +62,13 @@ function tryCredentials(config: Config): { found?: Credentials; findings: Findin
   } catch (error) {
     return { findings: [fail(reasonOf(error))] }
   }
+}
+
+/** The groups that the running processes have: what smtp.ini says, or whoever has the spool where Haraka is none of it. */
+function checkSecrets(config: Config): Finding[] {
+  const { gid } = readSmtpIni(config.harakaDir)
+  const spool = statSync(spoolDirectory(config), { throwIfNoEntry: false })
+  return exposedSecrets(config, [process.getgid?.(), gid, spool?.gid]).map(warn)
 }
 
 /** No phone has this token, so Apple calls it bad: but only after it has accepted credentials and topic. */

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Config } from '../config/config.ts'
+import { exposedSecrets } from '../config/secrets.ts'
 import type { DeviceStore } from '../device/store.ts'
 import { type Log, reasonOf } from '../log.ts'
 import { type Credentials, loadCredentials } from '../push/credentials.ts'
@@ -45,6 +46,9 @@ export function addServe(xaps: Command): void {
 }
 
 async function serve(config: Config, options: Options, log: Log): Promise<void> {
+  // Of Haraka's child Haraka says it.
+  const exposed = options.forHaraka ? [] : exposedSecrets(config, [process.getgid?.()])
+  for (const warning of exposed) log.warn(warning)
   const credentials = options.forHaraka
     ? await credentialsFromHaraka()
     : loadCredentials(config.apns, config.harakaDir)
