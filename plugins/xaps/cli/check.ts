@@ -64,7 +64,7 @@ function tryCredentials(config: Config): { found?: Credentials; findings: Findin
   }
 }
 
-/** The groups that the running processes have: what smtp.ini says, or whoever has the spool where Haraka is none of it. */
+/** The running processes have the group of smtp.ini or, where `xaps serve` runs by itself, that of the spool. */
 function checkSecrets(config: Config): Finding[] {
   const { gid } = readSmtpIni(config.harakaDir)
   const spool = statSync(spoolDirectory(config), { throwIfNoEntry: false })

@@ -53,7 +53,7 @@ function exposure(file: string, mayRead: (gid: number, uid: number) => boolean):
   return `${file} holds a secret and is open to ${whom}: chmod ${classes}= ${file}`
 }
 
-/** Who cannot look cannot tell either; that is no fault of the file. */
+/** Undefined for a file that cannot be looked at: loading the credentials says so, with the reason. */
 function orUndefined<T>(look: () => T): T | undefined {
   try {
     return look()
