@@ -7,6 +7,7 @@
 import cluster from 'node:cluster'
 import path from 'node:path'
 import { type Config, pathIn } from './config/config.ts'
+import { exposedSecrets } from './config/secrets.ts'
 import type { SmtpIni } from './config/smtp-ini.ts'
 import { type Log, reasonOf } from './log.ts'
 import { type KeptListeners, keepListeners, type Wanted } from './process/kept-listeners.ts'
@@ -41,6 +42,7 @@ export function keepCompanion(
   log: Log,
 ): CompanionKeeper | undefined {
   if (!cluster.isPrimary) return undefined
+  for (const warning of exposedSecrets(config, [process.getgid?.(), smtpIni.gid])) log.warn(warning)
   prepareDirectories(config, smtpIni, log)
   return config.registration.enabled ? new Keeper(config, settings, smtpIni, log) : undefined
 }

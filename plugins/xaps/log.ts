@@ -1,6 +1,7 @@
 /**
  * Where log lines go. Knows neither Haraka's logger nor systemd's journal: those are made elsewhere
- * and passed in. Also the masks that keep personal data out of the log at level info and above.
+ * and passed in. Also what every text goes through on its way out, to a log or a terminal: the masks that keep
+ * personal data out of the log at level info and above, and the escapes for what a reader would not see.
  */
 
 export type Fields = Readonly<Record<string, string | number | boolean>>
@@ -10,14 +11,33 @@ export type Level = 'debug' | 'info' | 'notice' | 'warn' | 'error'
 /** One method per level. `message` is a sentence one can grep for, `fields` follow it as key=value. */
 export type Log = Readonly<Record<Level, (message: string, fields?: Fields) => void>>
 
-/** The message and its fields on one line; a value that is not a plain word is quoted as JSON does it. */
+/** The message and its fields on one visible line; a value that is not a plain word is quoted as JSON does it. */
 export function formatLine(message: string, fields: Fields = {}): string {
   const pairs = Object.entries(fields).map(([key, value]) => `${key}=${plain(String(value))}`)
-  return [message, ...pairs].join(' ')
+  return visible([message, ...pairs].join(' '))
 }
 
 function plain(value: string): string {
   return /^[\w.:@/+*…-]+$/.test(value) ? value : JSON.stringify(value)
+}
+
+/**
+ * What steers a terminal (controls), turns the reading direction or shows as nothing (Unicode's Format and
+ * Default_Ignorable_Code_Point), has no agreed look, or is a blank or line end other than U+0020.
+ */
+const UNSEEN =
+  /[\p{Control}\p{Format}\p{Default_Ignorable_Code_Point}\p{Surrogate}\p{Private_Use}\p{Unassigned}\p{Line_Separator}\p{Paragraph_Separator}]|(?! )\p{Space_Separator}/gu
+
+/**
+ * `text` with the characters that a reader would not see, or not as they are, written as \uXXXX: one such escape per
+ * UTF-16 code unit, as JSON has them, so that JSON text keeps its meaning. Nothing changes when it is applied again.
+ */
+export function visible(text: string): string {
+  return text.replace(UNSEEN, character => character.split('').map(escapeOf).join(''))
+}
+
+function escapeOf(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
 /** `a***@example.org`: enough to find a user one knows, too little to learn one. */

@@ -18,7 +18,7 @@ const NEVER_ENCODED = /[\x20-\x7e\p{Surrogate}\p{Control}]/u
  * `&-APw-` means `&APw-`, and that again would be read as `ü`.
  */
 export function canonicalMailbox(name: string): string {
-  const text = canonicalText(decodeModifiedUtf7(name) ?? name)
+  const text = wellFormed(decodeModifiedUtf7(name) ?? name).normalize('NFC')
   return isInbox(text) ? 'INBOX' : text
 }
 
@@ -27,13 +27,22 @@ export function isInbox(name: string): boolean {
   return /^inbox$/i.test(name)
 }
 
-/** A user name as it is stored and compared: NFC, and lower case (by no locale's rules) when `lowercase` is set. */
+/**
+ * A user name as it is stored and compared: as Dovecot has it, byte by byte but for ASCII's capitals when `lowercase`
+ * is set. No other letter is folded and nothing is normalised: names that Dovecot tells apart are different users, such
+ * as `k` and the Kelvin sign, which is a k in Unicode's lower case and in NFC.
+ */
 export function canonicalUser(name: string, { lowercase }: { readonly lowercase: boolean }): string {
-  return canonicalText(lowercase ? name.toLowerCase() : name)
+  return wellFormed(lowercase ? asciiLowerCase(name) : name)
 }
 
-function canonicalText(text: string): string {
-  return text.replace(LONE_SURROGATE, '\ufffd').normalize('NFC')
+/** A to Z in lower case and all else as it stands: Dovecot's `%Lu`, and the rule for domains (RFC 4343). */
+export function asciiLowerCase(text: string): string {
+  return text.replace(/[A-Z]+/g, capitals => capitals.toLowerCase())
+}
+
+function wellFormed(text: string): string {
+  return text.replace(LONE_SURROGATE, '\ufffd')
 }
 
 /**

@@ -12,6 +12,13 @@ export function groupId(name: string, file = '/etc/group'): number {
   return idOf(name, file, 'group')
 }
 
+/** The primary group of a user; undefined when /etc/passwd has no such user. */
+export function primaryGroup(uid: number, file = '/etc/passwd'): number | undefined {
+  const entries = readFileSync(file, 'utf8').split('\n')
+  const gid = entries.map(line => line.split(':')).find(([, , id]) => id === String(uid))?.[3]
+  return gid === undefined ? undefined : Number(gid)
+}
+
 /** The gid of a group of /etc/group; undefined when there is none of that name. */
 export function findGroup(name: string, file = '/etc/group'): number | undefined {
   return find(name, file)

@@ -14,8 +14,7 @@ type Output = Pick<NodeJS.WriteStream, 'write'> & { readonly isTTY?: boolean }
 export function stderrLog(stream: Output = process.stderr, env: NodeJS.ProcessEnv = process.env): Log {
   const write = (level: Level) => (message: string, fields?: Fields) => {
     const start = stream.isTTY ? `${level} ` : `<${PRIORITY[level]}>`
-    // A message of several lines would lose its level after the first.
-    stream.write(`${start}${formatLine(message, fields).replace(/\s*[\r\n]+\s*/g, ' | ')}\n`)
+    stream.write(`${start}${formatLine(message, fields)}\n`)
   }
   return {
     debug: env.XAPS_DEBUG ? write('debug') : () => undefined,

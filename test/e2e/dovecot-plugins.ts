@@ -41,9 +41,16 @@ export function recorded(name: string, phone: Partial<Phone>): string {
   return `${head.replace(/(Content-Length: )\d+/, `$1${Buffer.byteLength(body)}`)}\r\n\r\n${body}`
 }
 
-/** How st3fan's plugin registers `phone`. Resolves with the reply, which the sender does not wait for the end of. */
-export function registerByLine(socket: string, phone: Phone): Promise<string> {
-  return ask({ path: socket }, recorded('st3fan-reg-basic', phone))
+/**
+ * How st3fan's plugin registers `phone`, its line altered by `change`. Resolves with the reply, which the sender does not
+ * wait for the end of.
+ */
+export function registerByLine(
+  socket: string,
+  phone: Phone,
+  change = (line: string) => line,
+): Promise<string> {
+  return ask({ path: socket }, change(recorded('st3fan-reg-basic', phone)))
 }
 
 /** How freswa's plugin registers `phone`. */

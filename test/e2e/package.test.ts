@@ -15,9 +15,16 @@ const COMPILED = path.join(__dirname, '../..')
 
 /** What users need; whatever else were packed would be development's. */
 const PACKED =
-  /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|config\/xaps\.ini|docs\/[\w-]+\.md|dist\/plugins\/(?:xaps|xaps\/[\w/-]+)\.js(?:\.map)?)$/
+  /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|config\/xaps\.ini|docs\/[\w-]+\.md|contrib\/systemd\/xaps\.\w+|dist\/plugins\/(?:xaps|xaps\/[\w/-]+)\.js(?:\.map)?)$/
 
-const NEEDED = ['README.md', 'LICENSE', 'CHANGELOG.md', 'config/xaps.ini', 'dist/plugins/xaps.js']
+const NEEDED = [
+  'README.md',
+  'LICENSE',
+  'CHANGELOG.md',
+  'config/xaps.ini',
+  'dist/plugins/xaps.js',
+  'contrib/systemd/xaps.service',
+]
 
 const ALICE = phoneOf('alice@example.com')
 

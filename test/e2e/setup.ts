@@ -79,7 +79,7 @@ export function appleKeys(apple: Apple, dir: string): Readonly<Record<string, st
     ca: ['ca.pem', apple.ca],
   } as const
   const at = (name: string) => path.join(dir, name)
-  for (const [name, text] of Object.values(files)) writeFileSync(at(name), text)
+  for (const [name, text] of Object.values(files)) writeFileSync(at(name), text, { mode: 0o600 })
   const paths = Object.entries(files).map(([key, [name]]) => [key, at(name)])
   return { ...Object.fromEntries(paths), host: apple.host, port: apple.port }
 }

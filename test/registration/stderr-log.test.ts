@@ -34,8 +34,8 @@ test('writes debug lines only with XAPS_DEBUG set', () => {
 
 test('keeps a message on one line', () => {
   const { lines, log } = capture(false)
-  log.error('first\r\n  <6>second')
-  assert.deepEqual(lines, ['<3>first | <6>second\n'])
+  log.error('first\r\n<6>second')
+  assert.deepEqual(lines, ['<3>first\\u000d\\u000a<6>second\n'])
 })
 
 test('is read back with its level; what has none is a warning', () => {

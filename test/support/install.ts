@@ -18,6 +18,7 @@ const NEEDS: readonly Need[] = [
   { command: 'redis-server', package: 'redis-server', tests: 'the device store over Redis' },
   { command: 'dovecot', package: 'dovecot-core', tests: 'delivery into a real Maildir' },
   { command: 'lmtp', package: 'dovecot-lmtpd', tests: 'delivery into a real Maildir' },
+  { command: 'systemd-analyze', package: 'systemd', tests: 'the unit for systemd' },
   { command: 'imap', package: 'dovecot-imapd', tests: 'reading mail as a phone does' },
 ]
 

@@ -1,7 +1,10 @@
 /** `xaps check`: everything that can be checked without a phone, each with one line, and the first mistake named. */
 
+import { statSync } from 'node:fs'
 import type { Command } from 'commander'
 import { type Config, configFile, olderSettings, pathIn } from '../config/config.ts'
+import { exposedSecrets } from '../config/secrets.ts'
+import { readSmtpIni } from '../config/smtp-ini.ts'
 import type { Device } from '../device/device.ts'
 import { type Log, reasonOf } from '../log.ts'
 import { type Credentials, loadCredentials } from '../push/credentials.ts'
@@ -10,6 +13,7 @@ import { expiryWarning } from '../push/renewal.ts'
 import { openTransport } from '../push/transport.ts'
 import { verdictOf } from '../push/verdict.ts'
 import { isShortTopic } from '../registration/topic.ts'
+import { spoolDirectory } from '../state.ts'
 import { askCompanion } from './companion.ts'
 import { configOf, Failure, print, withExistingStore } from './context.ts'
 
@@ -35,7 +39,7 @@ export function addCheck(xaps: Command): void {
         ...olderSettings(config).map(warn),
       ]
       const credentials = tryCredentials(config)
-      findings.push(...credentials.findings)
+      findings.push(...credentials.findings, ...checkSecrets(config))
       if (credentials.found) findings.push(...checkTopic(config, credentials.found.topic))
       if (credentials.found && !offline) findings.push(await checkApple(config, credentials.found))
       findings.push(...(await checkStore(config)), await checkCompanion(config))
@@ -73,6 +77,13 @@ function checkTopic({ registration }: Config, topic: string): Finding[] {
   return [
     ok(`topic of 50 bytes or fewer: ${choice} suits ${here}'s Dovecot plugin; change it for ${other}'s`),
   ]
+}
+
+/** The running processes have the group of smtp.ini or, where `xaps serve` runs by itself, that of the spool. */
+function checkSecrets(config: Config): Finding[] {
+  const { gid } = readSmtpIni(config.harakaDir)
+  const spool = statSync(spoolDirectory(config), { throwIfNoEntry: false })
+  return exposedSecrets(config, [process.getgid?.(), gid, spool?.gid]).map(warn)
 }
 
 /** No phone has this token, so Apple calls it bad: but only after it has accepted credentials and topic. */

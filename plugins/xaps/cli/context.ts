@@ -6,6 +6,7 @@ import type { Command } from 'commander'
 import { type Config, configFile, loadConfig } from '../config/config.ts'
 import { NO_STORE } from '../device/no-store.ts'
 import { type DeviceStore, NoStoreYet } from '../device/store.ts'
+import { visible } from '../log.ts'
 import { openDeviceStore } from '../service.ts'
 import { stderrLog } from '../stderr-log.ts'
 
@@ -70,6 +71,7 @@ async function closing<T>(store: DeviceStore, work: (store: DeviceStore) => Prom
   }
 }
 
+/** A line to standard output. Names come from phones and files: what could steer a terminal is made visible. */
 export function print(line: string): void {
-  process.stdout.write(`${line}\n`)
+  process.stdout.write(`${visible(line)}\n`)
 }

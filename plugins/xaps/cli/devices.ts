@@ -7,7 +7,6 @@ import type { DeviceStore } from '../device/store.ts'
 import { maskToken } from '../log.ts'
 import { canonicalUser } from '../names.ts'
 import { configOf, withExistingStore } from './context.ts'
-import { printable } from './printable.ts'
 import { writeDevices } from './write-devices.ts'
 
 export function addDevices(xaps: Command): void {
@@ -52,6 +51,6 @@ export function asJson(user: string, device: Device, full: boolean): string {
 function asText(user: string, device: Device, full: boolean): string {
   const token = full ? device.token : maskToken(device.token)
   const seen = new Date(device.lastSeen).toISOString().slice(0, 16).replace('T', ' ')
-  const mailboxes = device.mailboxes.map(printable).join(', ')
-  return [user, printable(device.account), token, seen, mailboxes].join('  ')
+  const mailboxes = device.mailboxes.join(', ')
+  return [user, device.account, token, seen, mailboxes].join('  ')
 }

@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import { type Config, pushSources } from '../config/config.ts'
 import type { Address } from '../haraka.ts'
 import { maskToken } from '../log.ts'
+import { asciiLowerCase } from '../names.ts'
 import { loadCredentials } from '../push/credentials.ts'
 import { openDeliverySide } from '../service.ts'
 import { stderrLog } from '../stderr-log.ts'
@@ -56,5 +57,5 @@ function parseAddress(text: string): Address {
   const bare = text.replace(/^<(.*)>$/, '$1')
   const at = bare.lastIndexOf('@')
   if (at < 1) throw new Failure(`${text}: expected an address such as alice@example.org`)
-  return { user: bare.slice(0, at), host: bare.slice(at + 1).toLowerCase() }
+  return { user: bare.slice(0, at), host: asciiLowerCase(bare.slice(at + 1)) }
 }

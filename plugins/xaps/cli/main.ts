@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { Command, CommanderError } from 'commander'
-import { reasonOf } from '../log.ts'
+import { reasonOf, visible } from '../log.ts'
 import { addCheck } from './check.ts'
 import { addDevices } from './devices.ts'
 import { addExplain } from './explain.ts'
@@ -31,6 +31,8 @@ function program(): Command {
     .option('-c, --configs <dir>', "Haraka's directory, as given to haraka -c")
     .addHelpText('after', EXAMPLES)
     .exitOverride()
+    // Commander quotes the arguments; its own lines end where it ended them.
+    .configureOutput({ outputError: (text, write) => write(text.split('\n').map(visible).join('\n')) })
     .configureHelp({ showGlobalOptions: true })
   for (const add of [
     addServe,
@@ -60,7 +62,7 @@ async function main(): Promise<number> {
     return Number(process.exitCode ?? 0)
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    process.stderr.write(`xaps: ${reasonOf(error)}\n`)
+    process.stderr.write(`xaps: ${visible(reasonOf(error))}\n`)
     return 1
   }
 }

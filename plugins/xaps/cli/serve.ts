@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander'
 import type { Config } from '../config/config.ts'
+import { exposedSecrets } from '../config/secrets.ts'
 import { type Log, reasonOf } from '../log.ts'
 import { isRoot } from '../process/only-root.ts'
 import { makeSystemd } from '../process/systemd.ts'
@@ -24,6 +25,7 @@ export function addServe(xaps: Command): void {
 async function serve(config: Config, log: Log): Promise<void> {
   const credentials = loadCredentials(config.apns, config.harakaDir)
   const owner = isRoot() ? stateOwner(config) : NOBODY_ELSE
+  for (const warning of exposedSecrets(config, [process.getgid?.(), owner.gid])) log.warn(warning)
   prepareState(config, owner)
   const doors = { socketOwner: socketOwner(config.registration, owner, log) }
   const serving = await startServing(config, credentials, doors, log)

@@ -3,6 +3,7 @@
  */
 
 import type { Address, Mode, OutboundRecipient, Transaction } from '../haraka.ts'
+import { asciiLowerCase } from '../names.ts'
 import { localPart } from './username.ts'
 
 /**
@@ -43,7 +44,7 @@ function lastAddress(note: string): string {
 /** Whether `text` has the address in angle brackets, quoted as it was sent or without needless quotes. */
 function names(text: string, address: Address): boolean {
   const forms = [address.user, localPart(address)].map(local => `<${local}@${address.host}>`)
-  return forms.some(form => text.toLowerCase().includes(form.toLowerCase()))
+  return forms.some(form => asciiLowerCase(text).includes(asciiLowerCase(form)))
 }
 
 /** What queue/smtp_forward notes as passed at MAIL and RCPT, long before anything is forwarded. */

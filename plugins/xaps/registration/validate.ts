@@ -22,7 +22,7 @@ const NOT_UTF8 = /[\ufffd\p{Surrogate}]/u
 const BREAK = /[\r\n\0]/
 
 export interface NotifyRules {
-  /** Whether user names are compared in lower case. */
+  /** Whether ASCII's capitals in user names count as lower case. */
   readonly lowercase: boolean
 }
 
@@ -85,12 +85,9 @@ function withUser<T>(user: string, check: () => T): T {
   }
 }
 
-/** The canonical form is the key in the store, and it can be longer than what came: both are bounded. */
 function checkedUser(user: string, rules: NotifyRules): string {
   checkText('user name', user, MAX_USER_BYTES)
-  const canonical = canonicalUser(user, rules)
-  checkText('user name', canonical, MAX_USER_BYTES)
-  return canonical
+  return canonicalUser(user, rules)
 }
 
 function checkedAccount(account: string): string {

@@ -66,7 +66,7 @@ test('counts what is taken, known and skipped, and names each skipped device, it
   assert.deepEqual(notes.sort(), [
     'skipped (no user) (no token): device token: missing or not a text',
     'skipped alice c3c3c3c3…c3c3: no room: the user has max_devices later ones',
-    'skipped b\\u001bob noth…: user name: no control characters allowed',
+    'skipped b\u001bob noth…: user name: no control characters allowed',
     'skipped carol a1a1a1a1…a1a1: expired: not renewed for expire_days',
   ])
 })

@@ -5,7 +5,6 @@ import { type Outcome, restore } from '../../device/record-import.ts'
 import type { DeviceStore } from '../../device/store.ts'
 import { maskToken } from '../../log.ts'
 import { BadRequest } from '../../registration/request.ts'
-import { printable } from '../printable.ts'
 import { type Candidate, type CheckRules, checkEntry } from './check.ts'
 import type { Entry } from './formats.ts'
 
@@ -153,6 +152,6 @@ const SHOWN = 255
 
 /** Whose device it is, for the operator whose data this is: the user in full, the token masked. */
 function nameOf(user: unknown, token: unknown): string {
-  const name = typeof user === 'string' && user !== '' ? printable(user.slice(0, SHOWN)) : '(no user)'
-  return typeof token === 'string' ? `${name} ${printable(maskToken(token))}` : `${name} (no token)`
+  const name = typeof user === 'string' && user !== '' ? user.slice(0, SHOWN) : '(no user)'
+  return typeof token === 'string' ? `${name} ${maskToken(token)}` : `${name} (no token)`
 }

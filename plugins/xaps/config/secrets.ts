@@ -1,0 +1,63 @@
+/**
+ * Which files hold a secret that others on this machine can get at, by their modes. Reads nothing of them, but of a
+ * certificate whether a key stands in it.
+ */
+
+import { readFileSync, statSync } from 'node:fs'
+import { primaryGroup } from '../owner.ts'
+import { type Config, configFile, pathIn } from './config.ts'
+
+const ROOT_GROUP = 0
+
+/**
+ * One sentence for each such file, with the chmod that mends it. The group of a file may have access when it is root's,
+ * one of `trusted` (gids: those of Haraka's processes), or the primary group of the file's owner. Files that are not
+ * there, or cannot be looked at, are left to those who read them.
+ */
+export function exposedSecrets(
+  config: Pick<Config, 'apns' | 'store' | 'harakaDir'>,
+  trusted: readonly (number | undefined)[],
+  groupOf: (uid: number) => number | undefined = primaryGroup,
+): string[] {
+  const mayRead = (gid: number, uid: number) =>
+    gid === ROOT_GROUP || trusted.includes(gid) || gid === groupOf(uid)
+  return [...secretFiles(config)].flatMap(file => exposure(file, mayRead) ?? [])
+}
+
+function secretFiles(config: Pick<Config, 'apns' | 'store' | 'harakaDir'>): Set<string> {
+  const { key, pkcs12, token_key, certificate, passphrase } = config.apns
+  const files = [key, pkcs12, token_key, certificate].map(name => pathIn(config, name))
+  const secret = files.filter(file => file !== '' && (file !== pathIn(config, certificate) || holdsKey(file)))
+  const iniToo = passphrase !== '' || hasPassword(config.store.uri)
+  return new Set(iniToo ? [...secret, configFile(config.harakaDir)] : secret)
+}
+
+function holdsKey(file: string): boolean {
+  return orUndefined(() => readFileSync(file, 'latin1'))?.includes('PRIVATE KEY-----') ?? false
+}
+
+function hasPassword(uri: string): boolean {
+  return URL.canParse(uri) && new URL(uri).password !== ''
+}
+
+const GROUP = 0o060
+const OTHERS = 0o006
+
+function exposure(file: string, mayRead: (gid: number, uid: number) => boolean): string | undefined {
+  const stats = orUndefined(() => statSync(file))
+  if (!stats) return undefined
+  const open = stats.mode & (mayRead(stats.gid, stats.uid) ? OTHERS : OTHERS | GROUP)
+  if (open === 0) return undefined
+  const whom = open & OTHERS ? 'every user of this machine' : `the group with gid ${stats.gid}`
+  const classes = `${open & GROUP ? 'g' : ''}${open & OTHERS ? 'o' : ''}`
+  return `${file} holds a secret and is open to ${whom}: chmod ${classes}= ${file}`
+}
+
+/** Undefined for a file that cannot be looked at: loading the credentials says so, with the reason. */
+function orUndefined<T>(look: () => T): T | undefined {
+  try {
+    return look()
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,129 @@
+/** The files for systemd: what systemd's own tools say of them, and `xaps serve` as their user in their directories. */
+
+import assert from 'node:assert/strict'
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
+import path from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { phoneOf, recorded } from '../e2e/dovecot-plugins.ts'
+import { run, xaps } from '../e2e/run.ts'
+import { appleKeys, iniText } from '../e2e/setup.ts'
+import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
+import { startApple } from '../fake/apple/server.ts'
+import { missing } from '../support/need.ts'
+import { freePort, startServer } from '../support/server.ts'
+import { tempDirectory } from '../support/temp.ts'
+
+const CONTRIB = path.join(__dirname, '../../../contrib/systemd')
+const UNIT = path.join(CONTRIB, 'xaps.service')
+const MAIN = path.join(__dirname, '../../plugins/xaps/cli/main.js')
+
+const DOVECOT_GROUP = 4242
+const NOBODY = 65534
+
+const skip = missing('systemd-analyze', 'systemd-sysusers', 'systemd-tmpfiles', 'setpriv')
+const skipUnlessRoot =
+  skip || (process.getuid?.() !== 0 && 'not run: only root can make directories for others')
+
+test('systemd finds nothing wrong with the unit, and little that it exposes', { skip }, async t => {
+  const temp = tempDirectory()
+  t.after(temp.remove)
+  const [, command = ''] = /^ExecStart=(\S+)/m.exec(readFileSync(UNIT, 'utf8')) ?? []
+  const unit = path.join(temp.path, 'xaps.service')
+  writeFileSync(unit, readFileSync(UNIT, 'utf8').replace(command, process.execPath))
+  const verified = await run('systemd-analyze', ['verify', unit])
+  // It looks at the units named in After= as well.
+  const said = verified.stderr.split('\n').filter(line => line.includes('xaps'))
+  assert.deepEqual([verified.status, said], [0, []])
+  // In tenths: fails above 2.0 of 10.
+  const exposed = await run('systemd-analyze', ['security', '--offline=true', '--threshold=20', unit])
+  assert.equal(exposed.status, 0, exposed.stdout)
+})
+
+test('its user serves in its directories, and Dovecot’s processes reach it', {
+  skip: skipUnlessRoot,
+}, async t => {
+  const apple = await startApple()
+  t.after(() => apple.close())
+  const { at, uid, gid } = await installed(t)
+  const socket = at('run/xaps/xapsd.sock')
+  const config = at('etc/xaps/config')
+  writeFileSync(
+    path.join(config, 'xaps.ini'),
+    iniText({
+      apns: appleKeys(apple, config),
+      store: { uri: `redis://:secret@127.0.0.1:${await freePort()}` },
+      registration: { enabled: 'false', socket, socket_group: DOVECOT_GROUP },
+    }),
+  )
+  for (const file of readdirSync(config)) {
+    chownSync(path.join(config, file), 0, gid)
+    chmodSync(path.join(config, file), 0o640)
+  }
+  const server = startServer('setpriv', [
+    ...['--reuid', String(uid), '--regid', String(gid), '--groups', String(DOVECOT_GROUP)],
+    ...['--inh-caps=-all', '--bounding-set=-all', '--no-new-privs'],
+    ...[process.execPath, MAIN, '-c', at('etc/xaps'), 'serve'],
+  ])
+  t.after(() => server.stop())
+  await server.waitForOutput(/companion ready/)
+
+  await t.test('one with Dovecot’s group registers a phone, one without does not reach it', async () => {
+    assert.equal(await registerAs([DOVECOT_GROUP], socket), `OK ${MAIL_TOPIC}\r\n`)
+    assert.equal(await registerAs([], socket), 'EACCES')
+  })
+  await t.test('it waits in the spool while Redis is away, in the service’s own directory', () => {
+    const { uid: owner, mode } = lstatSync(at('var/lib/xaps/spool/registrations.jsonl'))
+    assert.deepEqual([owner, mode & 0o777], [uid, 0o600])
+  })
+  await t.test('nobody is warned of secrets: root writes and the service reads them', async () => {
+    assert.doesNotMatch(server.output(), /holds a secret/)
+    assert.doesNotMatch((await xaps(['-c', at('etc/xaps'), 'check'])).stdout, /holds a secret/)
+  })
+})
+
+/** A root directory in which sysusers.d and tmpfiles.d are as install.md says. */
+async function installed(t: TestContext) {
+  const temp = tempDirectory()
+  t.after(temp.remove)
+  chmodSync(temp.path, 0o755)
+  const at = (...names: string[]) => path.join(temp.path, ...names)
+  for (const [from, to] of [
+    ['xaps.sysusers', 'sysusers.d'],
+    ['xaps.tmpfiles', 'tmpfiles.d'],
+  ] as const) {
+    mkdirSync(at('etc', to), { recursive: true })
+    copyFileSync(path.join(CONTRIB, from), at('etc', to, 'xaps.conf'))
+  }
+  writeFileSync(at('etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n')
+  writeFileSync(at('etc/group'), `root:x:0:\ndovecot:x:${DOVECOT_GROUP}:\n`)
+  for (const [tool, ...args] of [['systemd-sysusers'], ['systemd-tmpfiles', '--create']] as const) {
+    const { status, stderr } = await run(tool, [`--root=${temp.path}`, ...args, 'xaps.conf'])
+    assert.equal(status, 0, stderr)
+  }
+  const [, uid, gid] = /^xaps:x:(\d+):(\d+):/m.exec(readFileSync(at('etc/passwd'), 'utf8')) ?? []
+  return { at, uid: Number(uid), gid: Number(gid) }
+}
+
+/** Connects, says what the environment holds, prints what it hears first, or why it hears nothing. */
+const SAY = `
+require('node:net').connect(process.argv[1], function () { this.write(process.env.SAID) })
+  .on('data', reply => { process.stdout.write(reply); process.exit() })
+  .on('error', error => { process.stdout.write(error.code); process.exit() })`
+
+/** A registration by a process of nobody's with these supplementary groups, as Dovecot's imap processes are. */
+async function registerAs(groups: readonly number[], socket: string): Promise<string> {
+  const ids = ['--reuid', String(NOBODY), '--regid', String(NOBODY)]
+  const others = groups.length > 0 ? ['--groups', groups.join(',')] : ['--clear-groups']
+  const SAID = recorded('st3fan-reg-basic', phoneOf('alice@example.com'))
+  const args = [...ids, ...others, process.execPath, '-e', SAY, '--', socket]
+  return (await run('setpriv', args, { env: { SAID } })).stdout
+}
