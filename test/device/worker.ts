@@ -42,14 +42,15 @@ async function main(job: Job): Promise<void> {
     return claim.kind === 'granted' ? push : undefined
   }
 
-  process.send?.('ready')
+  const told = (message: string) => new Promise<unknown>(resolve => process.send?.(message, resolve))
+  await told('ready')
   await once(process, 'message')
   const work = job.kind === 'register' ? registerOne : claimOne
   let next = 0
   const lane = async () => {
     while (next < job.count) {
       const done = await work(next++)
-      if (done !== undefined) process.send?.(done)
+      if (done !== undefined) await told(done)
     }
   }
   // What has not been promised is not reported, and missed by the test if it should have been.

@@ -53,11 +53,12 @@ test('whose phones hear of a mail over LMTP', async t => {
     hears(['nobody@example.com', 'bob@example.org'], ['bob@example.org']),
   )
   await t.test('nobody, and no line in the log, for one without phones', async () => {
-    const before = pluginLines(site.log()).length
+    const lines = () => pluginLines(site.log()).filter(line => !line.includes('companion is up')).length
+    const before = lines()
     await hears(['carol@example.com'], [])
     // Haraka may deliver the marker's mail first.
     await until(() => lmtp.mails.some(({ to }) => to[0] === 'carol@example.com'), 'the mail to be delivered')
-    assert.equal(pluginLines(site.log()).length, before + 1, 'one line, for the push to the marker')
+    assert.equal(lines(), before + 1, 'one line, for the push to the marker')
   })
   await t.test('nobody when an alias drops the mail', () => hears(['noise@example.com'], []))
 })

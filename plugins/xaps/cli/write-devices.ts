@@ -3,6 +3,7 @@
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Device } from '../device/device.ts'
+import { visible } from '../log.ts'
 
 type Records = AsyncIterable<readonly [user: string, devices: readonly Device[]]>
 
@@ -40,7 +41,7 @@ async function* pieces(
 ): AsyncGenerator<string> {
   let piece = ''
   for await (const [user, owned] of records) {
-    for (const device of owned) piece += `${lineOf(user, device)}\n`
+    for (const device of owned) piece += `${visible(lineOf(user, device))}\n`
     if (piece.length < PIECE) continue
     yield piece
     piece = ''
