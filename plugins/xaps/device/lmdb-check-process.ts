@@ -1,14 +1,12 @@
 /**
  * The process that reads an LMDB environment to its end, so that no other has to die of it (lmdb-check.ts). Arguments:
- * the directory, and `read` or `write`: what is to be done with it later. It says READ when it has read all entries, and
- * ends with 0, with DAMAGED and a reason, or otherwise when it cannot tell. It changes nothing.
+ * the directory, and `read` or `write`: what is to be done with it later. It says OPENED when it has opened it, and ends
+ * with 0, with DAMAGED and a reason, or with UNKNOWN and a reason when it cannot tell. It changes nothing.
  */
 
 import { writeSync } from 'node:fs'
 import { ABORT, open, type RootDatabase } from 'lmdb'
-import { DAMAGED, READ } from './lmdb-check.ts'
-
-const UNKNOWN = 4
+import { DAMAGED, OPENED, UNKNOWN } from './lmdb-check.ts'
 
 /** LMDB's code for "too many readers at the moment"; its other codes are negative, too, those of the system are not. */
 const READERS_FULL = -30790
@@ -18,19 +16,8 @@ const LARGE_BYTES = 4 * 1024 * 1024
 
 class Damage extends Error {}
 
-async function check(directory: string, readOnly: boolean): Promise<void> {
-  const reading = openEnvironment(directory, true)
-  readAll(reading)
-  await reading.close()
-  writeSync(1, READ)
-  if (readOnly) return
-  const writing = openEnvironment(directory, false)
-  followFreeList(writing)
-  await writing.close()
-}
-
-function openEnvironment(directory: string, readOnly: boolean): RootDatabase<Buffer, Buffer> {
-  return open<Buffer, Buffer>({
+function check(directory: string, readOnly: boolean): void {
+  const db = open<Buffer, Buffer>({
     path: directory,
     noSubdir: false,
     readOnly,
@@ -39,6 +26,9 @@ function openEnvironment(directory: string, readOnly: boolean): RootDatabase<Buf
     useVersions: true,
     overlappingSync: false,
   })
+  writeSync(1, OPENED)
+  readAll(db)
+  if (!readOnly) followFreeList(db)
 }
 
 /** Damaged pages that can be read show in keys that are out of order, and in their number. */
@@ -70,9 +60,9 @@ function isDamage(error: unknown): boolean {
   return code <= 0 && code !== READERS_FULL
 }
 
-async function main([directory = '', mode]: readonly string[]): Promise<number> {
+function main([directory = '', mode]: readonly string[]): number {
   try {
-    await check(directory, mode !== 'write')
+    check(directory, mode !== 'write')
     return 0
   } catch (error) {
     writeSync(1, (error as Error).message)
@@ -80,6 +70,5 @@ async function main([directory = '', mode]: readonly string[]): Promise<number> 
   }
 }
 
-void main(process.argv.slice(2)).then(status => {
-  process.exitCode = status
-})
+// Without closing: the last who closes an environment destroys its locks, under the hands of who opens it just then.
+process.exit(main(process.argv.slice(2)))

@@ -10,16 +10,17 @@ import { statSync } from 'node:fs'
 import path from 'node:path'
 import type { LmdbFiles } from './lmdb-directory.ts'
 
-/** How the process says that it has read all entries, and its exit status for a file that is damaged. */
-export const READ = 'read\n'
+/** How the process says that it has opened the file, and its exit statuses when it is damaged, or it cannot tell. */
+export const OPENED = 'opened\n'
 export const DAMAGED = 3
+export const UNKNOWN = 4
 
 const PROCESS = path.join(__dirname, 'lmdb-check-process.js')
 
-/** How long all entries may take to be read: 700 MB out of memory take a second, from a slow disk half a minute. */
+/** How long it may take to open the file, for which a writer needs the lock, and who keeps that has been stopped. */
+const OPENING_MS = 5_000
+/** How long it may take to be read: 700 MB out of memory take a second, from a slow disk half a minute. */
 const READING_MS = 60_000
-/** How long the list of free pages may take: it is looked at under LMDB's lock, which another may keep. */
-const FREE_LIST_MS = 2_000
 
 /** What a damaged file makes of a process that opens it. Any other signal says nothing of the file. */
 const DEADLY: ReadonlyArray<NodeJS.Signals | null> = ['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGFPE', 'SIGILL']
@@ -53,7 +54,10 @@ export async function checkFile({ data }: LmdbFiles, readOnly: boolean): Promise
   if (state === undefined) return
   const known = damaged.get(data)
   if (known?.state === state) throw known.error
-  const error = errorIn(await look(path.dirname(data), readOnly ? 'read' : 'write'), data)
+  let ended = await look(path.dirname(data), readOnly)
+  // It cannot be opened at the moment at which the last of others closes it.
+  if (ended.code === UNKNOWN) ended = await look(path.dirname(data), readOnly)
+  const error = errorIn(ended, readOnly, data)
   if (error instanceof DamagedFile) damaged.set(data, { state, error })
   if (error) throw error
 }
@@ -64,30 +68,29 @@ function stateOf(file: string): string | undefined {
   return size === 0 ? undefined : [dev, ino, size, mtimeMs, ctimeMs].join()
 }
 
-function errorIn({ code, signal, output }: Ended, file: string): Error | undefined {
-  const said = output.replace(READ, '').trim()
+function errorIn({ code, signal, output }: Ended, readOnly: boolean, file: string): Error | undefined {
+  const said = output.replace(OPENED, '').trim()
   if (code === 0) return undefined
   if (code === DAMAGED) return new DamagedFile(`${file} is damaged: ${said}`)
   if (DEADLY.includes(signal))
     return new DamagedFile(`${file} is damaged: reading it ended a process (${signal})`)
-  if (output === READ && signal === 'SIGKILL') return new LockedFile('another process keeps its lock')
+  if (!readOnly && output === '' && signal === 'SIGKILL')
+    return new LockedFile('another process keeps its lock')
   return new Error(`it could not be checked: ${said || signal || `exit status ${code}`}`)
 }
 
-function look(directory: string, mode: 'read' | 'write'): Promise<Ended> {
+function look(directory: string, readOnly: boolean): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [PROCESS, directory, mode], {
+    const child = spawn(process.execPath, [PROCESS, directory, readOnly ? 'read' : 'write'], {
       env: {},
       stdio: ['ignore', 'pipe', 'ignore'],
     })
     let output = ''
-    let timer = setTimeout(() => child.kill('SIGKILL'), READING_MS)
+    let timer = setTimeout(() => child.kill('SIGKILL'), OPENING_MS)
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      if (output === '') {
-        clearTimeout(timer)
-        timer = setTimeout(() => child.kill('SIGKILL'), FREE_LIST_MS)
-      }
       output += text
+      clearTimeout(timer)
+      timer = setTimeout(() => child.kill('SIGKILL'), READING_MS)
     })
     child.on('error', reject)
     child.on('close', (code, signal) => resolve({ code, signal, output }))

@@ -101,6 +101,7 @@ export class KeptOpen<E extends Environment> {
   }
 
   async #attempt(): Promise<E> {
+    if (this.#closed) throw new Error('the store is closed')
     try {
       await within(CLOSE_MS, this.#closing)
       this.#kept = await this.#open()
@@ -114,7 +115,12 @@ export class KeptOpen<E extends Environment> {
   #letGo(): void {
     const kept = this.#kept
     this.#kept = undefined
-    this.#closing = kept?.close() ?? this.#closing
+    if (!kept) return
+    this.#closing = kept
+      .close()
+      .catch(error =>
+        this.#log.warn('the device store could not be closed in order', { reason: reasonOf(error) }),
+      )
   }
 
   /** Opens what is at the paths now instead of `environment`, unless somebody has done so already. */
