@@ -60,6 +60,10 @@ test('whose phones hear of a mail over LMTP', async t => {
     await until(() => lmtp.mails.some(({ to }) => to[0] === 'carol@example.com'), 'the mail to be delivered')
     assert.equal(lines(), before + 1, 'one line, for the push to the marker')
   })
+  await t.test('nobody whose name Unicode folds to it: the Kelvin sign is no k', async () => {
+    await register(site, '\u212aate@example.com')
+    await hears(['kate@example.com'], [])
+  })
   await t.test('nobody when an alias drops the mail', () => hears(['noise@example.com'], []))
 })
 

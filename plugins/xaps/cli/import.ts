@@ -3,10 +3,11 @@
 import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { Config } from '../config/config.ts'
-import { reasonOf } from '../log.ts'
+import type { DeviceStore } from '../device/store.ts'
+import { reasonOf, visible } from '../log.ts'
 import { CredentialsError, loadCredentials } from '../push/credentials.ts'
 import { prepareState } from '../state.ts'
-import { configOf, Failure, print, withStore } from './context.ts'
+import { configOf, Failure, print, withExistingStore, withStore } from './context.ts'
 import { readSource, type Source } from './import/formats.ts'
 import { makeTally, rehearse, type TakeRules, type Tally, takeAll } from './import/take.ts'
 
@@ -22,7 +23,6 @@ export function addImport(xaps: Command): void {
     .action(async (file: string, options: { dryRun?: true }, command: Command) => {
       const config = configOf(command)
       const name = file === '-' ? 'standard input' : file
-      if (!options.dryRun) prepareState(config)
       await importFile(file, options.dryRun === true, config).catch((error: unknown) => {
         throw new Failure(`${name}: ${reasonOf(error)}`)
       })
@@ -32,12 +32,14 @@ export function addImport(xaps: Command): void {
 async function importFile(file: string, dryRun: boolean, config: Config): Promise<void> {
   const source = readSource(await readAll(file))
   const rules = rulesFor(source, config)
-  const tally = makeTally(line => process.stderr.write(`${line}\n`), showCount)
+  const tally = makeTally(line => process.stderr.write(`${visible(line)}\n`), showCount)
+  const take = (update: DeviceStore['update']) => takeAll(source.entries(), update, rules, tally)
   try {
-    await withStore(config, store => {
-      const update = dryRun ? rehearse(store) : store.update.bind(store)
-      return takeAll(source.entries(), update, rules, tally)
-    })
+    if (dryRun) await withExistingStore(config, store => take(rehearse(store)))
+    else {
+      prepareState(config)
+      await withStore(config, store => take(store.update.bind(store)))
+    }
   } finally {
     report(source, tally, dryRun)
   }
