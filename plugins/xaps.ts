@@ -4,8 +4,8 @@
  * In a hook `next()` comes first: a push may never cost the mail anything. What follows it never rejects.
  */
 
-import type { Connection, DeliveredParams, Hmail, Next, Plugin } from './xaps/haraka.ts'
-import { type InHaraka, startInHaraka } from './xaps/in-haraka.ts'
+import { type InHaraka, startInHaraka } from './xaps/haraka/plugin.ts'
+import type { Connection, DeliveredParams, Hmail, Next, Plugin } from './xaps/haraka/types.ts'
 
 interface XapsPlugin extends Plugin {
   xaps?: InHaraka | undefined

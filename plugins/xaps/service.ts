@@ -3,7 +3,10 @@
  * delivery side, the companion the push side and the registration side.
  */
 
-import type { Clock } from './clock.ts'
+import { type Credentials, credentialFiles, loadCredentials } from './apns/credentials.ts'
+import { watchCredentials } from './apns/renewal.ts'
+import type { Clock } from './base/clock.ts'
+import type { Log } from './base/log.ts'
 import { type Config, olderSettings, pathIn, pushSources } from './config/config.ts'
 import { watchLocalDomains } from './delivery/local.ts'
 import { usersOf } from './delivery/recipients.ts'
@@ -12,11 +15,8 @@ import { deferStore } from './device/deferred.ts'
 import { openStore } from './device/open.ts'
 import { register, removeGone } from './device/record.ts'
 import type { DeviceStore } from './device/store.ts'
-import type { Address, Mode, Plugin } from './haraka.ts'
-import type { Log } from './log.ts'
-import { type Credentials, credentialFiles, loadCredentials } from './push/credentials.ts'
+import type { Address, Mode, Plugin } from './haraka/types.ts'
 import type { Pusher } from './push/pusher.ts'
-import { watchCredentials } from './push/renewal.ts'
 import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
 import { spoolDirectory } from './state.ts'
 

@@ -1,10 +1,10 @@
 /** The companion's running parts, whoever runs it: Haraka's child or a service of its own. */
 
+import type { Credentials } from './apns/credentials.ts'
+import { announceExpiry } from './apns/renewal.ts'
+import type { Log } from './base/log.ts'
 import type { Config } from './config/config.ts'
 import type { DeviceStore } from './device/store.ts'
-import type { Log } from './log.ts'
-import type { Credentials } from './push/credentials.ts'
-import { announceExpiry } from './push/renewal.ts'
 import type { CompanionOptions } from './registration/companion.ts'
 import { deferDeviceStore, GRACE_MS, openPushSide, openRegistrationSide } from './service.ts'
 import { foreignState } from './state.ts'

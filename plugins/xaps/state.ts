@@ -5,13 +5,13 @@
 
 import * as fs from 'node:fs'
 import path from 'node:path'
+import { groupName, userName } from './base/accounts.ts'
+import { makeOwnDirectory, nearestThere, type OwnDirectory } from './base/own-directory.ts'
 import type { Config } from './config/config.ts'
 import { readSmtpIni } from './config/smtp-ini.ts'
-import { lmdbDirectory } from './device/lmdb-directory.ts'
-import { makeOwnDirectory, nearestThere, type OwnDirectory } from './directory.ts'
-import { groupName, userName } from './owner.ts'
+import { lmdbDirectory } from './device/lmdb/directory.ts'
 import { isRoot } from './process/only-root.ts'
-import type { Owner } from './socket-owner.ts'
+import type { Owner } from './process/socket-owner.ts'
 
 /** Where registrations wait while the store is away. */
 export function spoolDirectory(config: Config): string {

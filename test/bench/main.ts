@@ -2,7 +2,7 @@
 
 import os from 'node:os'
 import { Command, Option } from 'commander'
-import { reasonOf } from '../../plugins/xaps/log.ts'
+import { reasonOf } from '../../plugins/xaps/base/log.ts'
 import type { Bench, Row, Scale } from './bench.ts'
 import { companion } from './companion.ts'
 import { latency } from './latency.ts'

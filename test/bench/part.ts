@@ -6,7 +6,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
-import { reasonOf } from '../../plugins/xaps/log.ts'
+import { reasonOf } from '../../plugins/xaps/base/log.ts'
 
 /** What a part can be asked: functions of one argument. Arguments and results pass through JSON. */
 type Api<A> = { readonly [K in keyof A]: (argument: never) => unknown }

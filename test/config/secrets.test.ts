@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { chmodSync, chownSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { primaryGroup } from '../../plugins/xaps/base/accounts.ts'
 import { configFile, loadConfig } from '../../plugins/xaps/config/config.ts'
 import { exposedSecrets } from '../../plugins/xaps/config/secrets.ts'
-import { primaryGroup } from '../../plugins/xaps/owner.ts'
 import { tempDirectory } from '../support/temp.ts'
 
 /** A group that no file of the test has, and what is asked instead of /etc/passwd. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { confirmedByDelivered, confirmedByQueueOk } from '../../plugins/xaps/delivery/confirmed.ts'
-import type { OutboundRecipient, Transaction } from '../../plugins/xaps/haraka.ts'
+import type { OutboundRecipient, Transaction } from '../../plugins/xaps/haraka/types.ts'
 
 const recipient = (user: string, note?: string): OutboundRecipient => ({
   user,

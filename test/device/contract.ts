@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { type Clock, systemClock } from '../../plugins/xaps/clock.ts'
+import { type Clock, systemClock } from '../../plugins/xaps/base/clock.ts'
 import { type Device, EMPTY_RECORD } from '../../plugins/xaps/device/device.ts'
 import { openStore } from '../../plugins/xaps/device/open.ts'
 import { forget, removeGone } from '../../plugins/xaps/device/record.ts'

@@ -1,8 +1,8 @@
 /** A process that registers devices until the disk takes no more, and says what then still works. */
 
 import { writeSync } from 'node:fs'
+import { reasonOf } from '../../plugins/xaps/base/log.ts'
 import { openStore } from '../../plugins/xaps/device/open.ts'
-import { reasonOf } from '../../plugins/xaps/log.ts'
 import { registering, silentLog } from './fixtures.ts'
 
 async function main(uri: string): Promise<void> {

@@ -3,10 +3,10 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
-import type { Clock } from '../../plugins/xaps/clock.ts'
+import type { Clock } from '../../plugins/xaps/base/clock.ts'
+import type { Fields, Level, Log } from '../../plugins/xaps/base/log.ts'
 import type { UserRecord } from '../../plugins/xaps/device/device.ts'
 import { register } from '../../plugins/xaps/device/record.ts'
-import type { Fields, Level, Log } from '../../plugins/xaps/log.ts'
 import type { Job } from './worker.ts'
 
 export interface LogLine {

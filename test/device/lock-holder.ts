@@ -1,8 +1,8 @@
 /** A process that takes the write lock of the LMDB environment in a directory and keeps it until it is killed. */
 
 import { writeSync } from 'node:fs'
-import { deviceFiles } from '../../plugins/xaps/device/lmdb-directory.ts'
-import { openEnvironment } from '../../plugins/xaps/device/lmdb-environment.ts'
+import { deviceFiles } from '../../plugins/xaps/device/lmdb/directory.ts'
+import { openEnvironment } from '../../plugins/xaps/device/lmdb/environment.ts'
 
 async function main(directory: string): Promise<void> {
   const db = await openEnvironment(deviceFiles(directory))

@@ -3,7 +3,7 @@ import { chownSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:f
 import net from 'node:net'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { findGroup } from '../../plugins/xaps/owner.ts'
+import { findGroup } from '../../plugins/xaps/base/accounts.ts'
 import { startApple } from '../fake/apple/server.ts'
 import { startDovecot } from '../support/dovecot.ts'
 import { PASSWORD } from '../support/dovecot-conf.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Clock } from '../../plugins/xaps/clock.ts'
+import type { Clock } from '../../plugins/xaps/base/clock.ts'
 import { startHeartbeat } from '../../plugins/xaps/process/heartbeat.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 

@@ -1,8 +1,8 @@
 /** A process that sends pushes, closes its transport and has nothing more to do. argv: credentials, endpoint (JSON). */
 
 import { once } from 'node:events'
-import { makePush } from '../../plugins/xaps/push/payload.ts'
-import { openTransport } from '../../plugins/xaps/push/transport.ts'
+import { makePush } from '../../plugins/xaps/apns/payload.ts'
+import { openTransport } from '../../plugins/xaps/apns/transport.ts'
 import { noLog } from '../support/recorded-log.ts'
 import { deviceOf, SETTINGS } from './parts.ts'
 

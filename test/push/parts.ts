@@ -1,10 +1,10 @@
 /** What the tests of the push side share: devices, settings, an Apple without a network. */
 
+import type { Push } from '../../plugins/xaps/apns/payload.ts'
+import type { Answer } from '../../plugins/xaps/apns/verdict.ts'
 import type { Device } from '../../plugins/xaps/device/device.ts'
-import type { Push } from '../../plugins/xaps/push/payload.ts'
 import type { SenderSettings } from '../../plugins/xaps/push/sender.ts'
 import type { Target } from '../../plugins/xaps/push/settle.ts'
-import type { Answer } from '../../plugins/xaps/push/verdict.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 
 export const TOPIC = 'com.apple.mail.XServer.test'

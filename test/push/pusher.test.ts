@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import test, { type TestContext } from 'node:test'
+import type { Credentials } from '../../plugins/xaps/apns/credentials.ts'
 import type { Device, UserRecord } from '../../plugins/xaps/device/device.ts'
 import { removeGone } from '../../plugins/xaps/device/record.ts'
-import type { Credentials } from '../../plugins/xaps/push/credentials.ts'
 import { openPusher, type Pusher, type PusherParts } from '../../plugins/xaps/push/pusher.ts'
 import { MAIL_TOPIC, pushCertificate } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { systemClock } from '../../plugins/xaps/clock.ts'
+import { systemClock } from '../../plugins/xaps/base/clock.ts'
 import { deferStore } from '../../plugins/xaps/device/deferred.ts'
 import { register, removeGone } from '../../plugins/xaps/device/record.ts'
-import { openRedisStore } from '../../plugins/xaps/device/redis.ts'
+import { openRedisStore } from '../../plugins/xaps/device/redis/store.ts'
 import { openPusher } from '../../plugins/xaps/push/pusher.ts'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { startApple } from '../fake/apple/server.ts'

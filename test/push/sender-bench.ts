@@ -1,8 +1,8 @@
 /** A sender with an Apple and a store that a test can direct, on a clock that is held. */
 
+import type { Answer, Verdict } from '../../plugins/xaps/apns/verdict.ts'
 import { Sender, type SenderParts, type SenderSettings } from '../../plugins/xaps/push/sender.ts'
 import type { Target } from '../../plugins/xaps/push/settle.ts'
-import type { Answer, Verdict } from '../../plugins/xaps/push/verdict.ts'
 import { claimsInMemory } from '../support/claims.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { type RecordedLog, recordedLog } from '../support/recorded-log.ts'

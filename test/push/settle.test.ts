@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import type { Verdict } from '../../plugins/xaps/apns/verdict.ts'
 import { EMPTY_RECORD, type UserRecord } from '../../plugins/xaps/device/device.ts'
 import { removeGone } from '../../plugins/xaps/device/record.ts'
 import { makeSettler, type Settler } from '../../plugins/xaps/push/settle.ts'
-import type { Verdict } from '../../plugins/xaps/push/verdict.ts'
 import { type RecordedLog, recordedLog } from '../support/recorded-log.ts'
 import { deviceOf, targetOf, tokenOf } from './parts.ts'
 

@@ -1,8 +1,8 @@
 /** A register and a notify to put behind a door in tests, and what a door needs besides. */
 
-import type { Clock } from '../../plugins/xaps/clock.ts'
+import type { Clock } from '../../plugins/xaps/base/clock.ts'
 import { Connections } from '../../plugins/xaps/registration/connections.ts'
-import type { DoorParts } from '../../plugins/xaps/registration/door.ts'
+import type { DoorParts } from '../../plugins/xaps/registration/listener-parts.ts'
 import type { NotifyOutcome } from '../../plugins/xaps/registration/notify.ts'
 import { makeLogRefusal } from '../../plugins/xaps/registration/refusal.ts'
 import { UNFINISHED_REQUESTS_BYTES, Unfinished } from '../../plugins/xaps/registration/unfinished.ts'

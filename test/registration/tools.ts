@@ -1,7 +1,7 @@
 /** What the tests of the registration side share: a clock that is held, a log that is kept, raw clients. */
 
 import net from 'node:net'
-import type { Fields, Level, Log } from '../../plugins/xaps/log.ts'
+import type { Fields, Level, Log } from '../../plugins/xaps/base/log.ts'
 import { FakeClock, turns } from '../support/fake-clock.ts'
 
 /** A clock that moves when it is told to, with turns of the event loop between its timers: sockets are real. */

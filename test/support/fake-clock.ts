@@ -1,6 +1,6 @@
 /** A clock that stands still until it is told to move: hours of timers in milliseconds. Knows no real time. */
 
-import type { Clock, Timer } from '../../plugins/xaps/clock.ts'
+import type { Clock, Timer } from '../../plugins/xaps/base/clock.ts'
 
 interface Alarm {
   readonly at: number

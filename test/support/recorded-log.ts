@@ -1,6 +1,6 @@
 /** A log that a test can look into. */
 
-import { type Fields, formatLine, type Level, type Log } from '../../plugins/xaps/log.ts'
+import { type Fields, formatLine, type Level, type Log } from '../../plugins/xaps/base/log.ts'
 
 export interface Line {
   readonly level: Level

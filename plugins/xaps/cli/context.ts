@@ -3,12 +3,12 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import type { Command } from 'commander'
+import { visible } from '../base/log.ts'
+import { stderrLog } from '../base/stderr-log.ts'
 import { type Config, configFile, loadConfig } from '../config/config.ts'
 import { NO_STORE } from '../device/no-store.ts'
 import { type DeviceStore, NoStoreYet } from '../device/store.ts'
-import { visible } from '../log.ts'
 import { openDeviceStore } from '../service.ts'
-import { stderrLog } from '../stderr-log.ts'
 
 /** Ends the command with exit status 1 and this one line. */
 export class Failure extends Error {

@@ -1,11 +1,11 @@
 /** `xaps devices`: who has registered what. */
 
 import type { Command } from 'commander'
+import { maskToken } from '../base/log.ts'
+import { canonicalUser } from '../base/names.ts'
 import type { Config } from '../config/config.ts'
 import type { Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
-import { maskToken } from '../log.ts'
-import { canonicalUser } from '../names.ts'
 import { configOf, withExistingStore } from './context.ts'
 import { writeDevices } from './write-devices.ts'
 

@@ -2,13 +2,13 @@
 
 import path from 'node:path'
 import type { Command } from 'commander'
+import { loadCredentials } from '../apns/credentials.ts'
+import { maskToken } from '../base/log.ts'
+import { asciiLowerCase } from '../base/names.ts'
+import { stderrLog } from '../base/stderr-log.ts'
 import { type Config, pushSources } from '../config/config.ts'
-import type { Address } from '../haraka.ts'
-import { maskToken } from '../log.ts'
-import { asciiLowerCase } from '../names.ts'
-import { loadCredentials } from '../push/credentials.ts'
+import type { Address } from '../haraka/types.ts'
 import { openDeliverySide } from '../service.ts'
-import { stderrLog } from '../stderr-log.ts'
 import { configOf, Failure, print, withExistingStore } from './context.ts'
 import { hostLists } from './host-lists.ts'
 

@@ -1,8 +1,8 @@
 /** `xaps forget`: removes devices of one user. */
 
 import type { Command } from 'commander'
+import { canonicalUser } from '../base/names.ts'
 import { forget } from '../device/record.ts'
-import { canonicalUser } from '../names.ts'
 import { configOf, Failure, print, withExistingStore } from './context.ts'
 
 interface Options {

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import type { Plugin } from '../haraka.ts'
+import type { Plugin } from '../haraka/types.ts'
 
 /** As much of Haraka's `config` object as the delivery stage uses, for the files below `directory`. */
 export function hostLists(directory: string): Plugin['config'] {

@@ -2,10 +2,10 @@
 
 import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
+import { CredentialsError, loadCredentials } from '../apns/credentials.ts'
+import { reasonOf, visible } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
 import type { DeviceStore } from '../device/store.ts'
-import { reasonOf, visible } from '../log.ts'
-import { CredentialsError, loadCredentials } from '../push/credentials.ts'
 import { prepareState } from '../state.ts'
 import { configOf, Failure, print, withExistingStore, withStore } from './context.ts'
 import { readSource, type Source } from './import/formats.ts'

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { Command, CommanderError } from 'commander'
-import { reasonOf, visible } from '../log.ts'
+import { reasonOf, visible } from '../base/log.ts'
 import { addCheck } from './check.ts'
 import { addDevices } from './devices.ts'
 import { addExplain } from './explain.ts'

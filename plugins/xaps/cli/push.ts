@@ -1,15 +1,15 @@
 /** `xaps push`: one push to each of a user's devices, now, with Apple's answer to each. */
 
 import type { Command } from 'commander'
+import { loadCredentials } from '../apns/credentials.ts'
+import { makePush } from '../apns/payload.ts'
+import { openTransport } from '../apns/transport.ts'
+import { type Verdict, verdictOf } from '../apns/verdict.ts'
+import { maskToken } from '../base/log.ts'
+import { canonicalUser } from '../base/names.ts'
+import { stderrLog } from '../base/stderr-log.ts'
 import { removeGone } from '../device/record.ts'
-import { maskToken } from '../log.ts'
-import { canonicalUser } from '../names.ts'
-import { loadCredentials } from '../push/credentials.ts'
-import { makePush } from '../push/payload.ts'
 import { makeSettler } from '../push/settle.ts'
-import { openTransport } from '../push/transport.ts'
-import { type Verdict, verdictOf } from '../push/verdict.ts'
-import { stderrLog } from '../stderr-log.ts'
 import { configOf, Failure, print, withExistingStore } from './context.ts'
 
 export function addPush(xaps: Command): void {

@@ -1,16 +1,16 @@
 /** `xaps serve`: the companion as a service of its own. Haraka's own is companion-process.ts. */
 
 import type { Command } from 'commander'
+import { loadCredentials } from '../apns/credentials.ts'
+import { type Log, reasonOf } from '../base/log.ts'
+import { stderrLog } from '../base/stderr-log.ts'
 import type { Config } from '../config/config.ts'
 import { exposedSecrets } from '../config/secrets.ts'
-import { type Log, reasonOf } from '../log.ts'
 import { isRoot } from '../process/only-root.ts'
+import { NOBODY_ELSE, type Owner, socketOwner } from '../process/socket-owner.ts'
 import { makeSystemd } from '../process/systemd.ts'
-import { loadCredentials } from '../push/credentials.ts'
 import { type Serving, startServing } from '../serving.ts'
-import { NOBODY_ELSE, type Owner, socketOwner } from '../socket-owner.ts'
 import { prepareState, stateOwner } from '../state.ts'
-import { stderrLog } from '../stderr-log.ts'
 import { configOf } from './context.ts'
 
 export function addServe(xaps: Command): void {

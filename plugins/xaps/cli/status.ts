@@ -1,8 +1,8 @@
 /** `xaps status`: is a companion there, and what does it say? Exit status 1 when none answers. */
 
 import type { Command } from 'commander'
+import { reasonOf } from '../base/log.ts'
 import { pathIn } from '../config/config.ts'
-import { reasonOf } from '../log.ts'
 import { askCompanion } from './companion.ts'
 import { configOf, Failure, print } from './context.ts'
 

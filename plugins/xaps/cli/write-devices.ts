@@ -2,8 +2,8 @@
 
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { visible } from '../base/log.ts'
 import type { Device } from '../device/device.ts'
-import { visible } from '../log.ts'
 
 type Records = AsyncIterable<readonly [user: string, devices: readonly Device[]]>
 

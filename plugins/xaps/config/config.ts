@@ -6,7 +6,7 @@
 
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { reasonOf } from '../log.ts'
+import { reasonOf } from '../base/log.ts'
 import { parseIni } from './ini.ts'
 import {
   addresses,

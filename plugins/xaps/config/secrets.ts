@@ -4,7 +4,7 @@
  */
 
 import { readFileSync, statSync } from 'node:fs'
-import { primaryGroup } from '../owner.ts'
+import { primaryGroup } from '../base/accounts.ts'
 import { type Config, configFile, pathIn } from './config.ts'
 
 const ROOT_GROUP = 0

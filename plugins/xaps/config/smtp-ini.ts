@@ -2,8 +2,8 @@
 
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { reasonOf } from '../log.ts'
-import { groupId, userId } from '../owner.ts'
+import { groupId, userId } from '../base/accounts.ts'
+import { reasonOf } from '../base/log.ts'
 import { ConfigError } from './config.ts'
 import { parseIni } from './ini.ts'
 

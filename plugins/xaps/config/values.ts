@@ -3,9 +3,9 @@
  * with, or throws a sentence that says what was expected. Knows no key by name.
  */
 
-import { reasonOf } from '../log.ts'
-import { groupId, userId } from '../owner.ts'
-import { parseTcpAddress } from '../tcp-address.ts'
+import { groupId, userId } from '../base/accounts.ts'
+import { reasonOf } from '../base/log.ts'
+import { parseTcpAddress } from '../base/tcp-address.ts'
 
 /** Reads the text after `key =`. Throws an Error whose message completes "expected …". */
 export type Reader<T> = (text: string) => T

@@ -2,8 +2,8 @@
  * Who got a mail for certain, from what Haraka's hooks are given. Pure; knows nothing of users or domains.
  */
 
-import type { Address, Mode, OutboundRecipient, Transaction } from '../haraka.ts'
-import { asciiLowerCase } from '../names.ts'
+import { asciiLowerCase } from '../base/names.ts'
+import type { Address, Mode, OutboundRecipient, Transaction } from '../haraka/types.ts'
 import { localPart } from './username.ts'
 
 /**

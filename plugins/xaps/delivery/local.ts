@@ -1,7 +1,7 @@
 /** Whether a mail that was handed over stays with us. Knows of Haraka only the lists of its local domains. */
 
-import type { Mode, Plugin } from '../haraka.ts'
-import { type Log, reasonOf } from '../log.ts'
+import { type Log, reasonOf } from '../base/log.ts'
+import type { Mode, Plugin } from '../haraka/types.ts'
 
 /** Whether mail to `host` (lower case) that was handed over by `mode` has reached one of our users. */
 export type IsLocal = (host: string, mode: Mode) => boolean

@@ -1,8 +1,8 @@
 /** Recipients of a mail → canonical names of the users whose devices are to be told. The stage's joint. */
 
+import { canonicalUser } from '../base/names.ts'
 import type { Config } from '../config/config.ts'
-import type { Address, Mode } from '../haraka.ts'
-import { canonicalUser } from '../names.ts'
+import type { Address, Mode } from '../haraka/types.ts'
 import type { IsLocal } from './local.ts'
 import type { UserDbAnswer } from './userdb-protocol.ts'
 import { addressWithoutDetail, userNameOf } from './username.ts'

@@ -4,7 +4,7 @@
  */
 
 import net from 'node:net'
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 import {
   HANDSHAKE,
   LAST_ID,

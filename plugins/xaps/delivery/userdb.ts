@@ -3,9 +3,9 @@
  * and remembers answers for a short while. Knows nothing of recipients, nor what is done without an answer.
  */
 
-import { type Clock, systemClock } from '../clock.ts'
-import { type Log, reasonOf } from '../log.ts'
-import { Remembered } from './remembered.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { type Log, reasonOf } from '../base/log.ts'
+import { Remembered } from '../base/ttl-cache.ts'
 import { UserDbConnection } from './userdb-connection.ts'
 import type { UserDbAnswer } from './userdb-protocol.ts'
 

@@ -1,7 +1,7 @@
 /** Recipient address → user name. Pure; knows neither Haraka's configuration nor Dovecot. */
 
 import type { Config } from '../config/config.ts'
-import type { Address } from '../haraka.ts'
+import type { Address } from '../haraka/types.ts'
 
 /** The user's name as `[users] username` and `recipient_delimiter` say; not yet in canonical form. */
 export function userNameOf(address: Address, users: Config['users']): string {

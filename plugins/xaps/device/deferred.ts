@@ -3,7 +3,7 @@
  * a device store, and each process must open the store for itself, after it has dropped its privileges.
  */
 
-import { type Clock, systemClock } from '../clock.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
 import type { DeviceStore } from './store.ts'
 
 /** After a failure to open, how long callers get the same error before it is tried again. */

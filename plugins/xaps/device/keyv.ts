@@ -1,8 +1,8 @@
 /** Keyv as this project uses it. Its defaults hide errors and put the namespace before keys twice. */
 
 import { Keyv, type KeyvOptions } from 'keyv'
+import { decodeRecord } from './codec.ts'
 import type { UserRecord } from './device.ts'
-import { decodeRecord } from './stored.ts'
 
 /**
  * Users' records by Keyv, over a storage adapter that prefixes the keys itself. `get` rejects when the adapter does,

@@ -1,10 +1,10 @@
 /** Which device store a URI means. The only file that knows all of them; each loads its own library when it is opened. */
 
-import { type Clock, systemClock } from '../clock.ts'
-import type { Log } from '../log.ts'
-import { openLmdbStore } from './lmdb.ts'
-import { lmdbDirectory } from './lmdb-directory.ts'
-import { openRedisStore } from './redis.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import { lmdbDirectory } from './lmdb/directory.ts'
+import { openLmdbStore } from './lmdb/store.ts'
+import { openRedisStore } from './redis/store.ts'
 import type { DeviceStore } from './store.ts'
 
 export interface OpenStoreOptions {

@@ -3,7 +3,7 @@
  * up itself has asked nothing meanwhile, and blames nobody. Knows no process and no channel.
  */
 
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 
 /** Milliseconds between two questions. */
 const EVERY_MS = 2_000

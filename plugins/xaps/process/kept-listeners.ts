@@ -4,9 +4,9 @@
  * served. Knows nothing of what is served.
  */
 
-import { type Clock, systemClock } from '../clock.ts'
-import { type Log, reasonOf } from '../log.ts'
-import { keepOpening, type Opening } from './opening.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { type Log, reasonOf } from '../base/log.ts'
+import { keepOpening, type Opening } from './retry-listen.ts'
 
 export interface Bound {
   readonly fd: number

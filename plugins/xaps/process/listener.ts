@@ -2,9 +2,9 @@
 
 import { lookup } from 'node:dns/promises'
 import net from 'node:net'
-import type { Log } from '../log.ts'
-import { reasonOf } from '../log.ts'
-import { isLoopback, parseTcpAddress } from '../tcp-address.ts'
+import type { Log } from '../base/log.ts'
+import { reasonOf } from '../base/log.ts'
+import { isLoopback, parseTcpAddress } from '../base/tcp-address.ts'
 import { type BoundHandle, bindOnly } from './bound-handle.ts'
 import { listening } from './unix-socket.ts'
 

@@ -2,8 +2,8 @@
 
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type Clock, systemClock } from '../clock.ts'
-import { eachLine } from './each-line.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { eachLine } from '../base/lines.ts'
 import { CHANNEL_FD } from './message.ts'
 
 /** How long an orderly end may take before the process ends without it, in milliseconds. */

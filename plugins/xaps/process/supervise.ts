@@ -7,10 +7,10 @@
 
 import { type ChildProcess, spawn as nodeSpawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
-import { type Clock, systemClock, type Timer } from '../clock.ts'
-import { type Log, reasonOf } from '../log.ts'
-import { parseLogLine } from '../stderr-log.ts'
-import { eachLine } from './each-line.ts'
+import { type Clock, systemClock, type Timer } from '../base/clock.ts'
+import { eachLine } from '../base/lines.ts'
+import { type Log, reasonOf } from '../base/log.ts'
+import { parseLogLine } from '../base/stderr-log.ts'
 import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import { CHANNEL_FD } from './message.ts'
 

@@ -5,8 +5,8 @@
  */
 
 import { execFile as nodeExecFile } from 'node:child_process'
-import { type Clock, systemClock, type Timer } from '../clock.ts'
-import { type Log, reasonOf } from '../log.ts'
+import { type Clock, systemClock, type Timer } from '../base/clock.ts'
+import { type Log, reasonOf } from '../base/log.ts'
 
 const NOTIFY_TIMEOUT_MS = 10_000
 

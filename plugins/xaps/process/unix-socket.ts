@@ -20,7 +20,7 @@ import {
 } from 'node:fs'
 import type net from 'node:net'
 import path from 'node:path'
-import { reasonOf } from '../log.ts'
+import { reasonOf } from '../base/log.ts'
 import { type BoundHandle, bindOnly } from './bound-handle.ts'
 import { isRoot, onlyRoots, Untrusted } from './only-root.ts'
 

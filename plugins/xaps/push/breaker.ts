@@ -6,10 +6,10 @@
  * devices.
  */
 
-import { type Clock, systemClock, type Timer } from '../clock.ts'
-import type { Log } from '../log.ts'
-import { TransitionLog } from '../transition-log.ts'
-import { APPLE_BACKOFF, backoffMs } from './backoff.ts'
+import { APPLE_BACKOFF, backoffMs } from '../base/backoff.ts'
+import { type Clock, systemClock, type Timer } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import { TransitionLog } from '../base/transition-log.ts'
 
 /** Credentials and configuration errors are mended by people: no sense in asking more often. */
 export const SETUP_RETRY_MS = 60_000

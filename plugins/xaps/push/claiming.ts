@@ -4,10 +4,10 @@
  * mail its notice.
  */
 
-import { type Clock, systemClock } from '../clock.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { type Log, reasonOf } from '../base/log.ts'
+import { TransitionLog } from '../base/transition-log.ts'
 import type { Claim, ClaimRequest } from '../device/store.ts'
-import { type Log, reasonOf } from '../log.ts'
-import { TransitionLog } from '../transition-log.ts'
 import type { Entry } from './coalesce.ts'
 
 /** What is remembered of the claims for one device, until a push gets through. */

@@ -5,7 +5,7 @@
  * Apple, stores or processes: whoever is told that an entry is ready pushes it and says how it went.
  */
 
-import { type Clock, systemClock, type Timer } from '../clock.ts'
+import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import type { MailEvent } from '../event.ts'
 import { Windows } from './windows.ts'
 

@@ -3,12 +3,12 @@
  * entry per user that waits until it does. Knows nothing of how or when the devices are pushed.
  */
 
-import { type Clock, systemClock, type Timer } from '../clock.ts'
+import { type Backoff, backoffMs } from '../base/backoff.ts'
+import { type Clock, systemClock, type Timer } from '../base/clock.ts'
+import { type Log, reasonOf } from '../base/log.ts'
+import { TransitionLog } from '../base/transition-log.ts'
 import type { Device } from '../device/device.ts'
 import type { MailEvent } from '../event.ts'
-import { type Log, reasonOf } from '../log.ts'
-import { TransitionLog } from '../transition-log.ts'
-import { type Backoff, backoffMs } from './backoff.ts'
 
 const STORE_BACKOFF: Backoff = { firstMs: 500, lastMs: 15_000 }
 

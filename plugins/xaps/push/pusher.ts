@@ -1,16 +1,16 @@
 /** The push side of one process, put together: event → devices → coalesced pushes → Apple → verdicts → store. */
 
-import { type Clock, systemClock } from '../clock.ts'
+import type { Endpoint } from '../apns/client.ts'
+import type { Credentials } from '../apns/credentials.ts'
+import { openTransport } from '../apns/transport.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
 import type { Device, UserRecord } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
 import type { MailEvent } from '../event.ts'
-import type { Log } from '../log.ts'
-import type { Endpoint } from './apn-client.ts'
-import type { Credentials } from './credentials.ts'
 import { Lookup } from './lookup.ts'
 import { Sender, type SenderSettings } from './sender.ts'
 import { makeSettler } from './settle.ts'
-import { openTransport } from './transport.ts'
 
 /** For how long an accepted push proves that the credentials and the environment are right. */
 const PROOF_MS = 3_600_000

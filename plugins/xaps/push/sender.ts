@@ -3,20 +3,20 @@
  * on pushes under way, and the circuit breaker. Knows neither connections nor how a store works.
  */
 
-import { type Clock, systemClock } from '../clock.ts'
+import { makePush, type PushSettings } from '../apns/payload.ts'
+import type { Transport } from '../apns/transport.ts'
+import { type Verdict, verdictOf } from '../apns/verdict.ts'
+import { APPLE_BACKOFF, backoffMs } from '../base/backoff.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { type Log, maskToken, maskUser, reasonOf } from '../base/log.ts'
+import { Queue } from '../base/queue.ts'
 import type { Device } from '../device/device.ts'
 import type { Claim, ClaimRequest } from '../device/store.ts'
 import type { MailEvent } from '../event.ts'
-import { type Log, maskToken, maskUser, reasonOf } from '../log.ts'
-import { APPLE_BACKOFF, backoffMs } from './backoff.ts'
 import { CircuitBreaker, type Trouble } from './breaker.ts'
 import { Claiming } from './claiming.ts'
 import { Coalescer, type Entry, type Rule } from './coalesce.ts'
-import { makePush, type PushSettings } from './payload.ts'
-import { Queue } from './queue.ts'
 import type { Settler, Target } from './settle.ts'
-import type { Transport } from './transport.ts'
-import { type Verdict, verdictOf } from './verdict.ts'
 
 const NO_NEED: Claim = { kind: 'covered' }
 

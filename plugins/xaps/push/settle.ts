@@ -1,8 +1,8 @@
 /** What a final verdict changes in the device store. The store's own faults are logged: the next push asks again. */
 
+import type { Verdict } from '../apns/verdict.ts'
+import { type Fields, type Log, maskToken, maskUser, reasonOf } from '../base/log.ts'
 import { type Device, sameDevice, type UserRecord } from '../device/device.ts'
-import { type Fields, type Log, maskToken, maskUser, reasonOf } from '../log.ts'
-import type { Verdict } from './verdict.ts'
 
 /** A device, and the user whose record holds it. */
 export interface Target {

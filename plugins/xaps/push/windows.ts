@@ -3,7 +3,7 @@
  * every device that was pushed: one number each, and one timer for all, because all windows are of one length.
  */
 
-import { type Clock, systemClock, type Timer } from '../clock.ts'
+import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 
 export class Windows {
   /** Device → when its last push started, ms since the epoch; the oldest windows come first. */

@@ -6,8 +6,8 @@
 
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import { type Clock, systemClock } from '../clock.ts'
-import type { Log } from '../log.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
 
 /** Descriptors for all else: store, spool, Apple, log, what the doors themselves listen on. */
 const OTHER_DESCRIPTORS = 128

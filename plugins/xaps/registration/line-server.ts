@@ -4,9 +4,9 @@
  */
 
 import net from 'node:net'
-import { type Clock, systemClock } from '../clock.ts'
-import type { DoorParts } from './door.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
 import { parseLine } from './line.ts'
+import type { DoorParts } from './listener-parts.ts'
 import { receiveLine } from './receive-line.ts'
 import { answerTo } from './refusal.ts'
 import { validateNotify, validateRegister } from './validate.ts'

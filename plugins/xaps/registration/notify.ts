@@ -1,10 +1,10 @@
 /** A notification from Dovecot → whether, and how, its user's devices are pushed. Knows no protocol and no Apple. */
 
-import { type Clock, systemClock } from '../clock.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { within } from '../base/deadline.ts'
+import { isInbox } from '../base/names.ts'
 import type { Device } from '../device/device.ts'
 import type { MailEvent } from '../event.ts'
-import { isInbox } from '../names.ts'
-import { within } from './deadline.ts'
 import type { Notification } from './validate.ts'
 
 /** Dovecot holds the LMTP reply until we answer. */

@@ -4,10 +4,10 @@
  * success. Says changes in the log. Knows neither place.
  */
 
-import { type Clock, systemClock } from '../clock.ts'
-import { type Log, maskUser, reasonOf } from '../log.ts'
-import { TransitionLog } from '../transition-log.ts'
-import { onceAMinute } from './once-a-minute.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { type Log, maskUser, reasonOf } from '../base/log.ts'
+import { onceAMinute } from '../base/once-a-minute.ts'
+import { TransitionLog } from '../base/transition-log.ts'
 
 export type Place = 'store' | 'spool'
 

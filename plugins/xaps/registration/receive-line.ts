@@ -1,7 +1,7 @@
 /** The bytes of one connection → the one line that it may send. Knows nothing of what the line says. */
 
 import type { Socket } from 'node:net'
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 import { BadRequest } from './request.ts'
 import type { Incoming, Unfinished } from './unfinished.ts'
 

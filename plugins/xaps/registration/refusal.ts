@@ -1,8 +1,8 @@
 /** How a request that fails is answered, whichever protocol it came in, and how that is logged. */
 
-import { type Clock, systemClock } from '../clock.ts'
-import { type Log, maskUser, reasonOf } from '../log.ts'
-import { onceAMinute } from './once-a-minute.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { type Log, maskUser, reasonOf } from '../base/log.ts'
+import { onceAMinute } from '../base/once-a-minute.ts'
 import { BadRequest } from './request.ts'
 
 /** A good request that cannot be served now. `message` is fit to be sent back. */

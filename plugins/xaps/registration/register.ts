@@ -6,9 +6,9 @@
  * 700 ms from the request, whatever it waits for.
  */
 
-import { type Clock, systemClock } from '../clock.ts'
-import { reasonOf } from '../log.ts'
-import { within } from './deadline.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { within } from '../base/deadline.ts'
+import { reasonOf } from '../base/log.ts'
 import type { Outages, Place } from './outages.ts'
 import { Unavailable } from './refusal.ts'
 import type { Spool, SpoolEntry } from './spool.ts'

@@ -5,9 +5,9 @@
  */
 
 import path from 'node:path'
-import { type Clock, systemClock, type Timer } from '../clock.ts'
-import { type Log, reasonOf } from '../log.ts'
-import { within } from './deadline.ts'
+import { type Clock, systemClock, type Timer } from '../base/clock.ts'
+import { within } from '../base/deadline.ts'
+import { type Log, reasonOf } from '../base/log.ts'
 import { SpoolFile } from './spool-file.ts'
 import type { Registration } from './validate.ts'
 

@@ -1,6 +1,6 @@
 /** The plugin in a process of its own, driven by its `delivered` hook as Haraka drives it, with mails that never were. */
 
-import type { DeliveredParams, Hmail, Plugin } from '../../../plugins/xaps/haraka.ts'
+import type { DeliveredParams, Hmail, Plugin } from '../../../plugins/xaps/haraka/types.ts'
 import { haraka_ready, mail_delivered, register } from '../../../plugins/xaps.ts'
 import { pace } from '../pace.ts'
 import { servePart } from '../part.ts'

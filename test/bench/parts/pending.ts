@@ -1,8 +1,8 @@
 /** A process with pushes that wait for an Apple that is away; or, to compare with, one that only keeps whom to push. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { loadCredentials } from '../../../plugins/xaps/apns/credentials.ts'
 import { loadConfig } from '../../../plugins/xaps/config/config.ts'
-import { loadCredentials } from '../../../plugins/xaps/push/credentials.ts'
 import { openDeviceStore, openPushSide } from '../../../plugins/xaps/service.ts'
 import { noLog } from '../../support/recorded-log.ts'
 import { servePart } from '../part.ts'

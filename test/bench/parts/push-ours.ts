@@ -1,8 +1,8 @@
 /** Our whole push side as a Haraka worker has it: store, coalescer, claims, transport, verdicts. */
 
+import { loadCredentials } from '../../../plugins/xaps/apns/credentials.ts'
 import { loadConfig } from '../../../plugins/xaps/config/config.ts'
 import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
-import { loadCredentials } from '../../../plugins/xaps/push/credentials.ts'
 import { openDeviceStore, openPushSide, type PushSide } from '../../../plugins/xaps/service.ts'
 import { noLog } from '../../support/recorded-log.ts'
 import { servePart } from '../part.ts'

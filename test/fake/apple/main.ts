@@ -5,7 +5,7 @@
 
 import { once } from 'node:events'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { reasonOf } from '../../../plugins/xaps/log.ts'
+import { reasonOf } from '../../../plugins/xaps/base/log.ts'
 import { tempDirectory } from '../../support/temp.ts'
 import { MAIL_TOPIC } from './certificates.ts'
 import type { Environment } from './connection.ts'

@@ -1,7 +1,7 @@
 /** What `npm run apple` prints: the lines for xaps.ini, then one line per push. Pure. */
 
 import path from 'node:path'
-import { maskToken } from '../../../plugins/xaps/log.ts'
+import { maskToken } from '../../../plugins/xaps/base/log.ts'
 import type { Environment } from './connection.ts'
 import type { PushRequest } from './journal.ts'
 import type { TrustedKey } from './provider-key.ts'

@@ -5,7 +5,7 @@
  */
 
 import { verify } from 'node:crypto'
-import type { Clock } from '../../../plugins/xaps/clock.ts'
+import type { Clock } from '../../../plugins/xaps/base/clock.ts'
 import type { TrustedKey } from './provider-key.ts'
 import type { Reason } from './reasons.ts'
 

@@ -1,9 +1,9 @@
 /** Entries of a file → the store, many at a time. Counts what becomes of each, and names what is skipped. */
 
+import { maskToken } from '../../base/log.ts'
 import { EMPTY_RECORD, type UserRecord } from '../../device/device.ts'
 import { type Outcome, restore } from '../../device/record-import.ts'
 import type { DeviceStore } from '../../device/store.ts'
-import { maskToken } from '../../log.ts'
 import { BadRequest } from '../../registration/request.ts'
 import { type Candidate, type CheckRules, checkEntry } from './check.ts'
 import type { Entry } from './formats.ts'

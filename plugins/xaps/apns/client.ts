@@ -1,0 +1,154 @@
+/**
+ * What is used of the `apn` package (@parse/node-apn 8.1.0, pinned): the connection and the provider token of its
+ * client. Its Provider.send() closes the connection on a 500, retries by itself, and renews a provider token whenever
+ * Apple calls it expired, however young it is; the request below it never finds Retry-After, and is ours
+ * (request.ts). Nothing else in this project knows `apn`.
+ */
+
+import type { ClientHttp2Session } from 'node:http2'
+import { isIP } from 'node:net'
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
+import { Provider, type ProviderOptions } from 'apn'
+import { type Clock, systemClock } from '../base/clock.ts'
+import type { Credentials } from './credentials.ts'
+import type { Push } from './payload.ts'
+import { type Outcome, request } from './request.ts'
+import { PROVIDER_TOKEN_MIN_AGE_MS } from './verdict.ts'
+
+export interface Endpoint {
+  /** '' for Apple's own. */
+  readonly host: string
+  readonly port: number
+  readonly environment: 'production' | 'sandbox'
+  /** How long Apple may take to answer a push, in milliseconds. */
+  readonly request_timeout: number
+}
+
+/** A connection, and the socket under it, which is there before the session is. */
+export interface RawConnection {
+  readonly session: ClientHttp2Session
+  readonly socket: TLSSocket
+}
+
+interface ProviderToken {
+  readonly generation: number
+  /** The signed token. */
+  readonly current: string
+  isExpired(seconds: number): boolean
+  regenerate(generation: number): void
+}
+
+interface Client {
+  readonly config: {
+    address: string
+    readonly token: ProviderToken | null
+    /** Apn hands its config to http2.connect(), which takes these. */
+    createConnection?: () => TLSSocket
+    settings?: { readonly enablePush: boolean }
+  }
+  session?: ClientHttp2Session | undefined
+  connect(): Promise<void>
+  shutdown(): Promise<void>
+}
+
+/** Apn's own ping only writes a debug line; ours (session.ts) ends a dead connection. The longest delay of a timer. */
+const NO_HEARTBEAT_MS = 2 ** 31 - 1
+
+/** Apple takes a provider token for an hour. */
+const PROVIDER_TOKEN_MAX_AGE_S = 55 * 60
+
+/** One `apn` client: one set of credentials, one provider token over all its connections, one try per request. */
+export class ApnClient {
+  readonly #client: Client
+  readonly #timeoutMs: number
+  readonly #clock: Clock
+  /** The socket of the connection being made. */
+  #socket: TLSSocket | undefined
+
+  /** Throws when the credentials are of no use. */
+  constructor(credentials: Credentials, endpoint: Endpoint, clock: Clock = systemClock) {
+    this.#timeoutMs = endpoint.request_timeout
+    this.#clock = clock
+    this.#client = (new Provider(optionsOf(credentials, endpoint)) as unknown as { client: Client }).client
+    const { config } = this.#client
+    const host = endpoint.host || config.address
+    // Told its address by an option, `apn` would take every host but Apple's for the sandbox.
+    config.address = host.includes(':') ? `[${host}]` : host
+    config.createConnection = () => {
+      this.#socket = connectTls(tlsOptions(credentials, host, endpoint.port)).setNoDelay()
+      return this.#socket
+    }
+    // A stream that the peer opens would have nobody to listen to its errors.
+    config.settings = { enablePush: false }
+    if (config.token) slowDown(config.token, clock)
+  }
+
+  /** Starts a connection of the caller's own; it may still be on its way up when this resolves. */
+  async connect(): Promise<RawConnection> {
+    await this.#client.connect()
+    const { session } = this.#client
+    const socket = this.#socket
+    if (!session || !socket) throw new Error('no connection')
+    this.#client.session = undefined
+    // At GOAWAY `apn` would destroy what is in flight; Node itself lets it finish.
+    session.removeAllListeners('goaway')
+    return { session, socket }
+  }
+
+  /** Sends one push over `session`, which connect() gave. Never rejects. */
+  request(session: ClientHttp2Session, push: Push): Promise<Outcome> {
+    const { token } = this.#client.config
+    return token ? this.#requestWith(token, session, push) : this.#request(session, push)
+  }
+
+  /** Stops the timers of `apn`. The connections are their owners' to close. */
+  dispose(): Promise<void> {
+    return this.#client.shutdown()
+  }
+
+  async #requestWith(token: ProviderToken, session: ClientHttp2Session, push: Push): Promise<Outcome> {
+    if (token.isExpired(PROVIDER_TOKEN_MAX_AGE_S)) token.regenerate(token.generation)
+    const { generation, current } = token
+    const headers = { ...push.headers, authorization: `bearer ${current}` }
+    const outcome = await this.#request(session, { ...push, headers })
+    if ('status' in outcome && outcome.reason === 'ExpiredProviderToken') token.regenerate(generation)
+    return outcome
+  }
+
+  #request(session: ClientHttp2Session, push: Push): Promise<Outcome> {
+    return request(session, push, this.#timeoutMs, this.#clock)
+  }
+}
+
+function optionsOf({ proof }: Credentials, endpoint: Endpoint): ProviderOptions {
+  return {
+    ...(proof.kind === 'certificate' ? { cert: proof.cert, key: proof.key } : { token: proof }),
+    production: endpoint.environment === 'production',
+    connectionRetryLimit: 0,
+    heartBeat: NO_HEARTBEAT_MS,
+  }
+}
+
+function tlsOptions({ proof, ca }: Credentials, host: string, port: number): ConnectionOptions {
+  return {
+    host,
+    port,
+    ALPNProtocols: ['h2'],
+    ...(isIP(host) ? {} : { servername: host }),
+    ...(proof.kind === 'certificate' ? { cert: proof.cert, key: proof.key } : {}),
+    ...(ca === undefined ? {} : { ca }),
+  }
+}
+
+/** Apple answers 429 to a provider token that is renewed more than once in 20 minutes. */
+function slowDown(token: ProviderToken, clock: Clock): void {
+  const regenerate = token.regenerate.bind(token)
+  let renewedAt = clock.now()
+  token.regenerate = generation => {
+    const ageMs = clock.now() - renewedAt
+    // Negative after a clock set back: who knows how old it is.
+    if (ageMs >= 0 && ageMs < PROVIDER_TOKEN_MIN_AGE_MS) return
+    renewedAt = clock.now()
+    regenerate(generation)
+  }
+}

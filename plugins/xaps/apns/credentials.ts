@@ -1,0 +1,209 @@
+/**
+ * The operator's credentials for Apple, read from disk and checked before anything is sent: certificate and key,
+ * PKCS#12, or a provider-token key (.p8). Knows no connection and no clock of its own.
+ */
+
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { reasonOf } from '../base/log.ts'
+import { type Config, configFile } from '../config/config.ts'
+import { type ApnsCertificate, readCertificate } from './certificate.ts'
+import { readPkcs12 } from './pkcs12.ts'
+
+/** The keys of [apns] that say where the credentials are. */
+export type CredentialSettings = Pick<
+  Config['apns'],
+  | 'certificate'
+  | 'key'
+  | 'pkcs12'
+  | 'passphrase'
+  | 'token_key'
+  | 'key_id'
+  | 'team_id'
+  | 'topic'
+  | 'environment'
+  | 'ca'
+>
+
+/** What is needed to push, all in memory; plain data, so that it can be handed to a process that may not read the files. */
+export interface Credentials {
+  readonly proof:
+    | { readonly kind: 'certificate'; readonly cert: string; readonly key: string }
+    | { readonly kind: 'token'; readonly key: string; readonly keyId: string; readonly teamId: string }
+  /** The topic that phones are told at registration. Never empty. */
+  readonly topic: string
+  /** All topics that these credentials may push to as far as is known; `topic` is one of them. */
+  readonly topics: readonly string[]
+  /** When the certificate ends, milliseconds since the epoch; a .p8 key has no end. */
+  readonly notAfter?: number
+  /** PEM certificates to trust instead of the runtime's roots; undefined for Apple itself. */
+  readonly ca?: string
+}
+
+/** Credentials that are missing or of no use. `message` is one line that names xaps.ini, key, file and what was expected. */
+export class CredentialsError extends Error {
+  override name = 'CredentialsError'
+}
+
+/** Every file that the settings name, as absolute paths: what to watch for a renewal. */
+export function credentialFiles(settings: CredentialSettings, harakaDir: string): string[] {
+  const { certificate, key, pkcs12, token_key, ca } = settings
+  return [certificate, key, pkcs12, token_key, ca]
+    .filter(name => name !== '')
+    .map(name => path.resolve(harakaDir, name))
+}
+
+/** Reads the credentials. Relative paths start at `harakaDir`. Throws CredentialsError. */
+export function loadCredentials(settings: CredentialSettings, harakaDir: string): Credentials {
+  try {
+    return load(settings, harakaDir)
+  } catch (error) {
+    if (!(error instanceof CredentialsError)) throw error
+    throw new CredentialsError(`${configFile(harakaDir)}: ${error.message}`)
+  }
+}
+
+function load(settings: CredentialSettings, harakaDir: string): Credentials {
+  const read = (name: KeyOfFile): Buffer => readFile(name, settings, harakaDir)
+  const proof = onlyOne(settings)
+  const ca = settings.ca === '' ? {} : { ca: readRoots(settings, read('ca')) }
+  if (proof === 'token_key') return { ...tokenCredentials(settings, read('token_key')), ...ca }
+  const pair = proof === 'pkcs12' ? openPkcs12(settings, read('pkcs12')) : openPem(settings, read)
+  return { ...certificateCredentials(pair, settings, proof), ...ca }
+}
+
+type KeyOfFile = 'certificate' | 'key' | 'pkcs12' | 'token_key' | 'ca'
+
+function onlyOne(settings: CredentialSettings): 'certificate' | 'pkcs12' | 'token_key' {
+  const named = (['certificate', 'pkcs12', 'token_key'] as const).filter(name => settings[name] !== '')
+  const [first, second] = named
+  if (first === undefined) {
+    throw new CredentialsError(
+      '[apns] names no credentials: set certificate and key, or pkcs12, or token_key with key_id, team_id and topic',
+    )
+  }
+  const useless = second ?? (first !== 'certificate' && settings.key !== '' ? 'key' : undefined)
+  if (useless === undefined) return first
+  throw new CredentialsError(`[apns] names both ${first} and ${useless}: keep one of them`)
+}
+
+function readFile(name: KeyOfFile, settings: CredentialSettings, harakaDir: string): Buffer {
+  const file = path.resolve(harakaDir, settings[name])
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw new CredentialsError(`[apns] ${name} = ${settings[name]}: cannot be read: ${reasonOf(error)}`)
+  }
+}
+
+function tokenCredentials(settings: CredentialSettings, pem: Buffer): Credentials {
+  const missing = (['key_id', 'team_id', 'topic'] as const).filter(name => settings[name] === '')
+  if (missing.length > 0) throw new CredentialsError(`[apns] token_key needs ${missing.join(', ')} as well`)
+  const key = privateKey(pem, settings, 'token_key')
+  if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
+    throw new CredentialsError(
+      `[apns] token_key = ${settings.token_key}: expected Apple's .p8 file, an EC key on P-256`,
+    )
+  }
+  const { key_id: keyId, team_id: teamId, topic } = settings
+  return { proof: { kind: 'token', key: toPem(key), keyId, teamId }, topic, topics: [topic] }
+}
+
+interface Pair {
+  readonly chain: readonly X509Certificate[]
+  readonly key: KeyObject
+}
+
+function openPkcs12(settings: CredentialSettings, der: Buffer): Pair {
+  try {
+    const { certificates, key } = readPkcs12(der, settings.passphrase)
+    return { chain: certificates.map(pem => new X509Certificate(pem)), key: createPrivateKey(key) }
+  } catch (error) {
+    throw new CredentialsError(`[apns] pkcs12 = ${settings.pkcs12}: ${reasonOf(error)}`)
+  }
+}
+
+/** The key may stand in the certificate's file, as in the PEM bundles that openssl writes. */
+function openPem(settings: CredentialSettings, read: (name: KeyOfFile) => Buffer): Pair {
+  const pem = read('certificate')
+  const chain = certificatesIn(pem, settings, 'certificate')
+  if (settings.key !== '') return { chain, key: privateKey(read('key'), settings, 'key') }
+  if (!pem.includes('PRIVATE KEY-----')) {
+    throw new CredentialsError(`[apns] certificate = ${settings.certificate}: no key in this file: set key`)
+  }
+  return { chain, key: privateKey(pem, settings, 'certificate') }
+}
+
+function readRoots(settings: CredentialSettings, pem: Buffer): string {
+  return certificatesIn(pem, settings, 'ca').map(String).join('')
+}
+
+/** All certificates in a PEM file; whatever openssl writes between them is skipped. */
+function certificatesIn(
+  pem: Buffer,
+  settings: CredentialSettings,
+  name: 'certificate' | 'ca',
+): X509Certificate[] {
+  const blocks =
+    pem.toString('utf8').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  const where = `[apns] ${name} = ${settings[name]}`
+  if (blocks.length === 0) throw new CredentialsError(`${where}: expected a PEM certificate`)
+  try {
+    return blocks.map(block => new X509Certificate(block))
+  } catch (error) {
+    throw new CredentialsError(`${where}: a damaged certificate: ${reasonOf(error)}`)
+  }
+}
+
+function privateKey(pem: Buffer, settings: CredentialSettings, name: KeyOfFile): KeyObject {
+  const where = `[apns] ${name} = ${settings[name]}`
+  if (!pem.includes('PRIVATE KEY-----')) throw new CredentialsError(`${where}: expected a PEM private key`)
+  try {
+    return createPrivateKey({ key: pem, passphrase: settings.passphrase })
+  } catch (error) {
+    throw new CredentialsError(
+      `${where}: no usable private key: ${reasonOf(error)}${hint(pem, settings.passphrase)}`,
+    )
+  }
+}
+
+function hint(pem: Buffer, passphrase: string): string {
+  if (!pem.includes('ENCRYPTED')) return ''
+  return passphrase === '' ? ' (it is encrypted: set passphrase)' : ' (is passphrase right?)'
+}
+
+function certificateCredentials(
+  { chain, key }: Pair,
+  settings: CredentialSettings,
+  proof: 'certificate' | 'pkcs12',
+): Credentials {
+  const leaf = chain.find(certificate => certificate.checkPrivateKey(key))
+  const where = `[apns] ${proof} = ${settings[proof]}`
+  if (!leaf) throw new CredentialsError(`${where}: certificate and key do not belong together`)
+  const facts = readCertificate(leaf)
+  checkEnvironment(facts, settings, where)
+  const topic = settings.topic || facts.topics[0]
+  if (!topic)
+    throw new CredentialsError(
+      `${where}: no topic in the certificate (subject UID); is it a push certificate?`,
+    )
+  const rest = chain.filter(certificate => certificate !== leaf)
+  return {
+    proof: { kind: 'certificate', cert: [leaf, ...rest].map(String).join(''), key: toPem(key) },
+    topic,
+    topics: [...new Set([topic, ...facts.topics])],
+    notAfter: facts.notAfter,
+  }
+}
+
+function checkEnvironment(facts: ApnsCertificate, settings: CredentialSettings, where: string): void {
+  if (facts.environments.length === 0 || facts.environments.includes(settings.environment)) return
+  throw new CredentialsError(
+    `${where}: the certificate is for ${facts.environments.join(' and ')}, but environment = ${settings.environment}`,
+  )
+}
+
+function toPem(key: KeyObject): string {
+  return key.export({ type: 'pkcs8', format: 'pem' }).toString()
+}

@@ -1,0 +1,129 @@
+/**
+ * Claims of pushes shared by the processes of one host, over a log: each process appends what it asks for, and all
+ * apply the rule to the lines in their order, so that all come to the same decisions. A claim costs no lock and waits
+ * for nobody. Who has missed lines (it started after them, or could not read for a while) may push once too often;
+ * nobody therefore appends what it knows to be no grant, which others could take for one.
+ *
+ * Whatever goes wrong here, pushes go on, coalesced per process instead of per host.
+ */
+
+import { randomUUID } from 'node:crypto'
+import { inGroups } from '../../base/batch.ts'
+import type { Clock } from '../../base/clock.ts'
+import { type Log, reasonOf } from '../../base/log.ts'
+import { LastClaims } from '../claim.ts'
+import type { Claim, ClaimRequest } from '../store.ts'
+import { SharedLog } from './shared-log.ts'
+
+/**
+ * Times of lines may differ from their order by what a process takes from looking at the clock to appending. More than
+ * that is a clock set back, or a process that was stopped just there, which may cost a push too many.
+ */
+const MOST_DISORDER_MS = 100
+
+/** On a busy host claims, and with them pushes, go out some at a time: that saves system calls on both ways. */
+const GROUP_EVERY_MS = 3
+
+/** What one process asked for at one time. */
+interface Line {
+  /** No other line is like this one. */
+  readonly id: string
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly asked: ReadonlyArray<readonly [key: string, request: ClaimRequest]>
+}
+
+/** A claim that somebody waits for. */
+interface Asked {
+  readonly key: string
+  readonly request: ClaimRequest
+  resolve(claim: Claim): void
+}
+
+export class HostClaims {
+  readonly #shared: SharedLog
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #lasts = new LastClaims()
+  readonly #process = randomUUID()
+  #lines = 0
+  /** The time of the last line. */
+  #latest = 0
+  #alone = false
+  #closed = false
+  readonly #ask = inGroups<Asked>(GROUP_EVERY_MS, group => this.#decide(group))
+
+  /** Does not touch `directory` before the first claim. */
+  constructor(directory: string, clock: Clock, log: Log) {
+    this.#shared = new SharedLog(directory, 'claims', error => {
+      log.warn('old claims in the device store cannot be deleted', { directory, reason: reasonOf(error) })
+    })
+    this.#clock = clock
+    this.#log = log
+  }
+
+  /** Claims the push whose key this is. Never rejects. */
+  claim(key: string, request: ClaimRequest): Promise<Claim> {
+    const known = this.#lasts.ask(key, this.#clock.now(), request)
+    if (known.kind !== 'granted') return Promise.resolve(known)
+    return new Promise(resolve => this.#ask({ key, request, resolve }))
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#shared.close()
+  }
+
+  #decide(asked: readonly Asked[]): void {
+    const line = {
+      id: `${this.#process}/${this.#lines++}`,
+      at: this.#clock.now(),
+      asked: asked.map(({ key, request }) => [key, request] as const),
+    }
+    const claims = (this.#closed ? undefined : this.#share(line)) ?? this.#apply(line)
+    for (const [index, claim] of claims.entries()) asked[index]?.resolve(claim)
+  }
+
+  /** Appends `line` and applies all that is new in the log; undefined when that is impossible. */
+  #share(line: Line): Claim[] | undefined {
+    try {
+      const own = JSON.stringify(line)
+      let mine: Claim[] | undefined
+      for (const text of this.#shared.append(own, line.at)) {
+        const other = text === own ? undefined : lineIn(text)
+        if (text === own) mine = this.#apply(line)
+        else if (other) this.#apply(other)
+      }
+      if (!mine) throw new Error('what was appended cannot be read')
+      this.#alone = false
+      return mine
+    } catch (error) {
+      if (!this.#alone) this.#log.warn('pushes are coalesced per process only', { reason: reasonOf(error) })
+      this.#alone = true
+      return undefined
+    }
+  }
+
+  #apply({ at, asked }: Line): Claim[] {
+    const isLate = at < this.#latest && at > this.#latest - MOST_DISORDER_MS
+    if (!isLate) this.#latest = at
+    return asked.map(([key, request]) => this.#lasts.claim(key, this.#latest, request))
+  }
+}
+
+/** The line in a text; undefined where a full disk or a failure of power has left something else. */
+function lineIn(text: string): Line | undefined {
+  try {
+    const line = JSON.parse(text)
+    return Number.isFinite(line?.at) && Array.isArray(line.asked) && line.asked.every(isAsked)
+      ? line
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isAsked(value: unknown): boolean {
+  const [key, request] = Array.isArray(value) ? value : []
+  return typeof key === 'string' && typeof request?.ageMs === 'number' && typeof request.windowMs === 'number'
+}

@@ -1,0 +1,75 @@
+/** LMDB environments as this project opens, writes and closes them. Knows nothing of what is in them. */
+
+import path from 'node:path'
+import type { RootDatabase } from 'lmdb'
+import { reasonOf } from '../../base/log.ts'
+import type { Cells } from '../compare-and-set.ts'
+import { within } from '../deadline.ts'
+import { checkFile } from './check.ts'
+import type { LmdbFiles } from './directory.ts'
+
+export type TextDatabase = RootDatabase<string, string>
+type TextCells = Cells<string | undefined, number | null>
+
+/** How long LMDB may take to say why a commit failed, in milliseconds. */
+const REASON_MS = 1_000
+
+/**
+ * Opens the environment in `files`, which must be there (the data file may be empty). Rejects as
+ * checkFile does, and with what LMDB says.
+ */
+export async function openEnvironment(files: LmdbFiles, readOnly = false): Promise<TextDatabase> {
+  await checkFile(files, readOnly)
+  const { open } = await import('lmdb')
+  return open<string, string>({
+    path: path.dirname(files.data),
+    noSubdir: false,
+    readOnly,
+    encoding: 'string',
+    useVersions: true,
+    // A commit is then synced before it is acknowledged, and a sync that fails is a commit that fails.
+    overlappingSync: false,
+    // Batching by event turn makes a promise per batch that nobody holds: a failing commit would go unhandled.
+    eventTurnBatching: false,
+  })
+}
+
+/**
+ * The texts in a database as cells. LMDB compares the versions in its own thread, which has the write lock for the
+ * commit alone. (Its `transaction(callback)` would wait for this process's event loop with the lock in its hands, stop
+ * all other processes meanwhile, and when the process exits just then never end.)
+ */
+export function cellsIn(db: TextDatabase, fullKey: (key: string) => string): TextCells {
+  return {
+    async load(key) {
+      // It would see what was there when this turn of the event loop began.
+      db.resetReadTxn()
+      const entry = db.getEntry(fullKey(key))
+      return { value: entry?.value, version: entry?.version ?? null }
+    },
+    async replace(key, version, text) {
+      if (text !== undefined) return committed(db.put(fullKey(key), text, newVersion(), version as number))
+      return version === null || committed(db.remove(fullKey(key), version))
+    },
+  }
+}
+
+/** Never used before under the same key, in any process. (LMDB takes null, which its types leave out, for "no key".) */
+export function newVersion(): number {
+  return Math.random()
+}
+
+/** Waits for a write. LMDB's "Commit failed" carries the reason as a promise of its own, which must be handled, too. */
+async function committed(write: Promise<boolean>): Promise<boolean> {
+  try {
+    return await write
+  } catch (error) {
+    throw new Error(`the commit failed: ${await reasonOfCommit(error)}`)
+  }
+}
+
+async function reasonOfCommit(error: unknown): Promise<string> {
+  const reason = error instanceof Error && 'commitError' in error ? error.commitError : undefined
+  if (!(reason instanceof Promise)) return reasonOf(error)
+  return within(REASON_MS, reason).then(() => reasonOf(error), reasonOf)
+}

@@ -1,0 +1,135 @@
+/**
+ * The device store in an LMDB directory on local disk, for all processes of one host; each opens it for itself. Not for
+ * network file systems: LMDB needs shared memory and real locks.
+ */
+
+import { existsSync } from 'node:fs'
+import type { Keyv } from 'keyv'
+import { reasonOf } from '../../base/log.ts'
+import { recordCells, type Stored } from '../codec.ts'
+import { type Change, swapper } from '../compare-and-set.ts'
+import { within } from '../deadline.ts'
+import type { UserRecord } from '../device.ts'
+import { keyvOver } from '../keyv.ts'
+import { type Backend, type KeyedStoreOptions, keyedStore } from '../keyv-store.ts'
+import { type DeviceStore, NoStoreYet } from '../store.ts'
+import { type LmdbAdapter, lmdbAdapter, lmdbKey } from './adapter.ts'
+import { DamagedFile, LockedFile } from './check.ts'
+import { HostClaims } from './claims.ts'
+import { createStore, deviceFiles, isWritable, type LmdbFiles } from './directory.ts'
+import { cellsIn, openEnvironment } from './environment.ts'
+import { type Environment, identityOf, KeptOpen } from './kept-open.ts'
+
+export interface LmdbStoreOptions extends KeyedStoreOptions {
+  readonly directory: string
+  readonly namespace: string
+  /** How long a change may wait for other processes and for the disk, in milliseconds. */
+  readonly deadlineMs?: number
+  /** Create no store where there is none: reject with NoStoreYet. */
+  readonly mustExist?: boolean
+}
+
+/** Enough for a busy disk; whoever holds LMDB's lock for longer has been stopped. */
+const DEADLINE_MS = 10_000
+
+const HOW_TO_GO_ON =
+  'Move the directory aside and start again: then `xaps import` takes what `xaps export` wrote before, ' +
+  'and without that every phone registers again within a day.'
+
+/** The environment with what the store does with it. */
+interface Opened extends Environment {
+  readonly adapter: LmdbAdapter
+  readonly keyv: Keyv<UserRecord>
+  swap(key: string, change: Change<Stored>, until: number): Promise<void>
+}
+
+/**
+ * Opens the store, creating it where there is none. One that this process may read but not write is opened, too, and
+ * rejects changes until it may be written. Rejects with an Error that says what to do when it cannot be created, cannot
+ * be read, or is damaged. Once open it stays so: what becomes of its files is seen to.
+ */
+export async function openLmdbStore(options: LmdbStoreOptions): Promise<DeviceStore> {
+  const { directory, log, clock } = options
+  const kept = new KeptOpen(deviceFiles(directory), () => openFiles(options), log, clock)
+  try {
+    await kept.toRead()
+  } catch (error) {
+    await kept.close()
+    throw error
+  }
+  return keyedStore(lmdbBackend(kept, options), options)
+}
+
+async function openFiles({ directory, namespace, mustExist }: LmdbStoreOptions): Promise<Opened> {
+  const files = deviceFiles(directory)
+  if (mustExist && !existsSync(files.data))
+    throw new NoStoreYet(`no device store in ${directory} yet; it is made when the first phone registers`)
+  try {
+    const mayWrite = isPrepared(directory, files)
+    const reason = mayWrite ? undefined : `the device store in ${directory} may only be read by this process`
+    return await openAs(reason, files, namespace).catch(error => {
+      if (!(error instanceof LockedFile)) throw error
+      return openAs(
+        `the device store in ${directory} cannot be written: ${reasonOf(error)}`,
+        files,
+        namespace,
+      )
+    })
+  } catch (error) {
+    const advice = error instanceof DamagedFile ? `. ${HOW_TO_GO_ON}` : ''
+    throw new Error(`the device store in ${directory} cannot be opened: ${reasonOf(error)}${advice}`)
+  }
+}
+
+/** Creates what is missing. False when the store is there but this process may not write it. */
+function isPrepared(directory: string, files: LmdbFiles): boolean {
+  const isThere = existsSync(files.data) && existsSync(files.lock)
+  if (!isThere) createStore(directory, files)
+  return isWritable(files)
+}
+
+async function openAs(readOnly: string | undefined, files: LmdbFiles, namespace: string): Promise<Opened> {
+  const identity = identityOf(files)
+  const db = await openEnvironment(files, readOnly !== undefined)
+  const adapter = lmdbAdapter(db, namespace)
+  const swap = swapper(recordCells(cellsIn(db, adapter.fullKey)))
+  return { identity, readOnly, adapter, keyv: keyvOver(adapter, namespace), swap, close: () => db.close() }
+}
+function lmdbBackend(kept: KeptOpen<Opened>, options: LmdbStoreOptions): Backend {
+  const { directory, namespace, clock, log, deadlineMs = DEADLINE_MS } = options
+  const claims = new HostClaims(directory, clock, log)
+
+  return {
+    async read(key) {
+      const { keyv } = await kept.toRead()
+      return keyv.get(key)
+    },
+    async *batches(prefix) {
+      yield* (await kept.toRead()).adapter.batches(prefix)
+    },
+    async change(key, change) {
+      const until = Date.now() + deadlineMs
+      const opened = await kept.toWrite()
+      try {
+        await within(deadlineMs, opened.swap(key, change, until))
+        kept.confirm(opened)
+      } catch (error) {
+        throw new Error(`the device store in ${directory} cannot be written`, { cause: error })
+      }
+    },
+    claim: (key, request) => claims.claim(lmdbKey(namespace, key), request),
+    async tidy() {
+      ;(await kept.toRead()).adapter.db.readerCheck()
+    },
+    async warnings() {
+      const { readOnly } = await kept.toRead()
+      return readOnly === undefined ? [] : [`${readOnly}: registrations wait in the spool until it can be`]
+    },
+    // Files do not come back: what fails is tried again by whoever needs it.
+    onReady: () => undefined,
+    async close() {
+      claims.close()
+      await kept.close()
+    },
+  }
+}
