@@ -1,24 +1,25 @@
-/** Waiting for a promise, but not for ever. */
+/** A promise that is waited for only so long. The work itself goes on; its late result is dropped. */
 
 import { type Clock, systemClock } from './clock.ts'
 
-/** `what` was not done in time. It may still be done later. */
-export class TooLate extends Error {
-  override name = 'TooLate'
+/** The work was not done in time. It may still be done later. */
+export class DeadlineExceeded extends Error {
+  override name = 'DeadlineExceeded'
 }
 
 /**
- * Settles as `promise` does when it does so within `ms` milliseconds, otherwise rejects with TooLate; what becomes
- * of the promise then is nobody's business any more.
+ * Settles as `work` does when it does so within `ms` milliseconds, otherwise rejects with DeadlineExceeded, whose message
+ * names `what`. The process stays alive meanwhile.
  */
 export function within<T>(
-  promise: Promise<T>,
+  work: Promise<T>,
   ms: number,
   what: string,
   clock: Clock = systemClock,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = clock.after(ms, () => reject(new TooLate(`${what}: no answer within ${Math.round(ms)} ms`)))
-    promise.then(resolve, reject).finally(() => timer.cancel())
+    const late = () => reject(new DeadlineExceeded(`${what}: no answer within ${Math.round(ms)} ms`))
+    const timer = clock.after(ms, late, { keepsAlive: true })
+    work.then(resolve, reject).finally(() => timer.cancel())
   })
 }

@@ -6,7 +6,7 @@
  * devices.
  */
 
-import { APPLE_BACKOFF, backoffMs } from '../base/backoff.ts'
+import { backoffMs, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { TransitionLog } from '../base/transition-log.ts'
@@ -140,7 +140,7 @@ export class CircuitBreaker {
   }
 
   #standardWait({ kind }: Trouble): number {
-    return kind === 'setup' ? SETUP_RETRY_MS : backoffMs(this.#failures, APPLE_BACKOFF, this.#parts.random)
+    return kind === 'setup' ? SETUP_RETRY_MS : backoffMs(this.#failures, STANDARD_BACKOFF, this.#parts.random)
   }
 
   #openFor(ms: number): void {

@@ -3,14 +3,12 @@
  * entry per user that waits until it does. Knows nothing of how or when the devices are pushed.
  */
 
-import { type Backoff, backoffMs } from '../base/backoff.ts'
+import { backoffMs } from '../base/backoff.ts'
 import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import { TransitionLog } from '../base/transition-log.ts'
 import type { Device } from '../device/device.ts'
 import type { MailEvent } from '../event.ts'
-
-const STORE_BACKOFF: Backoff = { firstMs: 500, lastMs: 15_000 }
 
 /** How many lookups at a time make up for an outage of the store: it has just come back. */
 const AT_ONCE = 50
@@ -132,7 +130,7 @@ export class Lookup {
     this.#transitions.to('away', counted =>
       this.#parts.log.warn('the device store does not answer; pushes wait for it', { cause, ...counted }),
     )
-    this.#timer = this.#clock.after(backoffMs(this.#failures, STORE_BACKOFF), () => this.#probe())
+    this.#timer = this.#clock.after(backoffMs(this.#failures), () => this.#probe())
   }
 
   /** Asks for one of the users that wait; with none the next event is the probe. */

@@ -6,7 +6,7 @@
 import { makePush, type PushSettings } from '../apns/payload.ts'
 import type { Transport } from '../apns/transport.ts'
 import { type Verdict, verdictOf } from '../apns/verdict.ts'
-import { APPLE_BACKOFF, backoffMs } from '../base/backoff.ts'
+import { backoffMs, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, maskToken, maskUser, reasonOf } from '../base/log.ts'
 import { Queue } from '../base/queue.ts'
@@ -201,7 +201,7 @@ export class Sender {
   /** This device alone is left in peace for a while; each time for longer. */
   #tryLater(entry: Entry<Target>, reason: string, afterMs = 0): void {
     entry.failures += 1
-    const doubled = backoffMs(entry.failures, APPLE_BACKOFF, this.#parts.random)
+    const doubled = backoffMs(entry.failures, STANDARD_BACKOFF, this.#parts.random)
     this.#parts.log.debug('a push is tried again', { ...who(entry.target), reason })
     this.#coalescer.wait(entry, Math.max(afterMs, doubled))
   }

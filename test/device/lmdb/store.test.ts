@@ -152,7 +152,7 @@ test('a change that has to wait too long rejects', async () => {
   const { store } = await open(directory, { deadlineMs: 50 })
   const holder = await lockHolder(directory)
   await assert.rejects(store.update('alice', registering('aa')), error =>
-    /cannot be written: no answer within 50 ms/.test(reasonOf(error)),
+    /cannot be written: LMDB: no answer within 50 ms/.test(reasonOf(error)),
   )
   holder.kill('SIGKILL')
   await until(() => store.update('alice', registering('bb')), 'the lock to be free')

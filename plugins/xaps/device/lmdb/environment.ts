@@ -2,9 +2,9 @@
 
 import path from 'node:path'
 import type { RootDatabase } from 'lmdb'
+import { within } from '../../base/deadline.ts'
 import { reasonOf } from '../../base/log.ts'
 import type { Cells } from '../compare-and-set.ts'
-import { within } from '../deadline.ts'
 import { checkFile } from './check.ts'
 import type { LmdbFiles } from './directory.ts'
 
@@ -71,5 +71,5 @@ async function committed(write: Promise<boolean>): Promise<boolean> {
 async function reasonOfCommit(error: unknown): Promise<string> {
   const reason = error instanceof Error && 'commitError' in error ? error.commitError : undefined
   if (!(reason instanceof Promise)) return reasonOf(error)
-  return within(REASON_MS, reason).then(() => reasonOf(error), reasonOf)
+  return within(reason, REASON_MS, 'LMDB').then(() => reasonOf(error), reasonOf)
 }

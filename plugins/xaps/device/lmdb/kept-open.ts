@@ -6,8 +6,8 @@
 
 import { statSync } from 'node:fs'
 import type { Clock, Timer } from '../../base/clock.ts'
+import { within } from '../../base/deadline.ts'
 import { type Log, reasonOf } from '../../base/log.ts'
-import { within } from '../deadline.ts'
 import { isWritable, type LmdbFiles } from './directory.ts'
 
 /** An open environment, and what can be done with it. */
@@ -79,7 +79,7 @@ export class KeptOpen<E extends Environment> {
     // What could not be opened has told its callers so, and leaves nothing to close.
     await this.#opening?.catch(() => undefined)
     this.#letGo()
-    await within(CLOSE_MS, this.#closing)
+    await within(this.#closing, CLOSE_MS, 'LMDB')
   }
 
   #mayTry(): boolean {
@@ -103,7 +103,7 @@ export class KeptOpen<E extends Environment> {
   async #attempt(): Promise<E> {
     if (this.#closed) throw new Error('the store is closed')
     try {
-      await within(CLOSE_MS, this.#closing)
+      await within(this.#closing, CLOSE_MS, 'LMDB')
       this.#kept = await this.#open()
       return this.#kept
     } catch (error) {

@@ -5,10 +5,10 @@
 
 import { existsSync } from 'node:fs'
 import type { Keyv } from 'keyv'
+import { within } from '../../base/deadline.ts'
 import { reasonOf } from '../../base/log.ts'
 import { recordCells, type Stored } from '../codec.ts'
 import { type Change, swapper } from '../compare-and-set.ts'
-import { within } from '../deadline.ts'
 import type { UserRecord } from '../device.ts'
 import { keyvOver } from '../keyv.ts'
 import { type Backend, type KeyedStoreOptions, keyedStore } from '../keyv-store.ts'
@@ -111,7 +111,7 @@ function lmdbBackend(kept: KeptOpen<Opened>, options: LmdbStoreOptions): Backend
       const until = Date.now() + deadlineMs
       const opened = await kept.toWrite()
       try {
-        await within(deadlineMs, opened.swap(key, change, until))
+        await within(opened.swap(key, change, until), deadlineMs, 'LMDB')
         kept.confirm(opened)
       } catch (error) {
         throw new Error(`the device store in ${directory} cannot be written`, { cause: error })

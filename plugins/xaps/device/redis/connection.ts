@@ -5,10 +5,10 @@
 
 import type { RedisClientOptions, RedisClientType } from '@keyv/redis'
 import type { Keyv } from 'keyv'
+import { DeadlineExceeded, within } from '../../base/deadline.ts'
 import { type Log, reasonOf } from '../../base/log.ts'
 import { TransitionLog } from '../../base/transition-log.ts'
 import { DamagedRecord } from '../codec.ts'
-import { DeadlineExceeded, within } from '../deadline.ts'
 import type { UserRecord } from '../device.ts'
 import { keyvOver } from '../keyv.ts'
 import { watchKind } from './kind.ts'
@@ -73,8 +73,8 @@ export async function connectRedis(options: RedisOptions): Promise<RedisConnecti
   }
 
   connect()
-  await within(START_MS, line.firstNews).catch(() => log.warn(`${server} does not answer yet`))
-  await within(START_MS, usable()).catch(error => {
+  await within(line.firstNews, START_MS, server).catch(() => log.warn(`${server} does not answer yet`))
+  await within(usable(), START_MS, server).catch(error => {
     // Its calls will say so.
     if (error instanceof DeadlineExceeded) return
     client.destroy()
@@ -91,7 +91,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisConnecti
     async call(run) {
       if (closed) throw new Error(`${server}: the store is closed`)
       try {
-        const result = await within(deadlineMs, usable().then(run))
+        const result = await within(usable().then(run), deadlineMs, 'the server')
         answeredAt = Date.now()
         return result
       } catch (error) {
