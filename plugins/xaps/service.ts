@@ -35,15 +35,7 @@ export function openDeviceStore(
   log: Log,
   { mustExist = false }: { readonly mustExist?: boolean } = {},
 ): Promise<DeviceStore> {
-  const { uri, namespace, expire_days } = config.store
-  return openStore({
-    uri,
-    namespace,
-    expireAfterMs: expire_days,
-    harakaDir: config.harakaDir,
-    mustExist,
-    log,
-  })
+  return openStore({ ...config.store, harakaDir: config.harakaDir, mustExist, log })
 }
 
 /** The same, opened at its first use. */
@@ -70,8 +62,7 @@ export function openPushSide(
   clock?: Clock,
 ): PushSide {
   let credentials = first
-  const { window, change_delay, keep_for } = config.push
-  const settings = { ...config.apns, windowMs: window, changeDelayMs: change_delay, keepForMs: keep_for }
+  const settings = { ...config.apns, ...config.push }
   let pusher: Pusher | undefined
   const opened = () => {
     pusher ??= pusherModule().openPusher(credentials, settings, { store, removeGone, log }, clock)
@@ -106,8 +97,8 @@ export interface DeliverySide {
 }
 
 export function openDeliverySide(config: Config, haraka: Plugin['config'], log: Log): DeliverySide {
-  const { dovecot_userdb } = config.users
-  const userDb = dovecot_userdb === '' ? undefined : new UserDb(pathIn(config, dovecot_userdb), log)
+  const { dovecotUserdb } = config.users
+  const userDb = dovecotUserdb === '' ? undefined : new UserDb(pathIn(config, dovecotUserdb), log)
   const options = {
     users: config.users,
     isLocal: watchLocalDomains(config.delivery.domains, haraka, log),
@@ -127,20 +118,20 @@ export async function openRegistrationSide(
   doors: Pick<CompanionOptions, 'inherited' | 'socketOwner' | 'retry'>,
   log: Log,
 ): Promise<Companion> {
-  const { socket, socket_mode, listen, subtopics, pad_topic } = config.registration
+  const { socket, socketMode, listen, subtopics, padTopic } = config.registration
   const { newMail, changes } = pushSources(config)
-  const { max_devices: maxDevices } = config.store
+  const { maxDevices } = config.store
   for (const line of olderSettings(config)) log.notice(line)
   const sweeping = sweepRegularly(store, log)
   const companion = await startCompanion(
     {
       ...doors,
       socket: pathIn(config, socket),
-      socketMode: socket_mode,
+      socketMode,
       listen,
       subtopics,
       notified: { newMail: newMail === 'plugin', changes },
-      padTopic: pad_topic,
+      padTopic,
       lowercase: config.users.lowercase,
       spoolDir: spoolDirectory(config),
     },

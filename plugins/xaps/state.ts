@@ -7,7 +7,8 @@ import * as fs from 'node:fs'
 import path from 'node:path'
 import { groupName, userName } from './base/accounts.ts'
 import { makeOwnDirectory, nearestThere, type OwnDirectory } from './base/own-directory.ts'
-import type { Config } from './config/config.ts'
+import { parseStoreUri } from './base/store-uri.ts'
+import { type Config, pathIn } from './config/config.ts'
 import { readSmtpIni } from './config/smtp-ini.ts'
 import { lmdbDirectory } from './device/lmdb/directory.ts'
 import { isRoot } from './process/only-root.ts'
@@ -20,8 +21,8 @@ export function spoolDirectory(config: Config): string {
 
 function directoriesOf(config: Config): OwnDirectory[] {
   const spool = { path: spoolDirectory(config), mode: 0o700, files: /^registrations\.jsonl/ }
-  const lmdb = lmdbDirectory(config.store.uri, config.harakaDir)
-  return lmdb === undefined ? [spool] : [spool, lmdb]
+  const place = parseStoreUri(config.store.uri)
+  return place?.kind === 'lmdb' ? [spool, lmdbDirectory(pathIn(config, place.directory))] : [spool]
 }
 
 /**

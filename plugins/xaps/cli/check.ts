@@ -8,6 +8,7 @@ import { expiryWarning } from '../apns/renewal.ts'
 import { openTransport } from '../apns/transport.ts'
 import { verdictOf } from '../apns/verdict.ts'
 import { type Log, reasonOf } from '../base/log.ts'
+import { withoutPassword } from '../base/store-uri.ts'
 import { type Config, configFile, olderSettings, pathIn } from '../config/config.ts'
 import { exposedSecrets } from '../config/secrets.ts'
 import { readSmtpIni } from '../config/smtp-ini.ts'
@@ -72,8 +73,8 @@ function tryCredentials(config: Config): { found?: Credentials; findings: Findin
 /** Over HTTP no answer with a short topic suits every Dovecot plugin. */
 function checkTopic({ registration }: Config, topic: string): Finding[] {
   if (registration.listen.length === 0 || !isShortTopic(topic)) return []
-  const [here, other] = registration.pad_topic ? ['freswa', 'timlaing'] : ['timlaing', 'freswa']
-  const choice = `[registration] pad_topic = ${registration.pad_topic}`
+  const [here, other] = registration.padTopic ? ['freswa', 'timlaing'] : ['timlaing', 'freswa']
+  const choice = `[registration] pad_topic = ${registration.padTopic}`
   return [
     ok(`topic of 50 bytes or fewer: ${choice} suits ${here}'s Dovecot plugin; change it for ${other}'s`),
   ]
@@ -114,8 +115,7 @@ async function checkApple(config: Config, credentials: Credentials): Promise<Fin
 }
 
 async function checkStore(config: Config): Promise<Finding[]> {
-  const { uri } = config.store
-  const shown = uri.replace(/\/\/[^@/]*@/, '//***@')
+  const shown = withoutPassword(config.store.uri)
   try {
     return await withExistingStore(
       config,

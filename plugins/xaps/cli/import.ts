@@ -68,8 +68,8 @@ function rulesFor({ isOurs }: Source, config: Config): TakeRules {
     lowercase: config.users.lowercase,
     subtopics: config.registration.subtopics,
     now: Date.now(),
-    expireAfterMs: config.store.expire_days,
-    maxDevices: config.store.max_devices,
+    expireAfterMs: config.store.expireAfterMs,
+    maxDevices: config.store.maxDevices,
     topic: isOurs ? '' : currentTopic(config),
     canonicalMailboxes: isOurs,
   }

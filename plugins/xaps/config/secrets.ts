@@ -5,6 +5,7 @@
 
 import { readFileSync, statSync } from 'node:fs'
 import { primaryGroup } from '../base/accounts.ts'
+import { withoutPassword } from '../base/store-uri.ts'
 import { type Config, configFile, pathIn } from './config.ts'
 
 const ROOT_GROUP = 0
@@ -25,19 +26,15 @@ export function exposedSecrets(
 }
 
 function secretFiles(config: Pick<Config, 'apns' | 'store' | 'harakaDir'>): Set<string> {
-  const { key, pkcs12, token_key, certificate, passphrase } = config.apns
-  const files = [key, pkcs12, token_key, certificate].map(name => pathIn(config, name))
+  const { key, pkcs12, tokenKey, certificate, passphrase } = config.apns
+  const files = [key, pkcs12, tokenKey, certificate].map(name => pathIn(config, name))
   const secret = files.filter(file => file !== '' && (file !== pathIn(config, certificate) || holdsKey(file)))
-  const iniToo = passphrase !== '' || hasPassword(config.store.uri)
+  const iniToo = passphrase !== '' || withoutPassword(config.store.uri) !== config.store.uri
   return new Set(iniToo ? [...secret, configFile(config.harakaDir)] : secret)
 }
 
 function holdsKey(file: string): boolean {
   return orUndefined(() => readFileSync(file, 'latin1'))?.includes('PRIVATE KEY-----') ?? false
-}
-
-function hasPassword(uri: string): boolean {
-  return URL.canParse(uri) && new URL(uri).password !== ''
 }
 
 const GROUP = 0o060

@@ -30,7 +30,7 @@ export async function usersOf(
 
 /** Dovecot's answer wins, also when it is that there is no such user; without one the address decides. */
 async function userOf(recipient: Address, { users, lookup }: UsersOptions): Promise<string | undefined> {
-  const answer = await lookup?.(addressWithoutDetail(recipient, users.recipient_delimiter))
+  const answer = await lookup?.(addressWithoutDetail(recipient, users.recipientDelimiter))
   if (answer?.kind === 'unknown') return undefined
   return canonicalUser(answer?.kind === 'user' ? answer.name : userNameOf(recipient, users), users)
 }

@@ -5,7 +5,7 @@ import type { Address } from '../haraka/types.ts'
 
 /** The user's name as `[users] username` and `recipient_delimiter` say; not yet in canonical form. */
 export function userNameOf(address: Address, users: Config['users']): string {
-  const mailbox = withoutDetail(localPart(address), users.recipient_delimiter)
+  const mailbox = withoutDetail(localPart(address), users.recipientDelimiter)
   return users.username === 'local_part' ? mailbox : joined(mailbox, address.host)
 }
 

@@ -101,7 +101,7 @@ class Keeper implements CompanionKeeper {
 
 /** What `[registration]` names, each with how it is bound. */
 function listenersOf(config: Config, smtpIni: SmtpIni, log: Log): Wanted<Protocol>[] {
-  const { socket, socket_mode: mode, listen } = config.registration
+  const { socket, socketMode: mode, listen } = config.registration
   const overHttp = listen.map(
     (address): Wanted<Protocol> => ({
       name: 'http',
