@@ -1,6 +1,4 @@
-/**
- * Who got a mail for certain, from what Haraka's hooks are given. Pure; knows nothing of users or domains.
- */
+/** The arguments of Haraka's hooks → the recipients that certainly got the mail. Pure; knows nothing of users or domains. */
 
 import { asciiLowerCase } from '../base/names.ts'
 import type { Address, Mode, OutboundRecipient, Transaction } from '../haraka/types.ts'
@@ -29,7 +27,7 @@ export function confirmedByDelivered(
 }
 
 /**
- * Those whom a refusal names, whichever recipient Haraka noted it on. It is the last name in the note: before it
+ * The recipients that a refusal names, whichever of them Haraka noted it on. It is the last name in the note: before it
  * come the words for the recipients accepted since the refusal before.
  */
 function refusedOf(recipients: readonly OutboundRecipient[]): Set<OutboundRecipient> {
@@ -47,7 +45,7 @@ function names(text: string, address: Address): boolean {
   return forms.some(form => asciiLowerCase(text).includes(asciiLowerCase(form)))
 }
 
-/** What queue/smtp_forward notes as passed at MAIL and RCPT, long before anything is forwarded. */
+/** Notes of queue/smtp_forward at MAIL and RCPT, long before anything is forwarded. */
 const NOTED_BEFORE_QUEUE: readonly unknown[] = [
   'mail_from',
   'rcpt_to',

@@ -1,6 +1,6 @@
 /**
  * One connection to Dovecot's auth-userdb socket: many questions at once, each with its id and its time limit.
- * Does not connect again and remembers nothing; what it knows of the lines is in userdb-protocol.ts.
+ * Does not connect again and caches nothing; the form of the lines is in userdb-protocol.ts.
  */
 
 import net from 'node:net'
@@ -67,7 +67,7 @@ export class UserDbConnection {
     this.#end(new Error('connection closed'))
   }
 
-  /** What has been silent for so long will not answer the other questions either. */
+  /** A server that has been silent for so long will not answer the other questions either. */
   #giveUp(): void {
     this.#answered = false
     this.#end(new Error(`no answer within ${LOOKUP_TIMEOUT_MS} ms`))
@@ -76,11 +76,11 @@ export class UserDbConnection {
   #read(chunk: string): void {
     const lines = (this.#received + chunk).split('\n')
     this.#received = lines.pop() ?? ''
-    for (const line of lines) this.#take(line)
+    for (const line of lines) this.#receive(line)
     if (this.#received.length > LONGEST_LINE) this.#end(new Error('a line without end'))
   }
 
-  #take(line: string): void {
+  #receive(line: string): void {
     const message = parseLine(line)
     if (message.kind === 'version' && message.major !== MAJOR_VERSION) {
       this.#end(new Error(`protocol version ${message.major}, expected ${MAJOR_VERSION}`))
@@ -106,7 +106,7 @@ export class UserDbConnection {
     this.#questions.clear()
   }
 
-  /** Keeps the process alive for as long as somebody waits for an answer, and no longer. */
+  /** Keeps the process alive while a question is open, and no longer. */
   #hold(): void {
     if (this.#questions.size > 0) this.#socket.ref()
     else this.#socket.unref()

@@ -28,7 +28,7 @@ export function requestLine(id: number, name: string): string {
   return `USER\t${id}\t${tabEscape(name)}\tservice=lmtp\n`
 }
 
-/** One line of Dovecot's, without its LF. What is none of our business is `other`. */
+/** One line of Dovecot's, without its LF. A verb that does not concern us is `other`. */
 export function parseLine(line: string): Message {
   const [verb, first = '', ...rest] = line.split('\t').map(tabUnescape)
   switch (verb) {
