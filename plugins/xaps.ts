@@ -4,11 +4,11 @@
  * In a hook `next()` comes first: a push may never cost the mail anything. What follows it never rejects.
  */
 
-import { type InHaraka, startInHaraka } from './xaps/haraka/plugin.ts'
+import { type HarakaProcess, startInHaraka } from './xaps/haraka/plugin.ts'
 import type { Connection, DeliveredParams, Hmail, Next, Plugin } from './xaps/haraka/types.ts'
 
 interface XapsPlugin extends Plugin {
-  xaps?: InHaraka | undefined
+  xaps?: HarakaProcess | undefined
 }
 
 export function register(this: XapsPlugin): void {

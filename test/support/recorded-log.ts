@@ -1,5 +1,7 @@
 /** A log that a test can look into. */
 
+export { noLog } from '../../plugins/xaps/base/log.ts'
+
 import { type Fields, formatLine, type Level, type Log } from '../../plugins/xaps/base/log.ts'
 
 export interface Line {
@@ -36,8 +38,3 @@ export function recordedLog(): RecordedLog {
 function isLoud({ level }: Line): boolean {
   return level !== 'debug' && level !== 'info'
 }
-
-const nothing = (): void => undefined
-
-/** A log that keeps nothing. */
-export const noLog: Log = { debug: nothing, info: nothing, notice: nothing, warn: nothing, error: nothing }

@@ -11,6 +11,10 @@ export type Level = 'debug' | 'info' | 'notice' | 'warn' | 'error'
 /** One method per level. `message` is a sentence one can grep for, `fields` follow it as key=value. */
 export type Log = Readonly<Record<Level, (message: string, fields?: Fields) => void>>
 
+const nothing = () => undefined
+
+export const noLog: Log = { debug: nothing, info: nothing, notice: nothing, warn: nothing, error: nothing }
+
 /** The message and its fields on one visible line; a value that is not a plain word is quoted as JSON does it. */
 export function formatLine(message: string, fields: Fields = {}): string {
   const pairs = Object.entries(fields).map(([key, value]) => `${key}=${plain(String(value))}`)

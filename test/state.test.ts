@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { makeOwnDirectory } from '../../plugins/xaps/base/own-directory.ts'
-import { tempDirectory } from '../support/temp.ts'
+import { makeDirectory } from '../plugins/xaps/state.ts'
+import { tempDirectory } from './support/temp.ts'
 
 /** Debian's nobody, and another user that owns nothing. */
 const NOBODY = 65534
@@ -16,7 +16,7 @@ function setup(t: TestContext) {
   t.after(() => temp.remove())
   const directory = path.join(temp.path, 'deep', 'store')
   const make = (uid = NOBODY) =>
-    makeOwnDirectory({ path: directory, mode: 0o770, files: /^ours/ }, { uid, gid: uid })
+    makeDirectory({ path: directory, mode: 0o770, files: /^ours/ }, { uid, gid: uid })
   const ownerOf = (name: string) => fs.lstatSync(path.join(directory, name)).uid
   return { temp, directory, make, ownerOf }
 }

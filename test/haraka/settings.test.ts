@@ -7,10 +7,10 @@ import { type TestContext, test } from 'node:test'
 import { loadCredentials } from '../../plugins/xaps/apns/credentials.ts'
 import { parseConfig } from '../../plugins/xaps/config/config.ts'
 import { register } from '../../plugins/xaps/device/record.ts'
-import type { Settings } from '../../plugins/xaps/haraka/settings.ts'
-import { askPrimary } from '../../plugins/xaps/haraka/worker-settings.ts'
+
+import { askPrimary } from '../../plugins/xaps/haraka/settings.ts'
 import { isEvent } from '../../plugins/xaps/process/message.ts'
-import { openDeviceStore } from '../../plugins/xaps/service.ts'
+import { openDeviceStore, type Settings } from '../../plugins/xaps/service.ts'
 import { phoneOf } from '../e2e/dovecot-plugins.ts'
 import { appleKeys, iniText } from '../e2e/setup.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
@@ -24,16 +24,16 @@ const USERS = ['alice', 'bob', 'carol'].map(name => `${name}@example.com`)
 const WORKER = `
 const { startInHaraka } = require(${JSON.stringify(require.resolve('../../plugins/xaps/haraka/plugin.js'))})
 const log = level => message => process.send({ log: level + ' ' + message })
-const life = startInHaraka({
+const xaps = startInHaraka({
   config: { get: () => [] },
   logdebug: () => {}, loginfo: log('info'), lognotice: log('notice'), logwarn: log('warn'), logerror: log('error'),
 })
-life.ready()
+xaps.ready()
 process.on('message', ({ deliver }) => {
   if (!deliver) return
   const [user, host] = deliver.split('@')
   const recipient = { user, host }
-  life.delivered({ todo: { rcpt_to: [recipient] } }, ['', '', 'ok', 0, 24, 'LMTP', [recipient]])
+  xaps.delivered({ todo: { rcpt_to: [recipient] } }, ['', '', 'ok', 0, 24, 'LMTP', [recipient]])
   process.send({ delivered: deliver })
 })`
 
