@@ -1,7 +1,7 @@
 /**
  * haraka-plugin-xaps: Haraka's entry. Which hook calls what, nothing else.
  *
- * In a hook `next()` comes first: a push may never cost the mail anything. What follows it never rejects.
+ * In a hook `next()` comes first: a push may never cost the mail anything. The work after it never rejects.
  */
 
 import { type HarakaProcess, startInHaraka } from './xaps/haraka/plugin.ts'

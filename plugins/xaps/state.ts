@@ -82,7 +82,7 @@ export function makeDirectory(
   }
 }
 
-/** Nobody else can enter the directory while its files change hands, so what is looked at is what is changed. */
+/** Closes the directory to all others while its files change hands: a file that was looked at is the one that is changed. */
 function handOver(directory: string, fd: number, mode: number, uid: number, gid: number): void {
   fs.fchownSync(fd, 0, 0)
   fs.fchmodSync(fd, 0o700)

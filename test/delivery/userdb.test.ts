@@ -87,7 +87,7 @@ const answerAll: Answering = (line, socket) =>
   void socket.write(`VERSION\t1\t1\nSPID\t1\n${line.replace(/\tservice=.*/, '')}\t\n`)
 
 describe('UserDb with a real Dovecot', { skip: missingDovecot() }, () => {
-  test('knows users in any case, names behind other names, and who is nobody', async t => {
+  test('knows users in any case, names behind other names, and which name is none', async t => {
     const dovecot = await startDovecot({
       users: ['alice@example.com'],
       aliases: { 'boss@example.com': 'alice@example.com' },
@@ -248,7 +248,7 @@ describe('UserDb', () => {
     assert.equal(lines.length, 2)
   })
 
-  test('once closed it asks nobody', async t => {
+  test('once closed it does not ask', async t => {
     const fake = await startFake(t, answerAll)
     const { log } = surroundings()
     const userDb = new UserDb(fake.path, log)

@@ -10,18 +10,18 @@ import { mailTo, pluginLines, pushed, type Site, startSite } from './setup.ts'
 const USERS = ['alice@example.com', 'bob@example.com', 'carol@example.com']
 
 interface Outage {
-  /** What happens to Apple before Haraka starts, when it is up, and just before all is well again. */
+  /** Apple's state before Haraka starts, when it is up, and just before all is well again. */
   readonly first?: (apple: Apple) => unknown
   readonly later?: (apple: Apple) => unknown
   readonly last?: (apple: Apple) => void
 }
 
 const OUTAGES: Readonly<Record<string, Outage>> = {
-  'nobody listens there as Haraka starts': { first: apple => apple.faults.refuse() },
+  'Apple refuses connections as Haraka starts': { first: apple => apple.faults.refuse() },
   'its server dies': { later: apple => apple.faults.refuse() },
   'the network swallows everything': {
     later: apple => apple.faults.blackHole(),
-    // What was swallowed never arrives, or it would be a push of its own.
+    // A swallowed request never arrives, or it would be a push of its own.
     last: apple => apple.faults.resetConnections(),
   },
   'it says that it is overloaded': { later: apple => apple.faults.answer('ServiceUnavailable') },

@@ -1,4 +1,4 @@
-/** What `xaps check` and `xaps explain` say of settings, in a Haraka directory that no Haraka runs in. */
+/** `xaps check` and `xaps explain` in a Haraka directory that no Haraka runs in. */
 
 import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'

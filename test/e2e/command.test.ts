@@ -67,7 +67,7 @@ test('the command beside a running Haraka', async t => {
   })
 })
 
-test('commands that only read make no store, whoever runs them', async t => {
+test('commands that only read make no store, also as root', async t => {
   const temp = tempDirectory()
   t.after(temp.remove)
   const apple = await startApple()

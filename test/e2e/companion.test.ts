@@ -99,7 +99,7 @@ test('a companion that hangs is replaced, and a phone that registered meanwhile 
   process.kill(first, 'SIGSTOP')
   const waiting = registerByHttp(site.httpPort, BOB)
   await until(() => !processEntry(first), 'its end', 30_000)
-  // What the one that hung had accepted is lost with it; who is not answered asks again.
+  // Requests that the hanging one had accepted are lost with it; a client without an answer asks again.
   assert.equal(await registerByLine(site.socket, BOB), OK)
   await waiting.catch(() => undefined)
   const told = pluginLines(site.log()).filter(line => /companion is gone/.test(line))

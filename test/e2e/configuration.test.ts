@@ -6,7 +6,7 @@ import { startLmtp } from '../support/lmtp.ts'
 import { until } from '../support/wait.ts'
 import { mailTo, pluginLines, type Sections, startSite } from './setup.ts'
 
-/** What is wrong → what the one line in the log must say. */
+/** A mistake → the one line in the log. */
 const WRONG: Readonly<Record<string, readonly [Sections, RegExp]>> = {
   'a key that is none': [
     { push: { windw: 3 } },

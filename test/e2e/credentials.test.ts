@@ -16,7 +16,7 @@ const ALICE = phoneOf('alice@example.com')
 /** Ids of digits alone, with zeros in front: Haraka's own reader of ini files would make numbers of them. */
 const KEY = providerKey({ keyId: '0012345678', teamId: '0987654321', topics: [MAIL_TOPIC] })
 
-/** What is in the file → its bytes and the keys of xaps.ini beside its name. */
+/** The kind of file → its bytes and the keys of xaps.ini beside its name. */
 const KINDS = {
   pkcs12: { bytes: pkcs12(pushCertificate(), 'geheim', 'keychain'), keys: { passphrase: 'geheim' } },
   token_key: { bytes: KEY.p8, keys: { key_id: KEY.keyId, team_id: KEY.teamId, topic: MAIL_TOPIC } },

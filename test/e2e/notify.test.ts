@@ -1,4 +1,4 @@
-/** What Dovecot notifies of, and what Haraka delivers: one source of new mail, whoever tells first. */
+/** Notifications of Dovecot and deliveries of Haraka: one source of new mail, whichever tells first. */
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -45,7 +45,7 @@ for (const [settings, ofMail, ofFlag] of SOURCES) {
     assert.equal(await notify('freswa-imap-store-flagged'), ofFlag)
     const pushes = ofFlag === 200 ? MAILS + 1 : MAILS
     await pushed(apple, site, pushes)
-    // What is pending is sent before Haraka ends: a second push of a mail would be there.
+    // A pending push is sent before Haraka ends: a second push of a mail would be there.
     await site.stop('SIGTERM')
     assert.deepEqual(
       apple.requests.map(({ token }) => token),

@@ -13,7 +13,7 @@ import { mailTo, pushed, startSite } from './setup.ts'
 const ROOT = path.join(__dirname, '../../..')
 const COMPILED = path.join(__dirname, '../..')
 
-/** What users need; whatever else were packed would be development's. */
+/** The files that users need; any other would be development's. */
 const PACKED =
   /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|config\/xaps\.ini|docs\/[\w-]+\.md|contrib\/systemd\/xaps\.\w+|dist\/plugins\/(?:xaps|xaps\/[\w/-]+)\.js(?:\.map)?)$/
 

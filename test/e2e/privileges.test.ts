@@ -35,7 +35,7 @@ for (const nodes of [0, 2]) {
       const companion = site.children().find(({ command }) => / serve /.test(command))
       assert.deepEqual(idsOf(companion?.pid ?? 0), [NOBODY, NOBODY])
     })
-    await t.test('whoever delivers mail pushes, with credentials that only root can read', async () => {
+    await t.test('the process that delivers pushes, with credentials that only root can read', async () => {
       await mailTo(site, ALICE.user)
       const [push] = await pushed(apple, site, 1)
       assert.equal(push?.token, ALICE.token)
@@ -47,7 +47,7 @@ for (const nodes of [0, 2]) {
       assert.equal((await xaps(['-c', site.dir, 'devices', BOB.user])).stdout, '')
       assert.match((await xaps(['-c', site.dir, 'devices'])).stdout, /^alice@/)
     })
-    await t.test('what is on disk is theirs, and nobody else may read it', () => {
+    await t.test('files on disk are theirs, and closed to others', () => {
       for (const file of ['xaps', ...filesIn(site, 'xaps')]) {
         const { mode, uid, gid } = statSync(path.join(site.dir, file))
         assert.deepEqual([uid, gid, mode & 0o007], [NOBODY, NOBODY, 0], file)

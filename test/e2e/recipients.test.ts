@@ -7,7 +7,7 @@ import { until } from '../support/wait.ts'
 import { listener, register } from './hears.ts'
 import { pluginLines, type Sections, startSite } from './setup.ts'
 
-/** Every push at once: what these tests send one after another goes to the same few phones. */
+/** Every push at once: the mails of these tests go to the same few phones. */
 const NO_WINDOW: Sections = { push: { window: 0 } }
 
 const MARKER = { address: 'marker@example.com', user: 'marker@example.com' }
@@ -52,7 +52,7 @@ test('whose phones hear of a mail over LMTP', async t => {
   await t.test('beside a recipient that Dovecot does not know', () =>
     hears(['nobody@example.com', 'bob@example.org'], ['bob@example.org']),
   )
-  await t.test('nobody, and no line in the log, for one without phones', async () => {
+  await t.test('no push, and no line in the log, for one without phones', async () => {
     const lines = () => pluginLines(site.log()).filter(line => !line.includes('companion is up')).length
     const before = lines()
     await hears(['carol@example.com'], [])
@@ -60,11 +60,11 @@ test('whose phones hear of a mail over LMTP', async t => {
     await until(() => lmtp.mails.some(({ to }) => to[0] === 'carol@example.com'), 'the mail to be delivered')
     assert.equal(lines(), before + 1, 'one line, for the push to the marker')
   })
-  await t.test('nobody whose name Unicode folds to it: the Kelvin sign is no k', async () => {
+  await t.test('no user whose name Unicode folds to it: the Kelvin sign is no k', async () => {
     await register(site, '\u212aate@example.com')
     await hears(['kate@example.com'], [])
   })
-  await t.test('nobody when an alias drops the mail', () => hears(['noise@example.com'], []))
+  await t.test('no user when an alias drops the mail', () => hears(['noise@example.com'], []))
 })
 
 test('with dovecot_userdb it is Dovecot who says which user a recipient is', {

@@ -45,7 +45,7 @@ for (const kind of ['lmdb', 'redis'] as const) {
     await Promise.all(Array.from({ length: MAILS }, () => sendOver(site.port)))
     await pushed(apple, site, 2)
     assert.equal(lmtp.mails.length, MAILS)
-    // What is pending is sent before Haraka ends, so nothing was.
+    // A pending push is sent before Haraka ends, so nothing was.
     await site.stop('SIGTERM')
     assert.deepEqual(
       apple.pushes.map(({ token }) => token),

@@ -16,7 +16,7 @@ import { startSite } from './setup.ts'
 
 const skip = process.getuid?.() !== 0 && 'not run: only root can start a Haraka that drops its privileges'
 
-/** A mail user of nobody's: neither Haraka's nor in any group of the system. */
+/** A mail user that is neither Haraka's nor in any group of the system. */
 const MAIL_USER = 12345
 const NOBODY = 65534
 

@@ -13,7 +13,7 @@ import { ask, phoneOf, registerByLine } from './dovecot-plugins.ts'
 import { type Ended, xaps } from './run.ts'
 import { mailTo, pushed, startSite } from './setup.ts'
 
-/** A right-to-left override and a zero-width space; what paints a terminal red. */
+/** A right-to-left override and a zero-width space; the sequence that paints a terminal red. */
 const HIDDEN = '\u202e\u200b'
 const RED = '\x1b[31m'
 

@@ -14,7 +14,7 @@ for (const nodes of [0, 2]) {
   test(`from a registration to a push, with nodes=${nodes}`, { skip: missingDovecot() }, async t => {
     const dovecot = await startDovecot({ users: [ALICE.user, BOB.user] })
     t.after(dovecot.stop)
-    /** By token: what was in the Maildir at the moment of the push. */
+    /** By token: the content of the Maildir at the moment of the push. */
     const inboxAtPush = new Map<string, number>()
     const inboxOf = ({ token }: PushRequest) =>
       dovecot.inbox(token === ALICE.token ? ALICE.user : BOB.user).length

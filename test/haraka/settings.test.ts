@@ -48,7 +48,7 @@ async function askingWorker(t: TestContext): Promise<Worker> {
   t.after(temp.remove)
   const script = path.join(temp.path, 'worker.js')
   writeFileSync(script, WORKER)
-  // What makes a process a worker for Node.
+  // The variable makes a process a worker for Node.
   const child = fork(script, { env: { ...process.env, NODE_UNIQUE_ID: '1' } })
   t.after(() => child.kill('SIGKILL'))
   const told: { log?: string; delivered?: string }[] = []

@@ -12,7 +12,7 @@ export interface Line {
 
 export interface RecordedLog extends Log {
   readonly lines: Line[]
-  /** Messages at notice and above: what an operator sees by default. */
+  /** Messages at notice and above: an operator sees those by default. */
   loud(): string[]
 }
 

@@ -19,7 +19,7 @@ import { spoolDirectory } from '../state.ts'
 import { configOf, Failure, print, withExistingStore } from './context.ts'
 import { askCompanion } from './status.ts'
 
-/** What a check found: `warn` works today, `FAIL` does not. */
+/** A line of the result: `warn` works today, `FAIL` does not. */
 interface Finding {
   readonly level: 'ok' | 'warn' | 'FAIL'
   readonly text: string

@@ -75,7 +75,7 @@ function rulesFor({ isOurs }: Source, config: Config): TakeRules {
   }
 }
 
-/** The old daemons keep no topics: their phones were told that of the certificate, which is in our hands by now. */
+/** The old daemons keep no topics: they told phones the topic of the certificate, which is ours by now. */
 function currentTopic(config: Config): string {
   try {
     return loadCredentials(config.apns, config.harakaDir).topic

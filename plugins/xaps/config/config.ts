@@ -96,11 +96,11 @@ type Values = {
 /** All settings, and the Haraka directory that relative paths start from. */
 export type Config = Values & { readonly harakaDir: string }
 
-/** What is pushed, and on whose word. */
+/** Which events are pushed, and from which source. */
 export interface PushSources {
-  /** Who tells of new mail: Haraka's hooks, or Dovecot's XAPS plugin (MessageNew). Exactly one, or mails are pushed twice. */
+  /** The source of new mail: Haraka's hooks, or Dovecot's XAPS plugin (MessageNew). Exactly one, or mails are pushed twice. */
   readonly newMail: 'haraka' | 'plugin'
-  /** Whether what else Dovecot's plugin notifies of is pushed. */
+  /** Whether the other notifications of Dovecot's plugin are pushed. */
   readonly changes: boolean
 }
 
@@ -112,7 +112,7 @@ export function pushSources({ delivery, registration }: Config): PushSources {
   }
 }
 
-/** What to say about settings that still work and are said otherwise today, one line each. */
+/** A line for each setting that still works and has another form today. */
 export function olderSettings({ registration }: Config): readonly string[] {
   if (registration.notify !== 'all') return []
   return [
@@ -169,7 +169,7 @@ function findKey(entry: Entry, file: string): readonly [name: string, key: Key] 
   return found
 }
 
-/** What `work` returns; what it throws becomes a ConfigError whose message begins with `where`. */
+/** Returns the result of `work`; its error becomes a ConfigError whose message begins with `where`. */
 function attempt<T>(where: string, work: () => T): T {
   try {
     return work()

@@ -1,6 +1,6 @@
 /**
- * Which files hold a secret that others on this machine can get at, by their modes. Reads nothing of them, but of a
- * certificate whether a key stands in it.
+ * Finds files with a secret that their modes open to others on this machine. Reads none of them but a certificate, for a key
+ * in it.
  */
 
 import { readFileSync, statSync } from 'node:fs'
@@ -13,7 +13,7 @@ const ROOT_GROUP = 0
 /**
  * One sentence for each such file, with the chmod that mends it. The group of a file may have access when it is root's,
  * one of `trusted` (gids: those of Haraka's processes), or the primary group of the file's owner. Files that are not
- * there, or cannot be looked at, are left to those who read them.
+ * there, or cannot be looked at, are passed over.
  */
 export function exposedSecrets(
   config: Pick<Config, 'apns' | 'store' | 'harakaDir'>,

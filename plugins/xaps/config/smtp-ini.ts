@@ -1,4 +1,4 @@
-/** What Haraka's own smtp.ini says of its processes. */
+/** Haraka's own smtp.ini, as far as it is about processes. */
 
 import path from 'node:path'
 import { groupId, userId } from '../base/accounts.ts'

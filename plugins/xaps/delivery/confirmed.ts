@@ -1,6 +1,6 @@
 /** The arguments of Haraka's hooks → the recipients that certainly got the mail. Pure; knows nothing of users or domains. */
 
-import { asciiLowerCase } from '../base/names.ts'
+import { asciiLowerCase } from '../base/canonical-names.ts'
 import type { Address, Mode, OutboundRecipient, Transaction } from '../haraka/types.ts'
 import { localPart } from './username.ts'
 
@@ -9,7 +9,7 @@ import { localPart } from './username.ts'
  *
  * `okRecips` is right in number and, but for one case, in names. After a refusal that follows DATA (LMTP only)
  * Haraka takes the first recipient off the list instead of the refused one. Then the server's words decide, which
- * name the recipient where the server is Dovecot. What they leave open counts as delivered: a push too many costs
+ * name the recipient where the server is Dovecot. A recipient that they leave open counts as delivered: a push too many costs
  * one fetch, a push too few costs a mail its notice.
  */
 export function confirmedByDelivered(

@@ -1,7 +1,7 @@
 /** Recipients of a mail → canonical names of the users whose devices are to be told: the steps of this stage, joined. */
 
+import { canonicalUser } from '../base/canonical-names.ts'
 import type { Log } from '../base/log.ts'
-import { canonicalUser } from '../base/names.ts'
 import { type Config, pathIn } from '../config/config.ts'
 import type { Address, Mode, Plugin } from '../haraka/types.ts'
 import { type IsLocal, watchLocalDomains } from './local.ts'

@@ -51,7 +51,7 @@ function startInPrimary(plugin: Plugin, log: Log): HarakaProcess | undefined {
   }
 }
 
-/** The workers and the companion run as another user: what they write to must be theirs, and no secret open to others. */
+/** The workers and the companion run as another user: their directories must be theirs, and no secret open to others. */
 function prepareFiles(config: Config, owner: SmtpIni, log: Log): void {
   for (const warning of exposedSecrets(config, [process.getgid?.(), owner.gid])) log.warn(warning)
   try {

@@ -13,7 +13,7 @@ import { type Config, loadConfig } from '../config/config.ts'
 import { ASK_SETTINGS, isEvent, SETTINGS } from '../process/message.ts'
 import type { Settings } from '../service.ts'
 
-/** In the primary: what its other processes start with. */
+/** In the primary: the settings that its other processes start with. */
 export class CurrentSettings {
   readonly #config: Config
   readonly #log: Log
