@@ -6,6 +6,7 @@
 import { Backoff, NO_JITTER, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
+import { TransitionLog } from '../base/transition-log.ts'
 import { TtlCache } from '../base/ttl-cache.ts'
 import { UserDbConnection } from './userdb-connection.ts'
 import type { UserDbAnswer } from './userdb-protocol.ts'
@@ -18,9 +19,6 @@ const MOST_KEPT = 10_000
 /** More names than this are not asked for at a time; Dovecot would not get through them within the time limit. */
 const MOST_QUESTIONS = 1_000
 
-/** A userdb that fails for some names and not for others must not fill the log. */
-const WARN_AGAIN_MS = 60_000
-
 export class UserDb {
   readonly #path: string
   readonly #log: Pick<Log, 'info' | 'warn'>
@@ -30,8 +28,7 @@ export class UserDb {
   readonly #backoff = new Backoff(STANDARD_BACKOFF, NO_JITTER)
   #retryAt = 0
   #connection: UserDbConnection | undefined
-  #failing = false
-  #quietUntil = 0
+  readonly #transitions: TransitionLog
 
   /** `path` is the socket's: auth-userdb in Dovecot's base_dir. */
   constructor(path: string, log: Pick<Log, 'info' | 'warn'>, clock: Clock = systemClock) {
@@ -39,6 +36,8 @@ export class UserDb {
     this.#log = log
     this.#clock = clock
     this.#cache = new TtlCache(MOST_KEPT, clock)
+    // A userdb that fails for some names and not for others must not fill the log.
+    this.#transitions = new TransitionLog('answers', clock)
   }
 
   /** Resolves within a few seconds whatever Dovecot does; never rejects. */
@@ -54,6 +53,7 @@ export class UserDb {
   close(): void {
     this.#retryAt = Number.POSITIVE_INFINITY
     this.#connection?.close()
+    this.#transitions.close()
   }
 
   async #answer(name: string): Promise<UserDbAnswer> {
@@ -97,18 +97,20 @@ export class UserDb {
     return this.#clock.now() < this.#retryAt
   }
 
-  /** Logs when lookups begin to fail and when they work again, not every time. */
   #note(failure: string | undefined): void {
-    if (failure === undefined && this.#failing) {
-      this.#failing = false
-      this.#log.info("Dovecot's userdb answers again", { socket: this.#path })
+    const socket = this.#path
+    if (failure === undefined) {
+      this.#transitions.to('answers', counted =>
+        this.#log.info("Dovecot's userdb answers again", { socket, ...counted }),
+      )
+    } else {
+      this.#transitions.to('fails', counted =>
+        this.#log.warn("Dovecot's userdb does not answer: users are taken from the addresses meanwhile", {
+          socket,
+          reason: failure,
+          ...counted,
+        }),
+      )
     }
-    if (failure === undefined || this.#failing || this.#clock.now() < this.#quietUntil) return
-    this.#failing = true
-    this.#quietUntil = this.#clock.now() + WARN_AGAIN_MS
-    this.#log.warn("Dovecot's userdb does not answer: users are taken from the addresses meanwhile", {
-      socket: this.#path,
-      reason: failure,
-    })
   }
 }
