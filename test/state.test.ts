@@ -3,6 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { makeDirectory } from '../plugins/xaps/state.ts'
+import { owned } from './support/owned.ts'
 import { tempDirectory } from './support/temp.ts'
 
 /** Debian's nobody, and another user that owns nothing. */
@@ -12,8 +13,7 @@ const OTHER = 12345
 const skip = process.getuid?.() !== 0 && 'not run: only root can give something away'
 
 function setup(t: TestContext) {
-  const temp = tempDirectory()
-  t.after(() => temp.remove())
+  const temp = owned(t, tempDirectory())
   const directory = path.join(temp.path, 'deep', 'store')
   const make = (uid = NOBODY) =>
     makeDirectory({ path: directory, mode: 0o770, files: /^ours/ }, { uid, gid: uid })

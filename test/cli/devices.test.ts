@@ -10,6 +10,7 @@ import type { Device } from '../../plugins/xaps/device/device.ts'
 import { openStore } from '../../plugins/xaps/device/open.ts'
 import type { DeviceStore } from '../../plugins/xaps/device/store.ts'
 import { registering, silentLog } from '../device/fixtures.ts'
+import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 
@@ -17,8 +18,7 @@ const USERS = 20_000
 const IDLE_LOOKS = 10
 
 test('devices reads no more of the store than its reader takes', async t => {
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   mkdirSync(path.join(temp.path, 'config'))
   writeFileSync(path.join(temp.path, 'config', 'xaps.ini'), '')
   const store = await openStore({

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { type LmtpReceiver, startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { until } from '../support/wait.ts'
 import { phoneOf } from './dovecot-plugins.ts'
 import { register } from './hears.ts'
@@ -29,10 +30,8 @@ const OUTAGES: Readonly<Record<string, Outage>> = {
 
 for (const [what, { first, later, last }] of Object.entries(OUTAGES)) {
   test(`while Apple is away mail flows, and afterwards each phone gets one push: ${what}`, async t => {
-    const apple = await startApple()
-    t.after(() => apple.close())
-    const lmtp = await startLmtp()
-    t.after(lmtp.stop)
+    const apple = owned(t, await startApple())
+    const lmtp = owned(t, await startLmtp())
     await first?.(apple)
     const xaps = { push: { window: 0 }, apns: { request_timeout: 1 } }
     const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps })

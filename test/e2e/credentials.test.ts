@@ -7,6 +7,7 @@ import { pkcs12 } from '../fake/apple/pkcs12.ts'
 import { providerKey } from '../fake/apple/provider-key.ts'
 import { startApple } from '../fake/apple/server.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { phoneOf, registerByLine } from './dovecot-plugins.ts'
 import { mailTo, pushed, startSite } from './setup.ts'
@@ -24,12 +25,9 @@ const KINDS = {
 
 for (const [kind, { bytes, keys }] of Object.entries(KINDS)) {
   test(`a mail is pushed with ${kind}`, async t => {
-    const apple = await startApple({ providerKeys: [KEY] })
-    t.after(() => apple.close())
-    const lmtp = await startLmtp()
-    t.after(lmtp.stop)
-    const temp = tempDirectory()
-    t.after(temp.remove)
+    const apple = owned(t, await startApple({ providerKeys: [KEY] }))
+    const lmtp = owned(t, await startLmtp())
+    const temp = owned(t, tempDirectory())
     const file = path.join(temp.path, 'credentials')
     writeFileSync(file, bytes)
     const apns = { certificate: '', key: '', [kind]: file, ...keys }

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { freePort } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
@@ -69,8 +70,7 @@ test('with privileges dropped, registrations wait in a spool while the store is 
 })
 
 test('without a Unix socket only HTTP is served, and nothing is tried again and again', { skip }, async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
+  const apple = owned(t, await startApple())
   const site = await startSite(t, {
     apple,
     user: 'nobody',
@@ -89,12 +89,9 @@ async function droppedSite(
   nodes: number,
   sections: Sections = {},
 ): Promise<{ apple: Apple; site: Site }> {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp()
-  t.after(lmtp.stop)
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp())
+  const temp = owned(t, tempDirectory())
   const socket = path.join(temp.path, 'xapsd.sock')
   const keys = path.join(temp.path, 'keys')
   mkdirSync(keys, { mode: 0o700 })

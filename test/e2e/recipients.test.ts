@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { startApple } from '../fake/apple/server.ts'
 import { missingDovecot, startDovecot } from '../support/dovecot.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { until } from '../support/wait.ts'
 import { listener, register } from './hears.ts'
 import { pluginLines, type Sections, startSite } from './setup.ts'
@@ -19,10 +20,8 @@ const ALIASES = {
 }
 
 test('whose phones hear of a mail over LMTP', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp({ refuseRcpt: new Set(['nobody@example.com']) })
-  t.after(lmtp.stop)
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp({ refuseRcpt: new Set(['nobody@example.com']) }))
   const site = await startSite(t, {
     apple,
     lmtpPort: lmtp.port,
@@ -70,11 +69,9 @@ test('whose phones hear of a mail over LMTP', async t => {
 test('with dovecot_userdb it is Dovecot who says which user a recipient is', {
   skip: missingDovecot(),
 }, async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
+  const apple = owned(t, await startApple())
   const aliases = { 'sales@example.com': 'alice', 'alice@example.com': 'alice' }
-  const dovecot = await startDovecot({ users: ['alice', 'bob@example.com', MARKER.user], aliases })
-  t.after(dovecot.stop)
+  const dovecot = owned(t, await startDovecot({ users: ['alice', 'bob@example.com', MARKER.user], aliases }))
   const users = { dovecot_userdb: dovecot.authUserdbPath }
   const site = await startSite(t, { apple, lmtpPort: dovecot.lmtpPort, xaps: { ...NO_WINDOW, users } })
   await register(site, 'alice', 'bob@example.com', 'sales@example.com')
@@ -86,10 +83,8 @@ test('with dovecot_userdb it is Dovecot who says which user a recipient is', {
 })
 
 test('with username = local_part the part before the @ is the user', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp()
-  t.after(lmtp.stop)
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp())
   const xaps = {
     ...NO_WINDOW,
     users: { username: 'local_part', recipient_delimiter: '-', lowercase: 'false' },

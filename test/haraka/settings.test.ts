@@ -15,6 +15,7 @@ import { phoneOf } from '../e2e/dovecot-plugins.ts'
 import { appleKeys, iniText } from '../e2e/setup.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { heldClock, keptLog } from '../registration/tools.ts'
+import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 
@@ -44,8 +45,7 @@ interface Worker {
 
 /** A worker that has asked for its settings and taken a delivery for each user, before it has an answer. */
 async function askingWorker(t: TestContext): Promise<Worker> {
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   const script = path.join(temp.path, 'worker.js')
   writeFileSync(script, WORKER)
   // The variable makes a process a worker for Node.
@@ -64,10 +64,8 @@ async function askingWorker(t: TestContext): Promise<Worker> {
 }
 
 async function settings(t: TestContext): Promise<{ apple: Apple; settings: Settings }> {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const apple = owned(t, await startApple())
+  const temp = owned(t, tempDirectory())
   const config = parseConfig(iniText({ apns: appleKeys(apple, temp.path), push: { window: 0 } }), temp.path)
   const credentials = loadCredentials(config.apns, temp.path)
   const store = await openDeviceStore(config, keptLog())
