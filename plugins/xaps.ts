@@ -1,14 +1,14 @@
 /**
  * haraka-plugin-xaps: Haraka's entry. Which hook calls what, nothing else.
  *
- * In a hook `next()` comes first: a push may never cost the mail anything. What follows it never rejects.
+ * In a hook `next()` comes first: a push may never cost the mail anything. The work after it never rejects.
  */
 
-import { type InHaraka, startInHaraka } from './xaps/haraka/plugin.ts'
+import { type HarakaProcess, startInHaraka } from './xaps/haraka/plugin.ts'
 import type { Connection, DeliveredParams, Hmail, Next, Plugin } from './xaps/haraka/types.ts'
 
 interface XapsPlugin extends Plugin {
-  xaps?: InHaraka | undefined
+  xaps?: HarakaProcess | undefined
 }
 
 export function register(this: XapsPlugin): void {

@@ -1,6 +1,4 @@
-/** What both halves of the system hand to the push side. */
-
-/** Something happened in a mailbox. */
+/** Something happened in a mailbox: deliveries and registration hand it to the push side. */
 export interface MailEvent {
   /** Canonical user name. */
   readonly user: string

@@ -1,16 +1,14 @@
 /**
- * Config → the running parts: the only file that sees all stages. Haraka's workers take the push side and the
- * delivery side, the companion the push side and the registration side.
+ * Configuration → running parts: the only file that joins stages, by passing functions. A process of Haraka's that delivers
+ * has a delivery side, the companion serves; both have a push side of their own.
  */
 
 import { type Credentials, credentialFiles, loadCredentials } from './apns/credentials.ts'
-import { watchCredentials } from './apns/renewal.ts'
+import { announceExpiry, watchCredentials } from './apns/renewal.ts'
 import type { Clock } from './base/clock.ts'
-import type { Log } from './base/log.ts'
+import { type Log, reasonOf } from './base/log.ts'
 import { type Config, olderSettings, pathIn, pushSources } from './config/config.ts'
-import { watchLocalDomains } from './delivery/local.ts'
-import { usersOf } from './delivery/recipients.ts'
-import { UserDb } from './delivery/userdb.ts'
+import { openUserLookup } from './delivery/recipients.ts'
 import { deferStore } from './device/deferred.ts'
 import { openStore } from './device/open.ts'
 import { register, removeGone } from './device/record.ts'
@@ -18,13 +16,22 @@ import type { DeviceStore } from './device/store.ts'
 import type { Address, Mode, Plugin } from './haraka/types.ts'
 import type { Pusher } from './push/pusher.ts'
 import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
-import { spoolDirectory } from './state.ts'
+import { foreignState, spoolDirectory } from './state.ts'
 
 /** How long a process that ends takes to send what is pending, in milliseconds. */
-export const GRACE_MS = 3_000
+const GRACE_MS = 3_000
 
 /** How often expired devices are swept out of the store. */
 const SWEEP_EVERY_MS = 6 * 3_600_000
+
+/** From the companion's start to its connection to Apple, for which no phone waits, in milliseconds. */
+const WARM_UP_AFTER_MS = 1_000
+
+/** All that a process works with; plain data, to be sent to another process. */
+export interface Settings {
+  readonly config: Config
+  readonly credentials: Credentials
+}
 
 /**
  * Opens the device store that the configuration names. Rejects when it cannot be opened, and with NoStoreYet instead of
@@ -35,20 +42,7 @@ export function openDeviceStore(
   log: Log,
   { mustExist = false }: { readonly mustExist?: boolean } = {},
 ): Promise<DeviceStore> {
-  const { uri, namespace, expire_days } = config.store
-  return openStore({
-    uri,
-    namespace,
-    expireAfterMs: expire_days,
-    harakaDir: config.harakaDir,
-    mustExist,
-    log,
-  })
-}
-
-/** The same, opened at its first use. */
-export function deferDeviceStore(config: Config, log: Log): DeviceStore {
-  return deferStore(() => openDeviceStore(config, log))
+  return openStore({ ...config.store, harakaDir: config.harakaDir, mustExist, log })
 }
 
 /** The push side and what it needs to stay up to date. */
@@ -62,6 +56,7 @@ export interface PushSide extends Pick<Pusher, 'warmUp' | 'submit' | 'close'> {
 /** Loaded with the first event or at warmUp(): a companion that starts again answers phones meanwhile. */
 const pusherModule = () => require('./push/pusher.js') as typeof import('./push/pusher.ts')
 
+/** Connects to Apple with the `first` credentials, and with those that replace them on disk. */
 export function openPushSide(
   config: Config,
   first: Credentials,
@@ -70,8 +65,7 @@ export function openPushSide(
   clock?: Clock,
 ): PushSide {
   let credentials = first
-  const { window, change_delay, keep_for } = config.push
-  const settings = { ...config.apns, windowMs: window, changeDelayMs: change_delay, keepForMs: keep_for }
+  const settings = { ...config.apns, ...config.push }
   let pusher: Pusher | undefined
   const opened = () => {
     pusher ??= pusherModule().openPusher(credentials, settings, { store, removeGone, log }, clock)
@@ -99,48 +93,123 @@ export function openPushSide(
   }
 }
 
-/** The delivery side: which users' devices are to hear of a mail to `recipients`. */
-export interface DeliverySide {
-  usersOf(recipients: readonly Address[], mode: Mode): Promise<string[]>
-  close(): void
+/** A mail that is in the mailboxes of `recipients` since `at` (ms since the epoch). */
+export interface Delivery {
+  readonly recipients: readonly Address[]
+  readonly mode: Mode
+  readonly at: number
 }
 
-export function openDeliverySide(config: Config, haraka: Plugin['config'], log: Log): DeliverySide {
-  const { dovecot_userdb } = config.users
-  const userDb = dovecot_userdb === '' ? undefined : new UserDb(pathIn(config, dovecot_userdb), log)
-  const options = {
-    users: config.users,
-    isLocal: watchLocalDomains(config.delivery.domains, haraka, log),
-    lookup: userDb && ((address: string) => userDb.lookup(address)),
+/** Confirmed deliveries → pushes. */
+export interface DeliverySide {
+  /** Connects to store and Apple before the first mail has to wait for them, which costs it a quarter of a second. */
+  warmUp(): void
+  /** Pushes to the users behind the recipients. Returns at once. */
+  push(delivery: Delivery): void
+  /** Sends what is pending, for a bounded time. */
+  close(): Promise<void>
+}
+
+/** Opens store and Apple when they are needed. */
+export function openDeliverySide(
+  { config, credentials }: Settings,
+  haraka: Plugin['config'],
+  log: Log,
+): DeliverySide {
+  const store = deferStore(() => openDeviceStore(config, log))
+  const lookup = openUserLookup(config, haraka, log)
+  const push = openPushSide(config, credentials, store, log)
+  const logged = (message: string) => (error: unknown) => log.error(message, { cause: reasonOf(error) })
+  let closed = false
+  const submit = (users: readonly string[], at: number) => {
+    if (closed) return
+    for (const user of users) push.submit({ user, kind: 'new', at })
   }
   return {
-    usersOf: (recipients, mode) => usersOf(recipients, mode, options),
-    close: () => userDb?.close(),
+    warmUp() {
+      push.warmUp()
+      store.warnings().catch(logged('the device store cannot be opened; trying again'))
+    },
+    push({ recipients, mode, at }) {
+      lookup
+        .usersOf(recipients, mode)
+        .then(users => submit(users, at))
+        .catch(logged('recipients could not be resolved'))
+    },
+    async close() {
+      closed = true
+      lookup.close()
+      await push.close(GRACE_MS)
+      await store.close()
+    },
   }
 }
 
-/** The registration side with the push side that its notifications feed. `doors`: how the sockets are opened. */
-export async function openRegistrationSide(
+/** How the companion's listeners are opened. */
+export type Listening = Pick<CompanionOptions, 'inherited' | 'socketOwner' | 'retry'>
+
+/** The companion's running parts, in Haraka's child and in a service of its own. */
+export interface Serving {
+  /** Opens the store, and says what is wrong with it; rejects when that is impossible. */
+  openStore(): Promise<void>
+  /** Lets go of everything, for a bounded time. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the listeners. The store is opened after them: a registration that comes first opens it, and waits no longer than it
+ * would for one that does not answer. Rejects when a listener cannot be opened, unless `listening.retry` is set.
+ */
+export async function startServing(
+  { config, credentials }: Settings,
+  listening: Listening,
+  log: Log,
+): Promise<Serving> {
+  const store = deferStore(() => openDeviceStore(config, log))
+  const push = openPushSide(config, credentials, store, log)
+  const letGo = async () => {
+    await push.close(GRACE_MS)
+    await store.close()
+  }
+  for (const line of olderSettings(config)) log.notice(line)
+  const companion = await startRegistration(config, push, store, listening, log).catch(async error => {
+    await letGo()
+    throw error
+  })
+  const sweeping = sweepRegularly(store, log)
+  const expiry = announceExpiry(() => push.credentials(), log)
+  const warmUp = setTimeout(() => push.warmUp(), WARM_UP_AFTER_MS).unref()
+  return {
+    async openStore() {
+      for (const problem of foreignState(config)) log.error(problem)
+      for (const warning of await store.warnings()) log.warn(warning)
+    },
+    async close() {
+      expiry.close()
+      clearTimeout(warmUp)
+      clearInterval(sweeping)
+      await companion.close()
+      await letGo()
+    },
+  }
+}
+
+/** The registration side, whose notifications feed the push side. */
+function startRegistration(
   config: Config,
   push: PushSide,
   store: DeviceStore,
-  doors: Pick<CompanionOptions, 'inherited' | 'socketOwner' | 'retry'>,
+  listening: Listening,
   log: Log,
 ): Promise<Companion> {
-  const { socket, socket_mode, listen, subtopics, pad_topic } = config.registration
   const { newMail, changes } = pushSources(config)
-  const { max_devices: maxDevices } = config.store
-  for (const line of olderSettings(config)) log.notice(line)
-  const sweeping = sweepRegularly(store, log)
-  const companion = await startCompanion(
+  const { maxDevices } = config.store
+  return startCompanion(
     {
-      ...doors,
-      socket: pathIn(config, socket),
-      socketMode: socket_mode,
-      listen,
-      subtopics,
+      ...config.registration,
+      ...listening,
+      socket: pathIn(config, config.registration.socket),
       notified: { newMail: newMail === 'plugin', changes },
-      padTopic: pad_topic,
       lowercase: config.users.lowercase,
       spoolDir: spoolDirectory(config),
     },
@@ -155,13 +224,6 @@ export async function openRegistrationSide(
       log,
     },
   )
-  return {
-    ...companion,
-    close() {
-      clearInterval(sweeping)
-      return companion.close()
-    },
-  }
 }
 
 function sweepRegularly(store: DeviceStore, log: Log): NodeJS.Timeout {

@@ -1,32 +1,41 @@
 /**
- * What this host keeps on disk, the spool and an LMDB store, and whose it is. All processes of an installation run as one
- * user; what root does for them must be theirs. Knows nothing of what is in the files.
+ * The directories that this host keeps on disk, of the spool and of an LMDB store: where they are and to whom they belong.
+ * All processes of an installation run as one user, to whom root gives what it makes for them. Knows nothing of what is in
+ * the files.
  */
 
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { groupName, userName } from './base/accounts.ts'
-import { makeOwnDirectory, nearestThere, type OwnDirectory } from './base/own-directory.ts'
-import type { Config } from './config/config.ts'
+import { parseStoreUri } from './base/store-uri.ts'
+import { type Config, pathIn } from './config/config.ts'
 import { readSmtpIni } from './config/smtp-ini.ts'
 import { lmdbDirectory } from './device/lmdb/directory.ts'
-import { isRoot } from './process/only-root.ts'
+import { isRoot, onlyRoots, Untrusted } from './process/only-root.ts'
 import type { Owner } from './process/socket-owner.ts'
+
+/** A directory of ours. */
+export interface StateDirectory {
+  readonly path: string
+  readonly mode: number
+  /** Names of the files in it; a directory with any other file in it is not ours. */
+  readonly files: RegExp
+}
 
 /** Where registrations wait while the store is away. */
 export function spoolDirectory(config: Config): string {
   return path.join(config.harakaDir, 'xaps-spool')
 }
 
-function directoriesOf(config: Config): OwnDirectory[] {
+function directoriesOf(config: Config): StateDirectory[] {
   const spool = { path: spoolDirectory(config), mode: 0o700, files: /^registrations\.jsonl/ }
-  const lmdb = lmdbDirectory(config.store.uri, config.harakaDir)
-  return lmdb === undefined ? [spool] : [spool, lmdb]
+  const place = parseStoreUri(config.store.uri)
+  return place?.kind === 'lmdb' ? [spool, lmdbDirectory(pathIn(config, place.directory))] : [spool]
 }
 
 /**
- * Whose the state is: the user and group of smtp.ini, which Haraka drops to; where those are not set who owns the state's
- * directory, or the nearest one above that is there.
+ * The owner of the state: the user and group of smtp.ini, which Haraka drops to; where those are not set the owner of the
+ * state's directory, or of the nearest one above that is there.
  */
 export function stateOwner(config: Config): { readonly uid: number; readonly gid: number } {
   const { uid, gid } = readSmtpIni(config.harakaDir)
@@ -39,17 +48,74 @@ export function stateOwner(config: Config): { readonly uid: number; readonly gid
 export function prepareState(config: Config, owner?: Owner): void {
   if (!isRoot()) return
   const { uid, gid } = owner ?? stateOwner(config)
-  // What is root's own root makes when it is needed.
+  // A directory of root's own is made when it is needed.
   if (uid === undefined || uid === 0) return
-  for (const directory of directoriesOf(config)) makeOwnDirectory(directory, { uid, gid })
+  for (const directory of directoriesOf(config)) makeDirectory(directory, { uid, gid })
 }
 
-/** What this process cannot use because it is somebody else's: one sentence each, with what to do. */
+/**
+ * For a process that is root: makes the directory, or takes one that is there, and gives it and the files in it to `uid`
+ * and `gid` (undefined: unchanged). False, and nothing is done, where another user than root could lead root elsewhere, and
+ * where other files are in the directory: then the process of that user makes it, or says what is wrong. Throws the system's
+ * errors.
+ */
+export function makeDirectory(
+  { path: directory, mode, files }: StateDirectory,
+  { uid, gid }: { readonly uid: number; readonly gid: number | undefined },
+): boolean {
+  if (!isOnlyRoots(nearestThere(path.dirname(directory)))) return false
+  fs.mkdirSync(path.dirname(directory), { recursive: true })
+  if (!fs.lstatSync(directory, { throwIfNoEntry: false })) fs.mkdirSync(directory, 0o700)
+  const fd = fs.openSync(
+    directory,
+    fs.constants.O_RDONLY | fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW,
+  )
+  try {
+    const found = fs.fstatSync(fd)
+    // A directory that is theirs already is theirs to arrange.
+    if (found.uid === uid && found.gid === (gid ?? found.gid)) return true
+    if (!fs.readdirSync(directory).every(name => files.test(name))) return false
+    handOver(directory, fd, mode, uid, gid ?? -1)
+    return true
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
+/** Closes the directory to all others while its files change hands: a file that was looked at is the one that is changed. */
+function handOver(directory: string, fd: number, mode: number, uid: number, gid: number): void {
+  fs.fchownSync(fd, 0, 0)
+  fs.fchmodSync(fd, 0o700)
+  for (const name of fs.readdirSync(directory)) {
+    const file = path.join(directory, name)
+    const found = fs.lstatSync(file)
+    if (found.isFile() && found.nlink === 1) fs.lchownSync(file, uid, gid)
+  }
+  fs.fchmodSync(fd, mode)
+  fs.fchownSync(fd, uid, gid)
+}
+
+function isOnlyRoots(directory: string): boolean {
+  try {
+    onlyRoots(directory)
+    return true
+  } catch (error) {
+    if (error instanceof Untrusted) return false
+    throw error
+  }
+}
+
+/** The nearest that is there: `directory`, which is absolute, or one above it. */
+function nearestThere(directory: string): string {
+  return fs.existsSync(directory) ? directory : nearestThere(path.dirname(directory))
+}
+
+/** One sentence for each directory that this process cannot use because another user owns it, with what to do. */
 export function foreignState(config: Config): string[] {
   return isRoot() ? [] : directoriesOf(config).flatMap(foreignIn)
 }
 
-function foreignIn({ path: directory, files }: OwnDirectory): string[] {
+function foreignIn({ path: directory, files }: StateDirectory): string[] {
   const ours = namesIn(directory).filter(name => files.test(name))
   const found = [directory, ...ours.map(name => path.join(directory, name))].find(isForeign)
   if (found === undefined) return []

@@ -28,9 +28,9 @@ const NONE: CredentialSettings = {
   key: '',
   pkcs12: '',
   passphrase: '',
-  token_key: '',
-  key_id: '',
-  team_id: '',
+  tokenKey: '',
+  keyId: '',
+  teamId: '',
   topic: '',
   environment: 'production',
   ca: '',
@@ -43,7 +43,7 @@ after(() => directory.remove())
 const pair = pushCertificate()
 const other = pushCertificate()
 const p8 = providerKey().p8
-const TOKEN = { token_key: 'key.p8', key_id: 'ABC123DEFG', team_id: 'DEF123GHIJ', topic: OTHER_TOPIC }
+const TOKEN = { tokenKey: 'key.p8', keyId: 'ABC123DEFG', teamId: 'DEF123GHIJ', topic: OTHER_TOPIC }
 
 const FILES: Record<string, string | Buffer> = {
   'cert.pem': pair.certificate,
@@ -233,17 +233,17 @@ const WRONG: Record<string, readonly [settings: Partial<CredentialSettings>, mes
     { pkcs12: 'openssl.p12', passphrase: 'secret', key: 'key.pem' },
     /both pkcs12 and key/,
   ],
-  'no such .p8': [{ ...TOKEN, token_key: 'none.p8' }, /token_key = none\.p8: cannot be read: ENOENT/],
+  'no such .p8': [{ ...TOKEN, tokenKey: 'none.p8' }, /token_key = none\.p8: cannot be read: ENOENT/],
   'a .p8 that is none': [
-    { ...TOKEN, token_key: 'garbage.pem' },
+    { ...TOKEN, tokenKey: 'garbage.pem' },
     /token_key = garbage\.pem: expected a PEM private key/,
   ],
-  'an RSA key as .p8': [{ ...TOKEN, token_key: 'rsa.p8' }, /token_key = rsa\.p8: expected Apple's \.p8 file/],
+  'an RSA key as .p8': [{ ...TOKEN, tokenKey: 'rsa.p8' }, /token_key = rsa\.p8: expected Apple's \.p8 file/],
   'a key on another curve as .p8': [
-    { ...TOKEN, token_key: 'p384.p8' },
+    { ...TOKEN, tokenKey: 'p384.p8' },
     /token_key = p384\.p8: expected Apple's/,
   ],
-  'a .p8 without the rest': [{ token_key: 'key.p8' }, /token_key needs key_id, team_id, topic as well/],
+  'a .p8 without the rest': [{ tokenKey: 'key.p8' }, /token_key needs key_id, team_id, topic as well/],
   'a .p8 without its topic': [{ ...TOKEN, topic: '' }, /token_key needs topic as well/],
   'no such ca': [{ ...TOKEN, ca: 'none.pem' }, /ca = none\.pem: cannot be read: ENOENT/],
   'a ca that is none': [{ ...TOKEN, ca: 'garbage.pem' }, /ca = garbage\.pem: expected a PEM certificate/],

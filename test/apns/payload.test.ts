@@ -34,13 +34,13 @@ test('priority 10 is sent, none is left out', () => {
 })
 
 test('an expiration of 0 asks Apple not to keep the push', () => {
-  assert.equal(headersWith({ expiration: 0 })['apns-expiration'], 0)
+  assert.equal(headersWith({ expirationMs: 0 })['apns-expiration'], 0)
 })
 
 test('the collapse id is the account id where it fits, otherwise a digest of 64 characters', () => {
-  assert.equal(headersWith({ collapse_id: true })['apns-collapse-id'], deviceOf(1).account)
+  assert.equal(headersWith({ collapseId: true })['apns-collapse-id'], deviceOf(1).account)
   for (const account of ['ä', 'a b', 'x'.repeat(65), '']) {
-    const id = String(headersWith({ collapse_id: true }, account)['apns-collapse-id'])
+    const id = String(headersWith({ collapseId: true }, account)['apns-collapse-id'])
     assert.match(id, /^[0-9a-f]{64}$/, account)
   }
 })

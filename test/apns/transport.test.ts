@@ -117,7 +117,7 @@ for (const streams of [1, 100]) {
 }
 
 test('waiting for a stream does not count as time without an answer', async t => {
-  const l = await line(t, { maxConcurrentStreams: 1, endpoint: { request_timeout: 400 } })
+  const l = await line(t, { maxConcurrentStreams: 1, endpoint: { requestTimeoutMs: 400 } })
   l.apple.faults.latency(20)
   const answers = await sendMany(l, 40)
   assert.ok(answers.every(answer => 'status' in answer && answer.status === 200))

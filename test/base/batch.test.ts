@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
-import { inGroups } from '../../plugins/xaps/base/batch.ts'
+import { inBatches } from '../../plugins/xaps/base/batch.ts'
 import { until } from '../support/wait.ts'
 
 function collecting(everyMs: number) {
   const groups: (readonly number[])[] = []
-  return { groups, add: inGroups<number>(everyMs, group => groups.push(group)) }
+  return { groups, add: inBatches<number>(everyMs, group => groups.push(group)) }
 }
 
 test('what comes in one turn of the event loop leaves together, in its order', async () => {

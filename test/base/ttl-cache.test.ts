@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Remembered } from '../../plugins/xaps/base/ttl-cache.ts'
+import { TtlCache } from '../../plugins/xaps/base/ttl-cache.ts'
 
 const still = (now: number) => ({ now: () => now, after: () => ({ cancel: () => undefined }) })
 
 test('keeps an entry until its time is over', () => {
   let now = 0
-  const kept = new Remembered<string>(10, { ...still(0), now: () => now })
+  const kept = new TtlCache<string>(10, { ...still(0), now: () => now })
   kept.set('a', 'one', 100)
   now = 99
   assert.equal(kept.get('a'), 'one')
@@ -15,7 +15,7 @@ test('keeps an entry until its time is over', () => {
 })
 
 test('forgets the entry that was set longest ago when there are too many', () => {
-  const kept = new Remembered<number>(2, still(0))
+  const kept = new TtlCache<number>(2, still(0))
   kept.set('a', 1, 100)
   kept.set('b', 2, 100)
   kept.set('a', 3, 100)

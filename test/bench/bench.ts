@@ -1,4 +1,4 @@
-/** What a benchmark is, and how samples become a row of the table. */
+/** A benchmark, and how its samples become a row of the table. */
 
 import { median, ratios } from './statistics.ts'
 

@@ -1,4 +1,4 @@
-/** What an outage of Apple costs in memory: by device that waits, whatever the number of mails. */
+/** The memory that an outage of Apple costs: by device that waits, whatever the number of mails. */
 
 import { freePort } from '../support/server.ts'
 import { type Bench, rowOf, type Scale } from './bench.ts'
@@ -14,8 +14,8 @@ const DEVICES = 100_000
 export const memory: Bench = scale =>
   cleanly(async cleanup => {
     const users = scale.of(DEVICES, 20_000)
-    const nobody = await freePort()
-    const { dir } = await makeSite(cleanup, { users, xaps: { apns: { port: nobody } } })
+    const closed = await freePort()
+    const { dir } = await makeSite(cleanup, { users, xaps: { apns: { port: closed } } })
     const of = (push: boolean, events: number, users: number) => () => fill(dir, push, events, users, scale)
     const { many, map, few, oneEach } = await takeTurns(scale.of(2, 1), {
       many: of(true, users, users),

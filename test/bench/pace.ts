@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Calls `run` with 0 to `count` - 1, `perSecond` times a second; what a late timer missed is made up for at once. */
+/** Calls `run` with 0 to `count` - 1, `perSecond` times a second; runs that a late timer missed are made up for at once. */
 export async function pace(count: number, perSecond: number, run: (index: number) => void): Promise<void> {
   const start = performance.now()
   let next = 0

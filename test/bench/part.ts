@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import path from 'node:path'
 import { reasonOf } from '../../plugins/xaps/base/log.ts'
 
-/** What a part can be asked: functions of one argument. Arguments and results pass through JSON. */
+/** The questions to a part: functions of one argument. Arguments and results pass through JSON. */
 type Api<A> = { readonly [K in keyof A]: (argument: never) => unknown }
 
 type Argument<F> = F extends (argument: infer T) => unknown ? T : never

@@ -1,4 +1,4 @@
-/** What a process has used, by Linux's /proc: of others than one's own, and with what is file and what is memory. */
+/** The resources that a process has used, by Linux's /proc: of others than one's own, and with what is file and what is memory. */
 
 import { readFileSync } from 'node:fs'
 

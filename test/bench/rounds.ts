@@ -1,6 +1,6 @@
 /** Measures several things in turn, A B C A B C …, so that a noisy machine hurts all of them alike. */
 
-/** What is measured, by name. `round` counts from 0; the first is thrown away. */
+/** The measurements, by name. `round` counts from 0; the first is thrown away. */
 export type Contestants<Name extends string, Sample> = Readonly<
   Record<Name, (round: number) => Promise<Sample>>
 >

@@ -1,4 +1,4 @@
-/** What the plugin costs the SMTP server: CPU of the Haraka process per mail, with it and without it. */
+/** The plugin's cost to the SMTP server: CPU of the Haraka process per mail, with it and without it. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Haraka, startHaraka } from '../support/haraka.ts'

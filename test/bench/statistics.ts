@@ -1,4 +1,4 @@
-/** What is made of many samples. Pure. */
+/** Figures of many samples. Pure. */
 
 /** The middle one, or the mean of the two middle ones. Throws without samples. */
 export function median(samples: readonly number[]): number {

@@ -2,10 +2,15 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
+import { asJson, writeDevices } from '../../plugins/xaps/cli/devices.ts'
+import type { Device } from '../../plugins/xaps/device/device.ts'
 import { openStore } from '../../plugins/xaps/device/open.ts'
+import type { DeviceStore } from '../../plugins/xaps/device/store.ts'
 import { registering, silentLog } from '../device/fixtures.ts'
+import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 
@@ -13,8 +18,7 @@ const USERS = 20_000
 const IDLE_LOOKS = 10
 
 test('devices reads no more of the store than its reader takes', async t => {
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   mkdirSync(path.join(temp.path, 'config'))
   writeFileSync(path.join(temp.path, 'config', 'xaps.ini'), '')
   const store = await openStore({
@@ -37,7 +41,7 @@ test('devices reads no more of the store than its reader takes', async t => {
   })
   t.after(() => child.kill('SIGKILL'))
   await until(isIdle(child.pid ?? 0), 'the command to wait for its reader')
-  // Who comes last has not been read yet, so this is seen.
+  // The last user has not been read yet, so this is seen.
   await store.update(name(USERS - 1), registering('bb'.repeat(32)))
   const lines = (await text(child.stdout)).trimEnd().split('\n')
   assert.equal(lines.length, USERS + 1)
@@ -59,3 +63,81 @@ function isIdle(pid: number): () => boolean {
     )
   }
 }
+
+const device: Device = {
+  account: 'ACCOUNT-1',
+  token: 'a1'.repeat(32),
+  mailboxes: ['INBOX'],
+  subtopic: 'com.apple.mobilemail',
+  topic: 'topic',
+  registeredAt: 0,
+  lastSeen: 1,
+}
+
+const write = (output: Writable, store: Pick<DeviceStore, 'users'>) =>
+  writeDevices(output, store.users(), (user, device) => asJson(user, device, true))
+
+/** A store of so many users, which counts how many were asked for. */
+function storeOf(count: number) {
+  const store = {
+    asked: 0,
+    async *users() {
+      for (let index = 0; index < count; index += 1) {
+        store.asked += 1
+        yield [`user${index}`, [device, device]] as const
+      }
+    },
+  }
+  return store
+}
+
+/** An output, and what has been written to it. */
+function collector() {
+  const pieces: Buffer[] = []
+  const output = new Writable({
+    write(piece, _encoding, done) {
+      pieces.push(piece)
+      done()
+    },
+  })
+  return { output, content: () => Buffer.concat(pieces).toString() }
+}
+
+test('writes a line for each device, and leaves the output open', async () => {
+  const { output, content } = collector()
+  await write(output, storeOf(3))
+  const lines = content().split('\n')
+  assert.equal(lines.length, 7)
+  assert.deepEqual(JSON.parse(lines[0] ?? ''), {
+    user: 'user0',
+    ...device,
+    registeredAt: '1970-01-01T00:00:00.000Z',
+    lastSeen: '1970-01-01T00:00:00.001Z',
+  })
+  assert.equal(output.writable, true)
+})
+
+test('reads no more of the store than the output takes', async () => {
+  const store = storeOf(100_000)
+  const waiting: Array<() => void> = []
+  const output = new Writable({ write: (_piece, _encoding, done) => waiting.push(done) })
+  const exported = write(output, store)
+  await until(() => waiting.length > 0, 'the first piece')
+  await new Promise(setImmediate)
+  assert.ok(store.asked < 5_000, `${store.asked} users read for one piece of output`)
+  output.destroy(new Error('closed'))
+  waiting[0]?.()
+  await assert.rejects(exported, /closed/)
+})
+
+test('rejects when the store fails, after what it gave before', async () => {
+  const { output, content } = collector()
+  const store = {
+    async *users() {
+      yield ['anna', [device]] as const
+      throw new Error('damaged')
+    },
+  }
+  await assert.rejects(write(output, store), /damaged/)
+  assert.equal(JSON.parse(content()).user, 'anna')
+})

@@ -8,6 +8,7 @@ import { mkdirSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { type TestContext, test } from 'node:test'
+import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import {
   exampleLine,
@@ -31,8 +32,7 @@ interface Ended {
 
 /** A Haraka directory of its own; `apns` goes into its xaps.ini. */
 function harakaDirectory(t: TestContext, apns = APNS): string {
-  const temp = tempDirectory()
-  t.after(() => temp.remove())
+  const temp = owned(t, tempDirectory())
   mkdirSync(path.join(temp.path, 'config'))
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   writeFileSync(path.join(temp.path, 'config', 'key.p8'), privateKey.export({ type: 'pkcs8', format: 'pem' }))

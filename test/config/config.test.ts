@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
-import { ConfigError, loadConfig, parseConfig, pathIn } from '../../plugins/xaps/config/config.ts'
+import { ConfigError, keyInFile, loadConfig, parseConfig, pathIn } from '../../plugins/xaps/config/config.ts'
 
 const DIR = '/etc/haraka'
 const parse = (text: string) => parseConfig(text, DIR, 'config/xaps.ini')
@@ -21,18 +21,22 @@ test('the shipped file changes nothing', () => {
 test('the shipped file has every key, commented, at its default', () => {
   const uncommented = SHIPPED.replace(/^;(?=\w+ =)/gm, '')
   assert.deepEqual(parse(uncommented), parse(''))
-  const shown = [...SHIPPED.matchAll(/^;(\w+) =/gm)].map(match => match[1])
+  const shown = [...SHIPPED.matchAll(/^\[(\w+)\]|^;(\w+) =/gm)].map(([, section, key]) => section ?? key)
   const { harakaDir: _, ...sections } = parse('')
-  assert.deepEqual(shown.toSorted(), Object.values(sections).flatMap(Object.keys).toSorted())
+  const all = Object.entries(sections).flatMap(([section, keys]) => [
+    section,
+    ...Object.keys(keys).map(name => keyInFile(section as 'users', name as 'username')),
+  ])
+  assert.deepEqual(shown.toSorted(), all.toSorted())
 })
 
 test('times in the file are seconds and days, in the code milliseconds', () => {
   const { push, store, apns } = parse(
     '[push]\nwindow = 2.5\n[store]\nexpire_days = 7\n[apns]\nrequest_timeout = 3 s',
   )
-  assert.equal(push.window, 2500)
-  assert.equal(store.expire_days, 7 * 86_400_000)
-  assert.equal(apns.request_timeout, 3000)
+  assert.equal(push.windowMs, 2500)
+  assert.equal(store.expireAfterMs, 7 * 86_400_000)
+  assert.equal(apns.requestTimeoutMs, 3000)
 })
 
 test('lists, flags and modes are read', () => {
@@ -41,7 +45,7 @@ test('lists, flags and modes are read', () => {
   )
   assert.deepEqual(delivery.domains, ['a.example', 'b.example'])
   assert.equal(users.lowercase, false)
-  assert.equal(registration.socket_mode, 0o660)
+  assert.equal(registration.socketMode, 0o660)
   assert.deepEqual(registration.listen, ['[::1]:11619'])
 })
 
@@ -128,6 +132,10 @@ test('an error never shows a passphrase or the password of a store', () => {
   assert.throws(
     () => parse('[store]\nurl = redis://user:geheim@host'),
     error => error instanceof ConfigError && /redis:\/\/user:\*\*\*@host/.test(error.message),
+  )
+  assert.throws(
+    () => parse('[store]\nuri = redis://:a/geheim@host'),
+    error => error instanceof ConfigError && /redis:\/\/:\*\*\*@host/.test(error.message),
   )
 })
 

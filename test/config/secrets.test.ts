@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { primaryGroup } from '../../plugins/xaps/base/accounts.ts'
 import { configFile, loadConfig } from '../../plugins/xaps/config/config.ts'
 import { exposedSecrets } from '../../plugins/xaps/config/secrets.ts'
+import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 
 /** A group that no file of the test has, and what is asked instead of /etc/passwd. */
@@ -13,8 +14,7 @@ const ofNoUser = () => undefined
 
 /** A Haraka directory with these files of these modes, named in xaps.ini by `ini`. */
 function site(t: TestContext, ini: string, files: Readonly<Record<string, number>>) {
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   mkdirSync(path.join(temp.path, 'config'))
   const at = (name: string) => path.join(temp.path, name)
   const contents = { 'config/xaps.ini': ini, 'both.pem': 'x\n-----BEGIN PRIVATE KEY-----\n' }
@@ -95,8 +95,7 @@ test('a link counts as what it leads to, once, and what is not there does not co
 })
 
 test('the primary group of a user is the one in /etc/passwd', t => {
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   const file = path.join(temp.path, 'passwd')
   writeFileSync(file, 'root:x:0:0:root:/root:/bin/sh\nhttp:x:33:100::/:/bin/false\n')
   assert.deepEqual(

@@ -3,11 +3,11 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { readSmtpIni } from '../../plugins/xaps/config/smtp-ini.ts'
+import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 
 function harakaWith(t: TestContext, smtpIni?: string): string {
-  const temp = tempDirectory()
-  t.after(() => temp.remove())
+  const temp = owned(t, tempDirectory())
   mkdirSync(path.join(temp.path, 'config'))
   if (smtpIni !== undefined) writeFileSync(path.join(temp.path, 'config', 'smtp.ini'), smtpIni)
   return temp.path

@@ -19,6 +19,7 @@ import { appleKeys, iniText } from '../e2e/setup.ts'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { startApple } from '../fake/apple/server.ts'
 import { missing } from '../support/need.ts'
+import { owned } from '../support/owned.ts'
 import { freePort, startServer } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
 
@@ -34,8 +35,7 @@ const skipUnlessRoot =
   skip || (process.getuid?.() !== 0 && 'not run: only root can make directories for others')
 
 test('systemd finds nothing wrong with the unit, and little that it exposes', { skip }, async t => {
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   const [, command = ''] = /^ExecStart=(\S+)/m.exec(readFileSync(UNIT, 'utf8')) ?? []
   const unit = path.join(temp.path, 'xaps.service')
   writeFileSync(unit, readFileSync(UNIT, 'utf8').replace(command, process.execPath))
@@ -51,8 +51,7 @@ test('systemd finds nothing wrong with the unit, and little that it exposes', { 
 test('its user serves in its directories, and Dovecot’s processes reach it', {
   skip: skipUnlessRoot,
 }, async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
+  const apple = owned(t, await startApple())
   const { at, uid, gid } = await installed(t)
   const socket = at('run/xaps/xapsd.sock')
   const config = at('etc/xaps/config')
@@ -68,12 +67,14 @@ test('its user serves in its directories, and Dovecot’s processes reach it', {
     chownSync(path.join(config, file), 0, gid)
     chmodSync(path.join(config, file), 0o640)
   }
-  const server = startServer('setpriv', [
-    ...['--reuid', String(uid), '--regid', String(gid), '--groups', String(DOVECOT_GROUP)],
-    ...['--inh-caps=-all', '--bounding-set=-all', '--no-new-privs'],
-    ...[process.execPath, MAIN, '-c', at('etc/xaps'), 'serve'],
-  ])
-  t.after(() => server.stop())
+  const server = owned(
+    t,
+    startServer('setpriv', [
+      ...['--reuid', String(uid), '--regid', String(gid), '--groups', String(DOVECOT_GROUP)],
+      ...['--inh-caps=-all', '--bounding-set=-all', '--no-new-privs'],
+      ...[process.execPath, MAIN, '-c', at('etc/xaps'), 'serve'],
+    ]),
+  )
   await server.waitForOutput(/companion ready/)
 
   await t.test('one with Dovecot’s group registers a phone, one without does not reach it', async () => {
@@ -92,8 +93,7 @@ test('its user serves in its directories, and Dovecot’s processes reach it', {
 
 /** A root directory in which sysusers.d and tmpfiles.d are as install.md says. */
 async function installed(t: TestContext) {
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   chmodSync(temp.path, 0o755)
   const at = (...names: string[]) => path.join(temp.path, ...names)
   for (const [from, to] of [

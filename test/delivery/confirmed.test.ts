@@ -18,7 +18,7 @@ describe('confirmedByDelivered', () => {
     assert.deepEqual(confirmedByDelivered('SMTP', [alice], [alice, bob], 'queued'), [alice])
   })
 
-  test('takes the list of an LMTP delivery as it is when nobody was refused', () => {
+  test('takes the list of an LMTP delivery as it is when no recipient was refused', () => {
     const all = [recipient('alice'), recipient('bob')]
     assert.deepEqual(confirmedByDelivered('LMTP', all, all, 'OK'), all)
   })
@@ -63,7 +63,7 @@ describe('confirmedByDelivered', () => {
     assert.deepEqual(confirmed, [alice, bob])
   })
 
-  test('a server that names nobody: everyone may have got it', () => {
+  test('a server that names no recipient: all may have got it', () => {
     const all = [recipient('alice', 'mailbox full'), recipient('full')]
     assert.deepEqual(confirmedByDelivered('LMTP', [recipient('full')], all, ''), all)
   })
@@ -77,7 +77,7 @@ describe('confirmedByDelivered', () => {
 type Outcome = 'saved' | 'unknown' | 'full'
 
 /**
- * What Haraka 3.3 hands to `delivered` when Dovecot treats its recipients so: recipients refused after DATA take
+ * The arguments that Haraka 3.3 hands to `delivered` when Dovecot treats its recipients so: recipients refused after DATA take
  * the first name off the list, and a refusal's note holds the words for those accepted just before it.
  */
 function asHarakaTellsIt(outcomes: readonly Outcome[]) {
@@ -144,7 +144,7 @@ describe('confirmedByQueueOk', () => {
     assert.deepEqual(confirmedByQueueOk(transaction({ outbound: ['queued'], queue: ['Message Queued'] })), [])
   })
 
-  test('a discarded mail has reached nobody', () => {
+  test('a discarded mail has reached no recipient', () => {
     assert.deepEqual(confirmedByQueueOk(transaction({ queue: ['Message Queued'] })), [])
   })
 })

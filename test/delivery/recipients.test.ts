@@ -40,7 +40,7 @@ test('username = local_part leaves the domain out, and a bare postmaster has non
 describe('usersOf', () => {
   const isLocal = (host: string) => host === 'example.com'
 
-  test('names each user once, in lower case, and nobody of another domain', async () => {
+  test('names each user once, in lower case, and none of another domain', async () => {
     const recipients = [
       address('Alice'),
       address('alice+shop'),

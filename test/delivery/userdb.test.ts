@@ -6,6 +6,7 @@ import type { Clock } from '../../plugins/xaps/base/clock.ts'
 import { UserDb } from '../../plugins/xaps/delivery/userdb.ts'
 import { parseLine, requestLine } from '../../plugins/xaps/delivery/userdb-protocol.ts'
 import { missingDovecot, startDovecot } from '../support/dovecot.ts'
+import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 
@@ -87,12 +88,14 @@ const answerAll: Answering = (line, socket) =>
   void socket.write(`VERSION\t1\t1\nSPID\t1\n${line.replace(/\tservice=.*/, '')}\t\n`)
 
 describe('UserDb with a real Dovecot', { skip: missingDovecot() }, () => {
-  test('knows users in any case, names behind other names, and who is nobody', async t => {
-    const dovecot = await startDovecot({
-      users: ['alice@example.com'],
-      aliases: { 'boss@example.com': 'alice@example.com' },
-    })
-    t.after(dovecot.stop)
+  test('knows users in any case, names behind other names, and which name is none', async t => {
+    const dovecot = owned(
+      t,
+      await startDovecot({
+        users: ['alice@example.com'],
+        aliases: { 'boss@example.com': 'alice@example.com' },
+      }),
+    )
     const { lines, log } = surroundings()
     const userDb = new UserDb(dovecot.authUserdbPath, log)
     t.after(() => userDb.close())
@@ -109,8 +112,7 @@ describe('UserDb with a real Dovecot', { skip: missingDovecot() }, () => {
   })
 
   test('a thousand questions at once on one connection get an answer each', async t => {
-    const dovecot = await startDovecot({ users: ['alice@example.com'] })
-    t.after(dovecot.stop)
+    const dovecot = owned(t, await startDovecot({ users: ['alice@example.com'] }))
     const { lines, log } = surroundings()
     const userDb = new UserDb(dovecot.authUserdbPath, log)
     t.after(() => userDb.close())
@@ -153,8 +155,7 @@ describe('UserDb', () => {
   })
 
   test('without a socket it answers at once, says so once, and finds it when it is there', async t => {
-    const temp = tempDirectory()
-    t.after(temp.remove)
+    const temp = owned(t, tempDirectory())
     const socketPath = path.join(temp.path, 'auth-userdb')
     const { lines, log, clock, advance } = surroundings()
     const userDb = new UserDb(socketPath, log, clock)
@@ -248,7 +249,7 @@ describe('UserDb', () => {
     assert.equal(lines.length, 2)
   })
 
-  test('once closed it asks nobody', async t => {
+  test('once closed it does not ask', async t => {
     const fake = await startFake(t, answerAll)
     const { log } = surroundings()
     const userDb = new UserDb(fake.path, log)

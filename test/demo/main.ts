@@ -102,7 +102,7 @@ function timeline(): (text: string) => void {
   return text => console.log(`${(performance.now() - start).toFixed(1).padStart(8)} ms  ${text}`)
 }
 
-/** What Dovecot's plugin sends when a phone registers. Resolves with the reply. */
+/** Sends the request of Dovecot's plugin when a phone registers. Resolves with the reply. */
 function register(socketPath: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let reply = ''

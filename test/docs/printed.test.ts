@@ -8,6 +8,7 @@ import { parseConfig } from '../../plugins/xaps/config/config.ts'
 import { run } from '../e2e/run.ts'
 import { missingDovecot } from '../support/dovecot.ts'
 import { dialectOf } from '../support/dovecot-conf.ts'
+import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 
 const ROOT = path.join(__dirname, '../../..')
@@ -27,8 +28,7 @@ for (const page of PAGES) {
   })
 
   test(`${page}: Dovecot 2.3 takes every piece of its configuration`, { skip: missingDovecot() }, async t => {
-    const temp = tempDirectory()
-    t.after(temp.remove)
+    const temp = owned(t, tempDirectory())
     const found = blocks(page, 'dovecot')
     assert.ok(found.length > 0)
     const is23 = dialectOf((await run('dovecot', ['--version'])).stdout) === '2.3'

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { type LmtpReceiver, startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { until } from '../support/wait.ts'
 import { phoneOf } from './dovecot-plugins.ts'
 import { register } from './hears.ts'
@@ -10,18 +11,18 @@ import { mailTo, pluginLines, pushed, type Site, startSite } from './setup.ts'
 const USERS = ['alice@example.com', 'bob@example.com', 'carol@example.com']
 
 interface Outage {
-  /** What happens to Apple before Haraka starts, when it is up, and just before all is well again. */
+  /** Apple's state before Haraka starts, when it is up, and just before all is well again. */
   readonly first?: (apple: Apple) => unknown
   readonly later?: (apple: Apple) => unknown
   readonly last?: (apple: Apple) => void
 }
 
 const OUTAGES: Readonly<Record<string, Outage>> = {
-  'nobody listens there as Haraka starts': { first: apple => apple.faults.refuse() },
+  'Apple refuses connections as Haraka starts': { first: apple => apple.faults.refuse() },
   'its server dies': { later: apple => apple.faults.refuse() },
   'the network swallows everything': {
     later: apple => apple.faults.blackHole(),
-    // What was swallowed never arrives, or it would be a push of its own.
+    // A swallowed request never arrives, or it would be a push of its own.
     last: apple => apple.faults.resetConnections(),
   },
   'it says that it is overloaded': { later: apple => apple.faults.answer('ServiceUnavailable') },
@@ -29,10 +30,8 @@ const OUTAGES: Readonly<Record<string, Outage>> = {
 
 for (const [what, { first, later, last }] of Object.entries(OUTAGES)) {
   test(`while Apple is away mail flows, and afterwards each phone gets one push: ${what}`, async t => {
-    const apple = await startApple()
-    t.after(() => apple.close())
-    const lmtp = await startLmtp()
-    t.after(lmtp.stop)
+    const apple = owned(t, await startApple())
+    const lmtp = owned(t, await startLmtp())
     await first?.(apple)
     const xaps = { push: { window: 0 }, apns: { request_timeout: 1 } }
     const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps })

@@ -1,10 +1,11 @@
-/** What `xaps check` and `xaps explain` say of settings, in a Haraka directory that no Haraka runs in. */
+/** `xaps check` and `xaps explain` in a Haraka directory that no Haraka runs in. */
 
 import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { pushCertificate } from '../fake/apple/certificates.ts'
+import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { type Ended, xaps } from './run.ts'
 import { iniText, type Sections } from './setup.ts'
@@ -19,8 +20,7 @@ async function inDirectory(
   sections: Sections,
   command: readonly string[] = ['check', '--offline'],
 ): Promise<Ended> {
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   const { certificate, key } = pushCertificate({ topic })
   mkdirSync(path.join(temp.path, 'config'))
   writeFileSync(path.join(temp.path, 'push.pem'), certificate + key)

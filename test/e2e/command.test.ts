@@ -4,6 +4,7 @@ import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
+import { owned } from '../support/owned.ts'
 import { missingRedis, startRedis } from '../support/redis.ts'
 import { startServer } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
@@ -17,8 +18,7 @@ const TABLET = phoneOf('alice@example.com', 2)
 const MASKED = `${ALICE.token.slice(0, 8)}…${ALICE.token.slice(-4)}`
 
 test('the command beside a running Haraka', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
+  const apple = owned(t, await startApple())
   const site = await startSite(t, { apple })
   await register(site, ALICE.user)
   await registerByLine(site.socket, TABLET)
@@ -67,11 +67,9 @@ test('the command beside a running Haraka', async t => {
   })
 })
 
-test('commands that only read make no store, whoever runs them', async t => {
-  const temp = tempDirectory()
-  t.after(temp.remove)
-  const apple = await startApple()
-  t.after(() => apple.close())
+test('commands that only read make no store, also as root', async t => {
+  const temp = owned(t, tempDirectory())
+  const apple = owned(t, await startApple())
   mkdirSync(path.join(temp.path, 'config'))
   const ini = { apns: appleKeys(apple, temp.path), store: { uri: 'lmdb:deep/xaps' } }
   writeFileSync(path.join(temp.path, 'config', 'xaps.ini'), iniText(ini))
@@ -100,8 +98,7 @@ test('commands that only read make no store, whoever runs them', async t => {
 })
 
 test('status, check and the others fail where they cannot do their work', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
+  const apple = owned(t, await startApple())
   const xapsIni = { registration: { enabled: 'false' } }
   const site = await startSite(t, { apple, xaps: xapsIni, companion: false })
   const inSite = (...args: string[]) => xaps(['-c', site.dir, ...args])
@@ -121,10 +118,8 @@ test('status, check and the others fail where they cannot do their work', async 
 test('serve ends when another process has the socket, also with a Redis that is connected', {
   skip: missingRedis(),
 }, async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const redis = await startRedis()
-  t.after(() => redis.stop())
+  const apple = owned(t, await startApple())
+  const redis = owned(t, await startRedis())
   const site = await startSite(t, { apple, xaps: { store: { uri: redis.uri } } })
   const { status, stderr } = await xaps(['-c', site.dir, 'serve'])
   assert.equal(status, 1)
@@ -194,8 +189,7 @@ async function forgets(inSite: Xaps): Promise<void> {
 
 async function serves(t: TestContext, site: Site): Promise<void> {
   const main = path.join(__dirname, '../../plugins/xaps/cli/main.js')
-  const server = startServer(process.execPath, [main, '-c', site.dir, 'serve'])
-  t.after(() => server.stop())
+  const server = owned(t, startServer(process.execPath, [main, '-c', site.dir, 'serve']))
   await companionAnswers(site)
   assert.match(await registerByLine(site.socket, ALICE), /^OK ./)
   assert.equal((await xaps(['-c', site.dir, 'status'])).status, 0)

@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { type LmtpReceiver, startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { accepts, freePort, processEntry } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
@@ -53,8 +54,7 @@ for (const nodes of [0, 2]) {
 
 test('a Haraka that is killed takes its companion with it, and the next one takes over', async t => {
   const { apple, lmtp } = await surroundings(t)
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   const xaps = { registration: { socket: path.join(temp.path, 'xapsd.sock') } }
   const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps })
   const companion = companionOf(site)
@@ -67,8 +67,7 @@ test('a Haraka that is killed takes its companion with it, and the next one take
 
 test('a socket that another process serves is left to it, and taken when it is free', async t => {
   const { apple, lmtp } = await surroundings(t)
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   const socket = path.join(temp.path, 'xapsd.sock')
   const other = await serverAt(socket)
   t.after(other.stop)
@@ -99,7 +98,7 @@ test('a companion that hangs is replaced, and a phone that registered meanwhile 
   process.kill(first, 'SIGSTOP')
   const waiting = registerByHttp(site.httpPort, BOB)
   await until(() => !processEntry(first), 'its end', 30_000)
-  // What the one that hung had accepted is lost with it; who is not answered asks again.
+  // Requests that the hanging one had accepted are lost with it; a client without an answer asks again.
   assert.equal(await registerByLine(site.socket, BOB), OK)
   await waiting.catch(() => undefined)
   const told = pluginLines(site.log()).filter(line => /companion is gone/.test(line))
@@ -126,8 +125,7 @@ test('a port that another process has is tried again, and holds up neither the s
 
 test('the socket has its mode and its place, and is removed at the end', async t => {
   const { apple, lmtp } = await surroundings(t)
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   const socket = path.join(temp.path, 'xapsd.sock')
   const xaps = { registration: { socket, socket_mode: '0600' } }
   const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps })
@@ -137,10 +135,8 @@ test('the socket has its mode and its place, and is removed at the end', async t
 })
 
 async function surroundings(t: TestContext): Promise<{ apple: Apple; lmtp: LmtpReceiver }> {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp()
-  t.after(lmtp.stop)
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp())
   return { apple, lmtp }
 }
 

@@ -3,10 +3,11 @@ import { existsSync } from 'node:fs'
 import { test } from 'node:test'
 import { startApple } from '../fake/apple/server.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { until } from '../support/wait.ts'
 import { mailTo, pluginLines, type Sections, startSite } from './setup.ts'
 
-/** What is wrong → what the one line in the log must say. */
+/** A mistake → the one line in the log. */
 const WRONG: Readonly<Record<string, readonly [Sections, RegExp]>> = {
   'a key that is none': [
     { push: { windw: 3 } },
@@ -25,10 +26,8 @@ const WRONG: Readonly<Record<string, readonly [Sections, RegExp]>> = {
 
 for (const [what, [xaps, said]] of Object.entries(WRONG)) {
   test(`with ${what} there is one clear line, no push, and mail as ever`, async t => {
-    const apple = await startApple()
-    t.after(() => apple.close())
-    const lmtp = await startLmtp()
-    t.after(lmtp.stop)
+    const apple = owned(t, await startApple())
+    const lmtp = owned(t, await startLmtp())
     const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps, companion: false })
     await mailTo(site, 'alice@example.com')
     await until(() => lmtp.mails.length === 1, 'the mail')

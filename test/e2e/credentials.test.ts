@@ -7,6 +7,7 @@ import { pkcs12 } from '../fake/apple/pkcs12.ts'
 import { providerKey } from '../fake/apple/provider-key.ts'
 import { startApple } from '../fake/apple/server.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { phoneOf, registerByLine } from './dovecot-plugins.ts'
 import { mailTo, pushed, startSite } from './setup.ts'
@@ -16,7 +17,7 @@ const ALICE = phoneOf('alice@example.com')
 /** Ids of digits alone, with zeros in front: Haraka's own reader of ini files would make numbers of them. */
 const KEY = providerKey({ keyId: '0012345678', teamId: '0987654321', topics: [MAIL_TOPIC] })
 
-/** What is in the file → its bytes and the keys of xaps.ini beside its name. */
+/** The kind of file → its bytes and the keys of xaps.ini beside its name. */
 const KINDS = {
   pkcs12: { bytes: pkcs12(pushCertificate(), 'geheim', 'keychain'), keys: { passphrase: 'geheim' } },
   token_key: { bytes: KEY.p8, keys: { key_id: KEY.keyId, team_id: KEY.teamId, topic: MAIL_TOPIC } },
@@ -24,12 +25,9 @@ const KINDS = {
 
 for (const [kind, { bytes, keys }] of Object.entries(KINDS)) {
   test(`a mail is pushed with ${kind}`, async t => {
-    const apple = await startApple({ providerKeys: [KEY] })
-    t.after(() => apple.close())
-    const lmtp = await startLmtp()
-    t.after(lmtp.stop)
-    const temp = tempDirectory()
-    t.after(temp.remove)
+    const apple = owned(t, await startApple({ providerKeys: [KEY] }))
+    const lmtp = owned(t, await startLmtp())
+    const temp = owned(t, tempDirectory())
     const file = path.join(temp.path, 'credentials')
     writeFileSync(file, bytes)
     const apns = { certificate: '', key: '', [kind]: file, ...keys }

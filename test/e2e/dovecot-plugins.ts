@@ -8,7 +8,7 @@ import path from 'node:path'
 /** From the compiled test in dist/test/e2e/ to the fixtures beside the sources. */
 const WIRE = path.join(__dirname, '../../../test/fixtures/wire')
 
-/** What the recorded requests hold. */
+/** Values in the recorded requests. */
 const RECORDED = {
   user: 'user@example.org',
   account: '0715A26B-CA09-4730-A419-793000CA982E',

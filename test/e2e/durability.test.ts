@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { startApple } from '../fake/apple/server.ts'
+import { owned } from '../support/owned.ts'
 import { missingRedis, startRedis } from '../support/redis.ts'
 import { phoneOf, registerByLine } from './dovecot-plugins.ts'
 import { xaps } from './run.ts'
@@ -13,8 +14,7 @@ for (const kind of ['lmdb', 'redis'] as const) {
   test(`registrations that were answered survive kill -9 of everything, with ${kind}`, {
     skip: kind === 'redis' && missingRedis(),
   }, async t => {
-    const apple = await startApple()
-    t.after(() => apple.close())
+    const apple = owned(t, await startApple())
     const { store, kill } = await storeOf(kind, t)
     const site = await startSite(t, { apple, xaps: store })
     const phones = Array.from({ length: USERS * PHONES }, (_, n) =>
@@ -37,8 +37,7 @@ async function storeOf(
   t: TestContext,
 ): Promise<{ store: Sections; kill: () => Promise<void> }> {
   if (kind === 'lmdb') return { store: {}, kill: async () => undefined }
-  const redis = await startRedis()
-  t.after(redis.stop)
+  const redis = owned(t, await startRedis())
   const kill = async () => {
     await redis.kill()
     await redis.start()

@@ -1,4 +1,4 @@
-/** Whose phones hear of a mail: those, and nobody else. */
+/** Asserts which users' phones hear of a mail, and that no other does. */
 
 import assert from 'node:assert/strict'
 import type { Apple } from '../fake/apple/server.ts'

@@ -1,9 +1,10 @@
-/** What Dovecot notifies of, and what Haraka delivers: one source of new mail, whoever tells first. */
+/** Notifications of Dovecot and deliveries of Haraka: one source of new mail, whichever tells first. */
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startApple } from '../fake/apple/server.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { until } from '../support/wait.ts'
 import { ask, httpReply, phoneOf, recorded, registerByLine } from './dovecot-plugins.ts'
 import { mailTo, pluginLines, pushed, type Sections, startSite } from './setup.ts'
@@ -22,17 +23,18 @@ const SOURCES: readonly [settings: Sections, ofMail: number, ofFlag: number][] =
 
 for (const [settings, ofMail, ofFlag] of SOURCES) {
   test(`a mail that Dovecot tells of before it acknowledges it is pushed once, with ${JSON.stringify(settings)}`, async t => {
-    const apple = await startApple()
-    t.after(() => apple.close())
+    const apple = owned(t, await startApple())
     const notify = async (name: string) => {
       const address = { port: site.httpPort, host: '127.0.0.1' }
       return httpReply(await ask(address, recorded(name, { user: ALICE.user }))).status
     }
     const answers: number[] = []
-    const lmtp = await startLmtp({
-      beforeReply: async () => answers.push(await notify('freswa-lmtp-basic')),
-    })
-    t.after(lmtp.stop)
+    const lmtp = owned(
+      t,
+      await startLmtp({
+        beforeReply: async () => answers.push(await notify('freswa-lmtp-basic')),
+      }),
+    )
     const push = { window: 0, change_delay: 0.2 }
     const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps: { push, ...settings } })
     await registerByLine(site.socket, ALICE)
@@ -45,7 +47,7 @@ for (const [settings, ofMail, ofFlag] of SOURCES) {
     assert.equal(await notify('freswa-imap-store-flagged'), ofFlag)
     const pushes = ofFlag === 200 ? MAILS + 1 : MAILS
     await pushed(apple, site, pushes)
-    // What is pending is sent before Haraka ends: a second push of a mail would be there.
+    // A pending push is sent before Haraka ends: a second push of a mail would be there.
     await site.stop('SIGTERM')
     assert.deepEqual(
       apple.requests.map(({ token }) => token),
@@ -57,10 +59,8 @@ for (const [settings, ofMail, ofFlag] of SOURCES) {
 }
 
 test('with source = plugin a worker neither pushes nor connects to Apple', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp()
-  t.after(lmtp.stop)
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp())
   const xaps = { delivery: { source: 'plugin' } }
   const site = await startSite(t, { apple, lmtpPort: lmtp.port, nodes: 2, xaps })
   await registerByLine(site.socket, ALICE)

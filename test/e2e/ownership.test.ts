@@ -5,6 +5,7 @@ import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
+import { owned } from '../support/owned.ts'
 import { startServer } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
@@ -30,8 +31,7 @@ interface Site {
 async function site(t: TestContext, smtpIni: string, more: Sections = {}): Promise<Site> {
   const apple: Apple = await startApple()
   t.after(() => apple.close())
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   const dir = path.join(temp.path, 'haraka')
   const socket = path.join(temp.path, 'xapsd.sock')
   mkdirSync(path.join(dir, 'config'), { recursive: true })
@@ -49,8 +49,7 @@ async function site(t: TestContext, smtpIni: string, more: Sections = {}): Promi
 
 /** `xaps serve` by root, in which a phone registers. Resolves with the user that it runs as. */
 async function served(t: TestContext, { dir, socket }: Site): Promise<number> {
-  const serve = startServer(process.execPath, [XAPS, '-c', dir, 'serve'])
-  t.after(() => serve.stop())
+  const serve = owned(t, startServer(process.execPath, [XAPS, '-c', dir, 'serve']))
   await serve.waitForOutput(/companion ready/)
   assert.equal(await until(() => registerByLine(socket, ALICE), 'a reply'), `OK ${MAIL_TOPIC}\r\n`)
   return Number(/^Uid:\t\d+\t(\d+)/m.exec(readFileSync(`/proc/${serve.pid}/status`, 'utf8'))?.[1])

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { startApple } from '../fake/apple/server.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { phoneOf, registerByLine } from './dovecot-plugins.ts'
 import { type Ended, run } from './run.ts'
@@ -13,7 +14,7 @@ import { mailTo, pushed, startSite } from './setup.ts'
 const ROOT = path.join(__dirname, '../../..')
 const COMPILED = path.join(__dirname, '../..')
 
-/** What users need; whatever else were packed would be development's. */
+/** The files that users need; any other would be development's. */
 const PACKED =
   /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|config\/xaps\.ini|docs\/[\w-]+\.md|contrib\/systemd\/xaps\.\w+|dist\/plugins\/(?:xaps|xaps\/[\w/-]+)\.js(?:\.map)?)$/
 
@@ -63,8 +64,7 @@ test('the packed package', async t => {
 
 /** Packs the repository, with the code that was compiled together with this test. */
 async function pack(t: TestContext): Promise<{ files: string[]; tarball: string }> {
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   const copy = path.join(temp.path, 'repository')
   cpSync(ROOT, copy, {
     recursive: true,
@@ -87,8 +87,7 @@ function belowRoot(file: string): string {
 
 /** Unpacks as npm does; the dependencies that the package names are taken from the repository. */
 async function install(t: TestContext, tarball: string): Promise<string> {
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   const directory = path.join(temp.path, 'node_modules', 'haraka-plugin-xaps')
   mkdirSync(directory, { recursive: true })
   succeeded(await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', directory]))

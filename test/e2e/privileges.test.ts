@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { freePort } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
@@ -35,7 +36,7 @@ for (const nodes of [0, 2]) {
       const companion = site.children().find(({ command }) => / serve /.test(command))
       assert.deepEqual(idsOf(companion?.pid ?? 0), [NOBODY, NOBODY])
     })
-    await t.test('whoever delivers mail pushes, with credentials that only root can read', async () => {
+    await t.test('the process that delivers pushes, with credentials that only root can read', async () => {
       await mailTo(site, ALICE.user)
       const [push] = await pushed(apple, site, 1)
       assert.equal(push?.token, ALICE.token)
@@ -47,7 +48,7 @@ for (const nodes of [0, 2]) {
       assert.equal((await xaps(['-c', site.dir, 'devices', BOB.user])).stdout, '')
       assert.match((await xaps(['-c', site.dir, 'devices'])).stdout, /^alice@/)
     })
-    await t.test('what is on disk is theirs, and nobody else may read it', () => {
+    await t.test('files on disk are theirs, and closed to others', () => {
       for (const file of ['xaps', ...filesIn(site, 'xaps')]) {
         const { mode, uid, gid } = statSync(path.join(site.dir, file))
         assert.deepEqual([uid, gid, mode & 0o007], [NOBODY, NOBODY, 0], file)
@@ -69,8 +70,7 @@ test('with privileges dropped, registrations wait in a spool while the store is 
 })
 
 test('without a Unix socket only HTTP is served, and nothing is tried again and again', { skip }, async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
+  const apple = owned(t, await startApple())
   const site = await startSite(t, {
     apple,
     user: 'nobody',
@@ -89,12 +89,9 @@ async function droppedSite(
   nodes: number,
   sections: Sections = {},
 ): Promise<{ apple: Apple; site: Site }> {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp()
-  t.after(lmtp.stop)
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp())
+  const temp = owned(t, tempDirectory())
   const socket = path.join(temp.path, 'xapsd.sock')
   const keys = path.join(temp.path, 'keys')
   mkdirSync(keys, { mode: 0o700 })

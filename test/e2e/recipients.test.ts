@@ -3,11 +3,12 @@ import { test } from 'node:test'
 import { startApple } from '../fake/apple/server.ts'
 import { missingDovecot, startDovecot } from '../support/dovecot.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { until } from '../support/wait.ts'
 import { listener, register } from './hears.ts'
 import { pluginLines, type Sections, startSite } from './setup.ts'
 
-/** Every push at once: what these tests send one after another goes to the same few phones. */
+/** Every push at once: the mails of these tests go to the same few phones. */
 const NO_WINDOW: Sections = { push: { window: 0 } }
 
 const MARKER = { address: 'marker@example.com', user: 'marker@example.com' }
@@ -19,10 +20,8 @@ const ALIASES = {
 }
 
 test('whose phones hear of a mail over LMTP', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp({ refuseRcpt: new Set(['nobody@example.com']) })
-  t.after(lmtp.stop)
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp({ refuseRcpt: new Set(['nobody@example.com']) }))
   const site = await startSite(t, {
     apple,
     lmtpPort: lmtp.port,
@@ -52,7 +51,7 @@ test('whose phones hear of a mail over LMTP', async t => {
   await t.test('beside a recipient that Dovecot does not know', () =>
     hears(['nobody@example.com', 'bob@example.org'], ['bob@example.org']),
   )
-  await t.test('nobody, and no line in the log, for one without phones', async () => {
+  await t.test('no push, and no line in the log, for one without phones', async () => {
     const lines = () => pluginLines(site.log()).filter(line => !line.includes('companion is up')).length
     const before = lines()
     await hears(['carol@example.com'], [])
@@ -60,21 +59,19 @@ test('whose phones hear of a mail over LMTP', async t => {
     await until(() => lmtp.mails.some(({ to }) => to[0] === 'carol@example.com'), 'the mail to be delivered')
     assert.equal(lines(), before + 1, 'one line, for the push to the marker')
   })
-  await t.test('nobody whose name Unicode folds to it: the Kelvin sign is no k', async () => {
+  await t.test('no user whose name Unicode folds to it: the Kelvin sign is no k', async () => {
     await register(site, '\u212aate@example.com')
     await hears(['kate@example.com'], [])
   })
-  await t.test('nobody when an alias drops the mail', () => hears(['noise@example.com'], []))
+  await t.test('no user when an alias drops the mail', () => hears(['noise@example.com'], []))
 })
 
 test('with dovecot_userdb it is Dovecot who says which user a recipient is', {
   skip: missingDovecot(),
 }, async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
+  const apple = owned(t, await startApple())
   const aliases = { 'sales@example.com': 'alice', 'alice@example.com': 'alice' }
-  const dovecot = await startDovecot({ users: ['alice', 'bob@example.com', MARKER.user], aliases })
-  t.after(dovecot.stop)
+  const dovecot = owned(t, await startDovecot({ users: ['alice', 'bob@example.com', MARKER.user], aliases }))
   const users = { dovecot_userdb: dovecot.authUserdbPath }
   const site = await startSite(t, { apple, lmtpPort: dovecot.lmtpPort, xaps: { ...NO_WINDOW, users } })
   await register(site, 'alice', 'bob@example.com', 'sales@example.com')
@@ -86,10 +83,8 @@ test('with dovecot_userdb it is Dovecot who says which user a recipient is', {
 })
 
 test('with username = local_part the part before the @ is the user', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp()
-  t.after(lmtp.stop)
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp())
   const xaps = {
     ...NO_WINDOW,
     users: { username: 'local_part', recipient_delimiter: '-', lowercase: 'false' },

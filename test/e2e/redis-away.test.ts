@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { startApple } from '../fake/apple/server.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { missingRedis, startRedis } from '../support/redis.ts'
 import { until } from '../support/wait.ts'
 import { phoneOf, registerByHttp, registerByLine } from './dovecot-plugins.ts'
@@ -15,12 +16,9 @@ const NEW = phoneOf('new@example.com')
 const OTHER = phoneOf('other@example.com')
 
 test('while Redis is away mail flows, and phones register', { skip: missingRedis() }, async t => {
-  const redis = await startRedis()
-  t.after(redis.stop)
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp()
-  t.after(lmtp.stop)
+  const redis = owned(t, await startRedis())
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp())
   const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps: { store: { uri: redis.uri } } })
   const spool = path.join(site.dir, 'xaps-spool', 'registrations.jsonl')
   await registerByLine(site.socket, OLD)

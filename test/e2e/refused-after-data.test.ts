@@ -2,6 +2,7 @@ import { type TestContext, test } from 'node:test'
 import { startApple } from '../fake/apple/server.ts'
 import { missingDovecot, startDovecot } from '../support/dovecot.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { listener, register } from './hears.ts'
 import { startSite } from './setup.ts'
 
@@ -17,20 +18,17 @@ const MARKER = 'marker@example.com'
 test('those whose mail Dovecot has saved hear of it, not the one over quota', {
   skip: missingDovecot(),
 }, async t => {
-  const dovecot = await startDovecot({ users: [ALICE, BOB, FULL, MARKER], quotaFull: [FULL] })
-  t.after(dovecot.stop)
+  const dovecot = owned(t, await startDovecot({ users: [ALICE, BOB, FULL, MARKER], quotaFull: [FULL] }))
   await inEveryOrder(t, dovecot.lmtpPort)
 })
 
 test('the same with an LMTP server other than Dovecot', async t => {
-  const lmtp = await startLmtp({ refuseAfterData: new Set([FULL]) })
-  t.after(lmtp.stop)
+  const lmtp = owned(t, await startLmtp({ refuseAfterData: new Set([FULL]) }))
   await inEveryOrder(t, lmtp.port)
 })
 
 async function inEveryOrder(t: TestContext, lmtpPort: number): Promise<void> {
-  const apple = await startApple()
-  t.after(() => apple.close())
+  const apple = owned(t, await startApple())
   const site = await startSite(t, { apple, lmtpPort, xaps: { push: { window: 0 } } })
   await register(site, ALICE, BOB, FULL)
   const hears = await listener(apple, site, { address: MARKER, user: MARKER })

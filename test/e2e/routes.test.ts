@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startApple } from '../fake/apple/server.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { sendMail } from '../support/smtp.ts'
 import { startSmtpSink } from '../support/smtp-sink.ts'
 import { listener, register } from './hears.ts'
@@ -31,10 +32,8 @@ const LOCAL = {
 
 for (const [domains, [local, hearing]] of Object.entries(LOCAL)) {
   test(`of relayed mail the phones of local domains hear, with [delivery] domains = ${domains}`, async t => {
-    const apple = await startApple()
-    t.after(() => apple.close())
-    const nextHop = await startSmtpSink()
-    t.after(nextHop.stop)
+    const apple = owned(t, await startApple())
+    const nextHop = owned(t, await startSmtpSink())
     const site = await startSite(t, {
       apple,
       plugins: ['relay', 'rcpt_to.in_host_list', 'queue/lmtp', 'xaps'],
@@ -53,10 +52,8 @@ for (const [domains, [local, hearing]] of Object.entries(LOCAL)) {
 }
 
 test('smtp_forward: the backend decides', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const backend = await startSmtpSink({ refuse: new Set(['refused@example.com']) })
-  t.after(backend.stop)
+  const apple = owned(t, await startApple())
+  const backend = owned(t, await startSmtpSink({ refuse: new Set(['refused@example.com']) }))
   const site = await startSite(t, {
     apple,
     plugins: ['rcpt_to.in_host_list', 'queue/smtp_forward', 'xaps'],
@@ -77,10 +74,8 @@ test('smtp_forward: the backend decides', async t => {
 })
 
 test('a mail on its way out is pushed when an LMTP server takes it', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp()
-  t.after(lmtp.stop)
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp())
   const route = `[example.com]\nhost=127.0.0.1\nport=${lmtp.port}\nusing_lmtp=true\n`
   const site = await startSite(t, {
     apple,
@@ -94,9 +89,8 @@ test('a mail on its way out is pushed when an LMTP server takes it', async t => 
   await hears(['alice+x@example.com'], ['alice@example.com'])
 })
 
-test('mail that is discarded is pushed to nobody', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
+test('mail that is discarded is not pushed', async t => {
+  const apple = owned(t, await startApple())
   const plugins = ['rcpt_to.in_host_list', 'queue/discard', 'xaps']
   const site = await startSite(t, { apple, plugins, env: { YES_REALLY_DO_DISCARD: '1' } })
   await register(site, 'alice@example.com')

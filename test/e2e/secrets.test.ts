@@ -4,16 +4,15 @@ import { chmodSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { startApple } from '../fake/apple/server.ts'
+import { owned } from '../support/owned.ts'
 import { startServer } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { xaps } from './run.ts'
 import { appleKeys, pluginLines, startSite } from './setup.ts'
 
 test('a key that every user can read is named at the start, once, and by check, until it is mended', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const apple = owned(t, await startApple())
+  const temp = owned(t, tempDirectory())
   const apns = appleKeys(apple, temp.path)
   const key = path.join(temp.path, 'push.key')
   chmodSync(key, 0o644)
@@ -31,17 +30,14 @@ test('a key that every user can read is named at the start, once, and by check, 
 })
 
 test('xaps serve by itself says it, too', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const apple = owned(t, await startApple())
+  const temp = owned(t, tempDirectory())
   const apns = appleKeys(apple, temp.path)
   chmodSync(path.join(temp.path, 'push.key'), 0o604)
   const registration = { enabled: 'false' }
   const site = await startSite(t, { apple, companion: false, xaps: { apns, registration } })
   const main = path.join(__dirname, '../../plugins/xaps/cli/main.js')
-  const server = startServer(process.execPath, [main, '-c', site.dir, 'serve'])
-  t.after(() => server.stop())
+  const server = owned(t, startServer(process.execPath, [main, '-c', site.dir, 'serve']))
   const said = await server.waitForOutput(/companion ready/)
   assert.equal(said.match(/<4>.*push\.key holds a secret/g)?.length, 1, said)
 })

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { type LmtpReceiver, startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { processEntry } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
@@ -15,12 +16,9 @@ const ALICE = phoneOf('alice@example.com')
 async function clusterSite(
   t: TestContext,
 ): Promise<{ site: Site; apple: Apple; lmtp: LmtpReceiver; keys: string }> {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp()
-  t.after(lmtp.stop)
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp())
+  const temp = owned(t, tempDirectory())
   const apns = appleKeys(apple, temp.path)
   const site = await startSite(t, {
     apple,
@@ -79,10 +77,8 @@ test('half a file changes nothing for a worker or companion that starts again, a
 })
 
 test('with a configuration of no use a cluster has one clear line, no push, and mail as ever', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp()
-  t.after(lmtp.stop)
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp())
   const site = await startSite(t, {
     apple,
     lmtpPort: lmtp.port,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { startApple } from '../fake/apple/server.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { missingRedis, startRedis } from '../support/redis.ts'
 import { SmtpConnection } from '../support/smtp.ts'
 import { phoneOf } from './dovecot-plugins.ts'
@@ -14,8 +15,7 @@ const MAILS = 20
 const WINDOW = 3
 
 test('two hosts that share a Redis share registrations and windows', { skip: missingRedis() }, async t => {
-  const redis = await startRedis()
-  t.after(redis.stop)
+  const redis = owned(t, await startRedis())
   const { apple, lmtp } = await surroundings(t)
   const xaps = { store: { uri: redis.uri }, push: { window: 0 } }
   const host = () => startSite(t, { apple, lmtpPort: lmtp.port, xaps })
@@ -45,7 +45,7 @@ for (const kind of ['lmdb', 'redis'] as const) {
     await Promise.all(Array.from({ length: MAILS }, () => sendOver(site.port)))
     await pushed(apple, site, 2)
     assert.equal(lmtp.mails.length, MAILS)
-    // What is pending is sent before Haraka ends, so nothing was.
+    // A pending push is sent before Haraka ends, so nothing was.
     await site.stop('SIGTERM')
     assert.deepEqual(
       apple.pushes.map(({ token }) => token),
@@ -55,17 +55,14 @@ for (const kind of ['lmdb', 'redis'] as const) {
 }
 
 async function surroundings(t: TestContext) {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp()
-  t.after(lmtp.stop)
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp())
   return { apple, lmtp }
 }
 
 async function storeOf(kind: 'lmdb' | 'redis', t: TestContext): Promise<Sections> {
   if (kind === 'lmdb') return {}
-  const redis = await startRedis()
-  t.after(redis.stop)
+  const redis = owned(t, await startRedis())
   return { store: { uri: redis.uri } }
 }
 

@@ -7,6 +7,7 @@ import { findGroup } from '../../plugins/xaps/base/accounts.ts'
 import { startApple } from '../fake/apple/server.ts'
 import { startDovecot } from '../support/dovecot.ts'
 import { PASSWORD } from '../support/dovecot-conf.ts'
+import { owned } from '../support/owned.ts'
 import { descendantsOf } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
@@ -16,7 +17,7 @@ import { startSite } from './setup.ts'
 
 const skip = process.getuid?.() !== 0 && 'not run: only root can start a Haraka that drops its privileges'
 
-/** A mail user of nobody's: neither Haraka's nor in any group of the system. */
+/** A mail user that is neither Haraka's nor in any group of the system. */
 const MAIL_USER = 12345
 const NOBODY = 65534
 
@@ -48,8 +49,7 @@ test("by default an imap process of Dovecot's can open the socket of a Haraka th
 })
 
 test("a directory of Dovecot's that is not there is waited for, and stays Dovecot's", { skip }, async t => {
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   const directory = path.join(temp.path, 'dovecot')
   const site = await droppedSite(t, path.join(directory, 'xapsd.sock'), false)
   await site.waitForLog(/no such directory: start Dovecot/)
@@ -62,8 +62,7 @@ test("a directory of Dovecot's that is not there is waited for, and stays Doveco
 })
 
 async function droppedSite(t: TestContext, socket?: string, companion = true) {
-  const apple = await startApple()
-  t.after(() => apple.close())
+  const apple = owned(t, await startApple())
   const xaps = socket === undefined ? {} : { registration: { socket } }
   return startSite(t, { apple, nodes: 1, user: 'nobody', group: 'nogroup', xaps, companion })
 }
@@ -77,8 +76,7 @@ interface Ids {
 /** The ids of a real imap process with a user logged in. */
 async function imapProcess(t: TestContext): Promise<Ids> {
   const config = `mail_uid = ${MAIL_USER}\nmail_gid = ${MAIL_USER}`
-  const dovecot = await startDovecot({ users: [ALICE], imap: true, config })
-  t.after(() => dovecot.stop())
+  const dovecot = owned(t, await startDovecot({ users: [ALICE], imap: true, config }))
   chownSync(path.join(dovecot.dir, 'mail'), MAIL_USER, MAIL_USER)
   const client = net.connect(dovecot.imapPort, '127.0.0.1')
   t.after(() => client.destroy())

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { test } from 'node:test'
 import { startApple } from '../fake/apple/server.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { until } from '../support/wait.ts'
 import { phoneOf } from './dovecot-plugins.ts'
 import { register } from './hears.ts'
@@ -13,10 +14,8 @@ const ALICE = 'alice@example.com'
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   for (const nodes of [0, 2]) {
     test(`a push that waits for its window is sent before Haraka ends by ${signal}, with nodes=${nodes}`, async t => {
-      const apple = await startApple()
-      t.after(() => apple.close())
-      const lmtp = await startLmtp()
-      t.after(lmtp.stop)
+      const apple = owned(t, await startApple())
+      const lmtp = owned(t, await startLmtp())
       const xaps = { push: { window: 600 } }
       const site = await startSite(t, { apple, lmtpPort: lmtp.port, nodes, xaps })
       await register(site, ALICE)
@@ -35,10 +34,8 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 }
 
 test('Haraka ends when it is told to, also while Apple does not answer', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp()
-  t.after(lmtp.stop)
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp())
   const site = await startSite(t, { apple, lmtpPort: lmtp.port })
   await register(site, ALICE)
   apple.faults.hang()

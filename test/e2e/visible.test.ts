@@ -8,12 +8,13 @@ import { type TestContext, test } from 'node:test'
 import type { Reason } from '../fake/apple/reasons.ts'
 import { startApple } from '../fake/apple/server.ts'
 import { startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { ask, phoneOf, registerByLine } from './dovecot-plugins.ts'
 import { type Ended, xaps } from './run.ts'
 import { mailTo, pushed, startSite } from './setup.ts'
 
-/** A right-to-left override and a zero-width space; what paints a terminal red. */
+/** A right-to-left override and a zero-width space; the sequence that paints a terminal red. */
 const HIDDEN = '\u202e\u200b'
 const RED = '\x1b[31m'
 
@@ -22,10 +23,8 @@ const EVE = phoneOf(`eve${HIDDEN}@gro.elpmaxe${HIDDEN}`)
 const REASON = `Nope${RED}${HIDDEN}`
 
 test('names and words of others are visible in the log and in the command', async t => {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const lmtp = await startLmtp()
-  t.after(lmtp.stop)
+  const apple = owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp())
   const dovecot_userdb = await userdbThatAnswers(t, EVE.user)
   const users = { dovecot_userdb }
   const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps: { users, push: { window: 0 } } })
@@ -102,8 +101,7 @@ function rawIn(text: string): string[] {
 
 /** A userdb that answers each question with `name`. */
 async function userdbThatAnswers(t: TestContext, name: string): Promise<string> {
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   const file = path.join(temp.path, 'auth-userdb')
   const server = net.createServer(socket => {
     socket.setEncoding('utf8').on('error', () => socket.destroy())

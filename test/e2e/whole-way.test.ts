@@ -4,6 +4,7 @@ import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import type { PushRequest } from '../fake/apple/journal.ts'
 import { startApple } from '../fake/apple/server.ts'
 import { missingDovecot, startDovecot } from '../support/dovecot.ts'
+import { owned } from '../support/owned.ts'
 import { ask, httpReply, phoneOf, recorded, registerByHttp, registerByLine } from './dovecot-plugins.ts'
 import { mailTo, pluginLines, pushed, type Site, startSite } from './setup.ts'
 
@@ -12,16 +13,17 @@ const BOB = phoneOf('bob@example.com')
 
 for (const nodes of [0, 2]) {
   test(`from a registration to a push, with nodes=${nodes}`, { skip: missingDovecot() }, async t => {
-    const dovecot = await startDovecot({ users: [ALICE.user, BOB.user] })
-    t.after(dovecot.stop)
-    /** By token: what was in the Maildir at the moment of the push. */
+    const dovecot = owned(t, await startDovecot({ users: [ALICE.user, BOB.user] }))
+    /** By token: the content of the Maildir at the moment of the push. */
     const inboxAtPush = new Map<string, number>()
     const inboxOf = ({ token }: PushRequest) =>
       dovecot.inbox(token === ALICE.token ? ALICE.user : BOB.user).length
-    const apple = await startApple({
-      onRequest: request => void inboxAtPush.set(request.token, inboxOf(request)),
-    })
-    t.after(() => apple.close())
+    const apple = owned(
+      t,
+      await startApple({
+        onRequest: request => void inboxAtPush.set(request.token, inboxOf(request)),
+      }),
+    )
     const site = await startSite(t, { apple, nodes, lmtpPort: dovecot.lmtpPort })
 
     await t.test("both of Dovecot's plugins get the answers they need", () => register(site))

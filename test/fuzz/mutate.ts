@@ -7,7 +7,7 @@ type Mutation = (input: Buffer, random: Random, corpus: readonly Buffer[]) => Bu
 /** No mutated input is longer, in bytes: repetition must not make the run slow. */
 const MAX_BYTES = 64 * 1024
 
-/** What parsers trip over: structure of both protocols, escapes, line ends, halves of characters. */
+/** Text that parsers trip over: structure of both protocols, escapes, line ends, halves of characters. */
 const MORSELS: readonly Buffer[] = [
   ...['"', '\\', "'", '\\"', '\\\\', '\\n', '""', '\t', ' ', ',', '=', ':', '(', ')', '()', '("")', '{', '}'],
   ...['[', ']', '[]', '{}', 'null', '1e999', '-0', '\r\n', '\r', '\n', '\0', '\x7f', '\u0085', '\u2028'],

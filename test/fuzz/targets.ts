@@ -1,4 +1,4 @@
-/** What must hold of a parser for any bytes at all. */
+/** Properties that hold of a parser for any bytes at all. */
 
 import assert from 'node:assert/strict'
 import { parseNotifyBody, parseRegisterBody } from '../../plugins/xaps/registration/json.ts'

@@ -68,7 +68,7 @@ for (const [name, prepare] of [
   test(`a closed transport to ${name} keeps no process alive`, async t => {
     const { apple } = await line(t)
     prepare(apple)
-    const args = [certificateFor(apple), { ...endpointOf(apple), request_timeout: 60_000 }]
+    const args = [certificateFor(apple), { ...endpointOf(apple), requestTimeoutMs: 60_000 }]
     const child = spawn(process.execPath, [
       path.join(__dirname, 'closing.js'),
       ...args.map(arg => JSON.stringify(arg)),

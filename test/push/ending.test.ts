@@ -86,7 +86,7 @@ test('a closed sender takes no events, starts no pushes and keeps no timers', as
 })
 
 test('no more than max_in_flight pushes are under way', async () => {
-  const b = bench({ max_in_flight: 7 })
+  const b = bench({ maxInFlight: 7 })
   b.apple.latencyMs = 20
   for (let device = 0; device < 100; device += 1) b.happen(device)
   await b.clock.advance(1_000)

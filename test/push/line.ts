@@ -58,7 +58,7 @@ export function tokenFor({ ca }: Apple, { p8: key, keyId, teamId }: ProviderKey)
 }
 
 export function endpointOf({ host, port }: Pick<Apple, 'host' | 'port'>): Endpoint {
-  return { host, port, environment: 'production', request_timeout: TIMEOUT_MS }
+  return { host, port, environment: 'production', requestTimeoutMs: TIMEOUT_MS }
 }
 
 export function pushTo(device: number): Push {

@@ -13,10 +13,10 @@ export const SETTINGS: SenderSettings = {
   windowMs: 5_000,
   changeDelayMs: 30_000,
   keepForMs: 86_400_000,
-  max_in_flight: 500,
+  maxInFlight: 500,
   priority: '5',
-  expiration: 86_400_000,
-  collapse_id: false,
+  expirationMs: 86_400_000,
+  collapseId: false,
 }
 
 export const OK: Answer = { status: 200, reason: '' }

@@ -63,7 +63,7 @@ async function side(t: TestContext): Promise<Side> {
         host: apple.host,
         port: apple.port,
         environment: 'production',
-        request_timeout: 1_500,
+        requestTimeoutMs: 1_500,
       },
       {
         store: {

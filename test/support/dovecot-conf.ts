@@ -128,7 +128,7 @@ userdb passwd-file {
 }`
 }
 
-/** As root the processes get the package's own users; otherwise all of them run as whoever runs the test. */
+/** As root the processes get the package's own users; otherwise all of them run as the test's user. */
 function identity(): string {
   const [uid, gid] = [process.getuid?.(), process.getgid?.()]
   if (uid === 0) return `mail_uid = ${MAIL_ID}\nmail_gid = ${MAIL_ID}`

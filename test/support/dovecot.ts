@@ -21,7 +21,7 @@ export interface Dovecot {
   readonly imapPort: number
   /** The mails in a user's INBOX, new and seen, as they lie in the Maildir. */
   inbox(user: string): string[]
-  /** What it has logged so far. */
+  /** Its log so far. */
   log(): string
   stop(): Promise<void>
 }

@@ -18,7 +18,7 @@ export class FakeClock implements Clock {
   readonly #heap: Alarm[] = []
   readonly #letSettle: () => Promise<void>
 
-  /** `letSettle`: what comes between two timers. Where sockets or files take part, use turns(). */
+  /** `letSettle`: runs between two timers. Where sockets or files take part, use turns(). */
   constructor(now = Date.UTC(2030, 0, 1), letSettle = settle) {
     this.#now = now
     this.#letSettle = letSettle

@@ -44,7 +44,7 @@ export interface Haraka {
   /** Its living children, and theirs. */
   children(): readonly ProcessEntry[]
   waitForLog(pattern: RegExp, timeoutMs?: number): Promise<string>
-  /** Ends the process that was started, and it alone, by SIGKILL; what it leaves behind is left to the test. */
+  /** Ends the process that was started, and it alone, by SIGKILL; its files are left to the test. */
   kill(): Promise<void>
   /** Ends it and all it left behind, and removes its directory. Rejects when Haraka had ended by itself. */
   stop(signal?: NodeJS.Signals): Promise<void>
@@ -99,7 +99,7 @@ function writeConfig(dir: string, port: number, options: HarakaOptions): void {
   if (options.user !== undefined) giveTo(options.user, options.group, dir, path.join(dir, 'queue'))
 }
 
-/** What Haraka writes to after it dropped its privileges must belong to that user. */
+/** Directories that Haraka writes to after it dropped its privileges must belong to that user. */
 function giveTo(user: string, group: string | undefined, ...directories: string[]): void {
   const idOf = (flag: string) => Number(execFileSync('id', [flag, user], { encoding: 'utf8' }))
   const gid = /^\d+$/.test(group ?? '') ? Number(group) : idOf('-g')
@@ -127,7 +127,7 @@ function linkPlugin(dir: string, installed: string | undefined): void {
 
 /**
  * A package that points at the code compiled together with the test, for tests that were compiled elsewhere than
- * to `dist`: what runs is always what was compiled with the test.
+ * to `dist`: the plugin that runs is the one compiled with the test.
  */
 function writeStandIn(target: string): void {
   mkdirSync(path.join(target, 'config'), { recursive: true })

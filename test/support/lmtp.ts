@@ -25,7 +25,7 @@ export interface LmtpOptions {
   readonly refuseAfterData?: ReadonlySet<string>
   /** How long to think before the replies to DATA, in milliseconds. */
   readonly latencyMs?: number
-  /** What is done with a mail before it is acknowledged, as Dovecot's plugins do: they notify, and wait for the answer. */
+  /** Runs before a mail is acknowledged, as Dovecot's plugins do: they notify, and wait for the answer. */
   readonly beforeReply?: (recipients: readonly string[]) => Promise<unknown>
 }
 

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { missingDovecot, startDovecot } from './dovecot.ts'
 import { startHaraka } from './haraka.ts'
 import { startLmtp } from './lmtp.ts'
+import { owned } from './owned.ts'
 import { sendMail } from './smtp.ts'
 import { until } from './wait.ts'
 
@@ -13,17 +14,21 @@ for (const nodes of [0, 2]) {
   test(`a mail goes through a real Haraka with nodes=${nodes} into a real Maildir`, {
     skip: missingDovecot(),
   }, async t => {
-    const dovecot = await startDovecot({
-      users: ['alice@example.com', 'full@example.com'],
-      quotaFull: ['full@example.com'],
-    })
-    t.after(dovecot.stop)
-    const haraka = await startHaraka({
-      plugins: PLUGINS,
-      nodes,
-      config: { 'lmtp.ini': `host=127.0.0.1\nport=${dovecot.lmtpPort}\n` },
-    })
-    t.after(() => haraka.stop())
+    const dovecot = owned(
+      t,
+      await startDovecot({
+        users: ['alice@example.com', 'full@example.com'],
+        quotaFull: ['full@example.com'],
+      }),
+    )
+    const haraka = owned(
+      t,
+      await startHaraka({
+        plugins: PLUGINS,
+        nodes,
+        config: { 'lmtp.ini': `host=127.0.0.1\nport=${dovecot.lmtpPort}\n` },
+      }),
+    )
     const to = ['alice@example.com', 'full@example.com']
     const result = await sendMail({ port: haraka.port, from, to, body: '.dots\n..' })
     assert.equal(result.accepted, true)
@@ -35,16 +40,20 @@ for (const nodes of [0, 2]) {
 }
 
 test('without a Dovecot the small LMTP receiver takes the mail, and refuses whom it was told to', async t => {
-  const lmtp = await startLmtp({
-    refuseRcpt: new Set(['nobody@example.com']),
-    refuseAfterData: new Set(['full@example.com']),
-  })
-  t.after(lmtp.stop)
-  const haraka = await startHaraka({
-    plugins: PLUGINS,
-    config: { 'lmtp.ini': `host=127.0.0.1\nport=${lmtp.port}\n` },
-  })
-  t.after(() => haraka.stop())
+  const lmtp = owned(
+    t,
+    await startLmtp({
+      refuseRcpt: new Set(['nobody@example.com']),
+      refuseAfterData: new Set(['full@example.com']),
+    }),
+  )
+  const haraka = owned(
+    t,
+    await startHaraka({
+      plugins: PLUGINS,
+      config: { 'lmtp.ini': `host=127.0.0.1\nport=${lmtp.port}\n` },
+    }),
+  )
   const to = ['full@example.com', 'nobody@example.com', 'alice@example.com', 'a@elsewhere.example']
   const { recipients } = await sendMail({ port: haraka.port, from, to })
   assert.deepEqual(

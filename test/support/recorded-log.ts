@@ -1,5 +1,7 @@
 /** A log that a test can look into. */
 
+export { noLog } from '../../plugins/xaps/base/log.ts'
+
 import { type Fields, formatLine, type Level, type Log } from '../../plugins/xaps/base/log.ts'
 
 export interface Line {
@@ -10,7 +12,7 @@ export interface Line {
 
 export interface RecordedLog extends Log {
   readonly lines: Line[]
-  /** Messages at notice and above: what an operator sees by default. */
+  /** Messages at notice and above: an operator sees those by default. */
   loud(): string[]
 }
 
@@ -36,8 +38,3 @@ export function recordedLog(): RecordedLog {
 function isLoud({ level }: Line): boolean {
   return level !== 'debug' && level !== 'info'
 }
-
-const nothing = (): void => undefined
-
-/** A log that keeps nothing. */
-export const noLog: Log = { debug: nothing, info: nothing, notice: nothing, warn: nothing, error: nothing }

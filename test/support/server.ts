@@ -105,7 +105,7 @@ export function descendantsOf(pid: number): ProcessEntry[] {
   return below(pid)
 }
 
-/** What /proc says of one process; undefined when it has ended, a zombie included. */
+/** The state of a process in /proc; undefined when it has ended, a zombie included. */
 export function processEntry(pid: number): ProcessEntry | undefined {
   try {
     // The fields after the name, which stands in parentheses and may hold blanks: state, parent, …

@@ -14,7 +14,7 @@ const remaining = new Set<string>()
 
 /**
  * Makes an empty directory that every user may enter (servers in tests run as other users than the test). It is
- * removed when the test process exits, should nobody have called `remove` before.
+ * removed when the test process exits, unless `remove` was called before.
  */
 export function tempDirectory(prefix = 'xaps-test-'): TempDirectory {
   const directory = mkdtempSync(path.join(realpathSync(os.tmpdir()), prefix))

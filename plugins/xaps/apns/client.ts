@@ -21,7 +21,7 @@ export interface Endpoint {
   readonly port: number
   readonly environment: 'production' | 'sandbox'
   /** How long Apple may take to answer a push, in milliseconds. */
-  readonly request_timeout: number
+  readonly requestTimeoutMs: number
 }
 
 /** A connection, and the socket under it, which is there before the session is. */
@@ -67,7 +67,7 @@ export class ApnClient {
 
   /** Throws when the credentials are of no use. */
   constructor(credentials: Credentials, endpoint: Endpoint, clock: Clock = systemClock) {
-    this.#timeoutMs = endpoint.request_timeout
+    this.#timeoutMs = endpoint.requestTimeoutMs
     this.#clock = clock
     this.#client = (new Provider(optionsOf(credentials, endpoint)) as unknown as { client: Client }).client
     const { config } = this.#client

@@ -7,7 +7,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { reasonOf } from '../base/log.ts'
-import { type Config, configFile } from '../config/config.ts'
+import { type Config, configFile, keyInFile } from '../config/config.ts'
 import { type ApnsCertificate, readCertificate } from './certificate.ts'
 import { readPkcs12 } from './pkcs12.ts'
 
@@ -18,9 +18,9 @@ export type CredentialSettings = Pick<
   | 'key'
   | 'pkcs12'
   | 'passphrase'
-  | 'token_key'
-  | 'key_id'
-  | 'team_id'
+  | 'tokenKey'
+  | 'keyId'
+  | 'teamId'
   | 'topic'
   | 'environment'
   | 'ca'
@@ -48,8 +48,8 @@ export class CredentialsError extends Error {
 
 /** Every file that the settings name, as absolute paths: what to watch for a renewal. */
 export function credentialFiles(settings: CredentialSettings, harakaDir: string): string[] {
-  const { certificate, key, pkcs12, token_key, ca } = settings
-  return [certificate, key, pkcs12, token_key, ca]
+  const { certificate, key, pkcs12, tokenKey, ca } = settings
+  return [certificate, key, pkcs12, tokenKey, ca]
     .filter(name => name !== '')
     .map(name => path.resolve(harakaDir, name))
 }
@@ -68,15 +68,15 @@ function load(settings: CredentialSettings, harakaDir: string): Credentials {
   const read = (name: KeyOfFile): Buffer => readFile(name, settings, harakaDir)
   const proof = onlyOne(settings)
   const ca = settings.ca === '' ? {} : { ca: readRoots(settings, read('ca')) }
-  if (proof === 'token_key') return { ...tokenCredentials(settings, read('token_key')), ...ca }
+  if (proof === 'tokenKey') return { ...tokenCredentials(settings, read('tokenKey')), ...ca }
   const pair = proof === 'pkcs12' ? openPkcs12(settings, read('pkcs12')) : openPem(settings, read)
   return { ...certificateCredentials(pair, settings, proof), ...ca }
 }
 
-type KeyOfFile = 'certificate' | 'key' | 'pkcs12' | 'token_key' | 'ca'
+type KeyOfFile = 'certificate' | 'key' | 'pkcs12' | 'tokenKey' | 'ca'
 
-function onlyOne(settings: CredentialSettings): 'certificate' | 'pkcs12' | 'token_key' {
-  const named = (['certificate', 'pkcs12', 'token_key'] as const).filter(name => settings[name] !== '')
+function onlyOne(settings: CredentialSettings): 'certificate' | 'pkcs12' | 'tokenKey' {
+  const named = (['certificate', 'pkcs12', 'tokenKey'] as const).filter(name => settings[name] !== '')
   const [first, second] = named
   if (first === undefined) {
     throw new CredentialsError(
@@ -85,7 +85,14 @@ function onlyOne(settings: CredentialSettings): 'certificate' | 'pkcs12' | 'toke
   }
   const useless = second ?? (first !== 'certificate' && settings.key !== '' ? 'key' : undefined)
   if (useless === undefined) return first
-  throw new CredentialsError(`[apns] names both ${first} and ${useless}: keep one of them`)
+  throw new CredentialsError(
+    `[apns] names both ${keyInFile('apns', first)} and ${keyInFile('apns', useless)}: keep one of them`,
+  )
+}
+
+/** A setting as messages name it: section, key and value. */
+function at(name: KeyOfFile, settings: CredentialSettings): string {
+  return `[apns] ${keyInFile('apns', name)} = ${settings[name]}`
 }
 
 function readFile(name: KeyOfFile, settings: CredentialSettings, harakaDir: string): Buffer {
@@ -93,20 +100,20 @@ function readFile(name: KeyOfFile, settings: CredentialSettings, harakaDir: stri
   try {
     return readFileSync(file)
   } catch (error) {
-    throw new CredentialsError(`[apns] ${name} = ${settings[name]}: cannot be read: ${reasonOf(error)}`)
+    throw new CredentialsError(`${at(name, settings)}: cannot be read: ${reasonOf(error)}`)
   }
 }
 
 function tokenCredentials(settings: CredentialSettings, pem: Buffer): Credentials {
-  const missing = (['key_id', 'team_id', 'topic'] as const).filter(name => settings[name] === '')
+  const missing = (['keyId', 'teamId', 'topic'] as const)
+    .filter(name => settings[name] === '')
+    .map(name => keyInFile('apns', name))
   if (missing.length > 0) throw new CredentialsError(`[apns] token_key needs ${missing.join(', ')} as well`)
-  const key = privateKey(pem, settings, 'token_key')
+  const key = privateKey(pem, settings, 'tokenKey')
   if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
-    throw new CredentialsError(
-      `[apns] token_key = ${settings.token_key}: expected Apple's .p8 file, an EC key on P-256`,
-    )
+    throw new CredentialsError(`${at('tokenKey', settings)}: expected Apple's .p8 file, an EC key on P-256`)
   }
-  const { key_id: keyId, team_id: teamId, topic } = settings
+  const { keyId, teamId, topic } = settings
   return { proof: { kind: 'token', key: toPem(key), keyId, teamId }, topic, topics: [topic] }
 }
 
@@ -147,7 +154,7 @@ function certificatesIn(
 ): X509Certificate[] {
   const blocks =
     pem.toString('utf8').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  const where = `[apns] ${name} = ${settings[name]}`
+  const where = at(name, settings)
   if (blocks.length === 0) throw new CredentialsError(`${where}: expected a PEM certificate`)
   try {
     return blocks.map(block => new X509Certificate(block))
@@ -157,7 +164,7 @@ function certificatesIn(
 }
 
 function privateKey(pem: Buffer, settings: CredentialSettings, name: KeyOfFile): KeyObject {
-  const where = `[apns] ${name} = ${settings[name]}`
+  const where = at(name, settings)
   if (!pem.includes('PRIVATE KEY-----')) throw new CredentialsError(`${where}: expected a PEM private key`)
   try {
     return createPrivateKey({ key: pem, passphrase: settings.passphrase })
@@ -179,7 +186,7 @@ function certificateCredentials(
   proof: 'certificate' | 'pkcs12',
 ): Credentials {
   const leaf = chain.find(certificate => certificate.checkPrivateKey(key))
-  const where = `[apns] ${proof} = ${settings[proof]}`
+  const where = at(proof, settings)
   if (!leaf) throw new CredentialsError(`${where}: certificate and key do not belong together`)
   const facts = readCertificate(leaf)
   checkEnvironment(facts, settings, where)

@@ -15,9 +15,9 @@ export interface PushSettings {
   /** `apns-priority`; `none` leaves the header out, which Apple reads as 10. */
   readonly priority: '5' | '10' | 'none'
   /** How long Apple keeps the push for a phone that is off, in milliseconds. 0: not at all. */
-  readonly expiration: number
+  readonly expirationMs: number
   /** Whether pushes of one account replace each other in Apple's store. */
-  readonly collapse_id: boolean
+  readonly collapseId: boolean
 }
 
 /** Apple takes at most 64 bytes (developer.apple.com, "Sending notification requests to APNs"). */
@@ -34,11 +34,11 @@ export function makePush(device: Device, settings: PushSettings, now: number): P
     ':path': `/3/device/${device.token}`,
     'apns-topic': device.topic,
     'apns-push-type': 'background',
-    'apns-expiration': settings.expiration === 0 ? 0 : Math.floor((now + settings.expiration) / 1000),
+    'apns-expiration': settings.expirationMs === 0 ? 0 : Math.floor((now + settings.expirationMs) / 1000),
     'content-type': 'application/json',
   }
   if (settings.priority !== 'none') headers['apns-priority'] = settings.priority
-  if (settings.collapse_id) headers['apns-collapse-id'] = collapseId(device.account)
+  if (settings.collapseId) headers['apns-collapse-id'] = collapseId(device.account)
   return { token: device.token, headers, body: JSON.stringify({ aps: { 'account-id': device.account } }) }
 }
 

@@ -99,8 +99,8 @@ class ApnTransport implements Transport {
   }
 
   #open(client: ApnClient): Connection {
-    const { request_timeout } = this.#endpoint
-    const connection = new Connection(client, push => this.send(push), request_timeout, this.#clock)
+    const { requestTimeoutMs } = this.#endpoint
+    const connection = new Connection(client, push => this.send(push), requestTimeoutMs, this.#clock)
     this.#connection = connection
     this.#connections.add(connection)
     void connection.ended.then(() => this.#connections.delete(connection))

@@ -8,7 +8,7 @@ export interface BackoffLimits {
 /** From half a second to a quarter of a minute: to Apple, to the store, for the companion and its listeners. */
 export const STANDARD_BACKOFF: BackoffLimits = { firstMs: 500, lastMs: 15_000 }
 
-/** What does not race with others needs no jitter. */
+/** For work that does not race with others. */
 export const NO_JITTER = () => 1
 
 /** The wait before attempt `failures` + 1, in milliseconds: between half of and the whole of the doubled time. */
@@ -21,7 +21,7 @@ export function backoffMs(
   return Math.round(full * (0.5 + random() / 2))
 }
 
-/** Counts failures in a row. Many who failed together must not come back together, hence the jitter. */
+/** Counts failures in a row. Clients that failed together must not come back together, hence the jitter. */
 export class Backoff {
   #failures = 0
   readonly #limits: BackoffLimits

@@ -1,7 +1,7 @@
 /**
  * Where log lines go. Knows neither Haraka's logger nor systemd's journal: those are made elsewhere
- * and passed in. Also what every text goes through on its way out, to a log or a terminal: the masks that keep
- * personal data out of the log at level info and above, and the escapes for what a reader would not see.
+ * and passed in. Also the steps of every text on its way out, to a log or a terminal: the masks that keep personal data
+ * out of the log at level info and above, and the escapes for characters that a reader would not see.
  */
 
 export type Fields = Readonly<Record<string, string | number | boolean>>
@@ -10,6 +10,10 @@ export type Level = 'debug' | 'info' | 'notice' | 'warn' | 'error'
 
 /** One method per level. `message` is a sentence one can grep for, `fields` follow it as key=value. */
 export type Log = Readonly<Record<Level, (message: string, fields?: Fields) => void>>
+
+const nothing = () => undefined
+
+export const noLog: Log = { debug: nothing, info: nothing, notice: nothing, warn: nothing, error: nothing }
 
 /** The message and its fields on one visible line; a value that is not a plain word is quoted as JSON does it. */
 export function formatLine(message: string, fields: Fields = {}): string {
@@ -22,8 +26,8 @@ function plain(value: string): string {
 }
 
 /**
- * What steers a terminal (controls), turns the reading direction or shows as nothing (Unicode's Format and
- * Default_Ignorable_Code_Point), has no agreed look, or is a blank or line end other than U+0020.
+ * Characters that steer a terminal (controls), turn the reading direction or show as nothing (Unicode's Format and
+ * Default_Ignorable_Code_Point), have no agreed look, or are a blank or line end other than U+0020.
  */
 const UNSEEN =
   /[\p{Control}\p{Format}\p{Default_Ignorable_Code_Point}\p{Surrogate}\p{Private_Use}\p{Unassigned}\p{Line_Separator}\p{Paragraph_Separator}]|(?! )\p{Space_Separator}/gu
@@ -56,8 +60,8 @@ export function maskToken(token: string): string {
 const MOST_REASON = 200
 
 /**
- * What went wrong, in one line: the message of an Error and of its causes, or the value itself. What a message says
- * already is not said again.
+ * A failure in one line: the message of an Error and of its causes, or the value itself. A cause that the message has
+ * already is not repeated.
  */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)

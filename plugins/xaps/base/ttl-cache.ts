@@ -1,13 +1,13 @@
-/** A map of bounded size whose entries end by themselves. Knows nothing of what it keeps. */
+/** A map of bounded size whose entries expire. */
 
 import type { Clock } from './clock.ts'
 
-export class Remembered<V> {
+export class TtlCache<V> {
   readonly #entries = new Map<string, { readonly value: V; readonly until: number }>()
   readonly #most: number
   readonly #clock: Clock
 
-  /** Beyond `most` entries the one that was set longest ago is forgotten. */
+  /** Beyond `most` entries the one that was set longest ago is evicted. */
   constructor(most: number, clock: Clock) {
     this.#most = most
     this.#clock = clock

@@ -1,4 +1,4 @@
-/** What every command needs: the Haraka directory, the configuration, a place to print, a way to fail. */
+/** The common ground of all commands: the Haraka directory, the configuration, a place to print, a way to fail. */
 
 import { existsSync } from 'node:fs'
 import path from 'node:path'
@@ -28,7 +28,7 @@ export function harakaDirectory(option: string | undefined, env = process.env, c
   return existsSync(configFile(cwd)) ? cwd : SYSTEM_DIR
 }
 
-/** The configuration for a command. Throws ConfigError, and Failure for a directory that is none of Haraka's. */
+/** The configuration for a command. Throws ConfigError, and Failure for a directory that is not Haraka's. */
 export function configOf(command: Command): Config {
   const dir = harakaDirectory(command.optsWithGlobals<{ configs?: string }>().configs)
   if (!existsSync(path.join(dir, 'config'))) {
@@ -71,7 +71,7 @@ async function closing<T>(store: DeviceStore, work: (store: DeviceStore) => Prom
   }
 }
 
-/** A line to standard output. Names come from phones and files: what could steer a terminal is made visible. */
+/** A line to standard output. Names come from phones and files: characters that could steer a terminal are made visible. */
 export function print(line: string): void {
   process.stdout.write(`${visible(line)}\n`)
 }

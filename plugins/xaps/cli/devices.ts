@@ -1,13 +1,14 @@
-/** `xaps devices`: who has registered what. */
+/** `xaps devices` and `xaps export`: the registered devices as lines of text. */
 
+import { Readable, type Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
-import { maskToken } from '../base/log.ts'
-import { canonicalUser } from '../base/names.ts'
+import { canonicalUser } from '../base/canonical-names.ts'
+import { maskToken, visible } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
 import type { Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
 import { configOf, withExistingStore } from './context.ts'
-import { writeDevices } from './write-devices.ts'
 
 export function addDevices(xaps: Command): void {
   xaps
@@ -27,13 +28,24 @@ export function addDevices(xaps: Command): void {
     })
 }
 
+export function addExport(xaps: Command): void {
+  xaps
+    .command('export')
+    .description('write all devices to standard output, one JSON object a line, device tokens in full')
+    .action(async (_options: unknown, command: Command) => {
+      await withExistingStore(configOf(command), store =>
+        writeDevices(process.stdout, store.users(), (user, device) => asJson(user, device, true)),
+      )
+    })
+}
+
 async function* recordsOf(store: DeviceStore, user: string | undefined, config: Config) {
   if (user === undefined) return yield* store.users()
   const name = canonicalUser(user, config.users)
   yield [name, await store.devices(name)] as const
 }
 
-/** The contract's form of a device, also what `xaps export` writes. Times in ISO 8601. */
+/** The contract's form of a device. Times in ISO 8601. */
 export function asJson(user: string, device: Device, full: boolean): string {
   const { account, token, mailboxes, subtopic, topic } = device
   return JSON.stringify({
@@ -53,4 +65,48 @@ function asText(user: string, device: Device, full: boolean): string {
   const seen = new Date(device.lastSeen).toISOString().slice(0, 16).replace('T', ' ')
   const mailboxes = device.mailboxes.join(', ')
   return [user, device.account, token, seen, mailboxes].join('  ')
+}
+
+type Records = AsyncIterable<readonly [user: string, devices: readonly Device[]]>
+
+/** Lines are written in pieces of about so many characters. */
+const PIECE = 64 * 1024
+
+/**
+ * Writes a line for every device, of which there may be a million, as fast as `output` takes them: no more is read ahead.
+ * Leaves `output` open. Rejects with a failure of `records` when the lines before it have been written.
+ */
+export async function writeDevices(
+  output: Writable,
+  records: Records,
+  lineOf: (user: string, device: Device) => string,
+): Promise<void> {
+  let failure: unknown
+  const readable = untilFailure(records, error => {
+    failure = error
+  })
+  await pipeline(Readable.from(pieces(readable, lineOf), { objectMode: false }), output, { end: false })
+  if (failure !== undefined) throw failure
+}
+
+async function* untilFailure<T>(source: AsyncIterable<T>, tell: (error: unknown) => void): AsyncGenerator<T> {
+  try {
+    yield* source
+  } catch (error) {
+    tell(error)
+  }
+}
+
+async function* pieces(
+  records: Records,
+  lineOf: (user: string, device: Device) => string,
+): AsyncGenerator<string> {
+  let piece = ''
+  for await (const [user, owned] of records) {
+    for (const device of owned) piece += `${visible(lineOf(user, device))}\n`
+    if (piece.length < PIECE) continue
+    yield piece
+    piece = ''
+  }
+  if (piece !== '') yield piece
 }

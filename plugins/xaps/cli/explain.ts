@@ -1,16 +1,16 @@
-/** `xaps explain`: whose phones hear of mail to an address, and why (not). */
+/** `xaps explain`: which user's devices are pushed for mail to an address, and why (not). */
 
 import path from 'node:path'
 import type { Command } from 'commander'
 import { loadCredentials } from '../apns/credentials.ts'
+import { asciiLowerCase } from '../base/canonical-names.ts'
 import { maskToken } from '../base/log.ts'
-import { asciiLowerCase } from '../base/names.ts'
 import { stderrLog } from '../base/stderr-log.ts'
 import { type Config, pushSources } from '../config/config.ts'
+import { readIfThere } from '../config/ini.ts'
+import { openUserLookup } from '../delivery/recipients.ts'
 import type { Address } from '../haraka/types.ts'
-import { openDeliverySide } from '../service.ts'
 import { configOf, Failure, print, withExistingStore } from './context.ts'
-import { hostLists } from './host-lists.ts'
 
 export function addExplain(xaps: Command): void {
   xaps
@@ -20,17 +20,17 @@ export function addExplain(xaps: Command): void {
     .action(async (text: string, _options: unknown, command: Command) => {
       const config = configOf(command)
       const address = parseAddress(text)
-      const delivery = openDeliverySide(config, hostLists(path.join(config.harakaDir, 'config')), stderrLog())
+      const lookup = openUserLookup(config, { get: file => listIn(config, file) }, stderrLog())
       try {
-        const [bySmtp] = await delivery.usersOf([address], 'SMTP')
-        const [user] = await delivery.usersOf([address], 'LMTP')
+        const [bySmtp] = await lookup.usersOf([address], 'SMTP')
+        const [user] = await lookup.usersOf([address], 'LMTP')
         if (user === undefined) throw new Failure(`${text}: Dovecot knows no such user; nothing is pushed`)
         print(`new mail is told by ${SOURCES[pushSources(config).newMail]}`)
         print(`user: ${user}`)
         print(`domain ${address.host}: ${bySmtp === undefined ? 'local over LMTP only' : 'local'}`)
         await explainDevices(config, user)
       } finally {
-        delivery.close()
+        lookup.close()
       }
     })
 }
@@ -58,4 +58,12 @@ function parseAddress(text: string): Address {
   const at = bare.lastIndexOf('@')
   if (at < 1) throw new Failure(`${text}: expected an address such as alice@example.org`)
   return { user: bare.slice(0, at), host: asciiLowerCase(bare.slice(at + 1)) }
+}
+
+/** A list file of Haraka's, read without Haraka: one entry a line, comments begin with # or ;. */
+function listIn({ harakaDir }: Config, file: string): string[] {
+  return readIfThere(path.join(harakaDir, 'config', file))
+    .split(/\r?\n/)
+    .map(line => line.trim())
+    .filter(line => line !== '' && !/^[#;]/.test(line))
 }

@@ -1,7 +1,7 @@
 /** `xaps forget`: removes devices of one user. */
 
 import type { Command } from 'commander'
-import { canonicalUser } from '../base/names.ts'
+import { canonicalUser } from '../base/canonical-names.ts'
 import { forget } from '../device/record.ts'
 import { configOf, Failure, print, withExistingStore } from './context.ts'
 

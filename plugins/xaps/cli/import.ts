@@ -68,14 +68,14 @@ function rulesFor({ isOurs }: Source, config: Config): TakeRules {
     lowercase: config.users.lowercase,
     subtopics: config.registration.subtopics,
     now: Date.now(),
-    expireAfterMs: config.store.expire_days,
-    maxDevices: config.store.max_devices,
+    expireAfterMs: config.store.expireAfterMs,
+    maxDevices: config.store.maxDevices,
     topic: isOurs ? '' : currentTopic(config),
     canonicalMailboxes: isOurs,
   }
 }
 
-/** The old daemons keep no topics: their phones were told that of the certificate, which is in our hands by now. */
+/** The old daemons keep no topics: they told phones the topic of the certificate, which is ours by now. */
 function currentTopic(config: Config): string {
   try {
     return loadCredentials(config.apns, config.harakaDir).topic

@@ -1,15 +1,16 @@
-/** `xaps serve`: the companion as a service of its own. Haraka's own is companion-process.ts. */
+/** `xaps serve`: the companion as a service of its own. Haraka's own is haraka/companion.ts. */
 
 import type { Command } from 'commander'
 import { loadCredentials } from '../apns/credentials.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import { stderrLog } from '../base/stderr-log.ts'
+import { parseStoreUri } from '../base/store-uri.ts'
 import type { Config } from '../config/config.ts'
 import { exposedSecrets } from '../config/secrets.ts'
 import { isRoot } from '../process/only-root.ts'
 import { NOBODY_ELSE, type Owner, socketOwner } from '../process/socket-owner.ts'
 import { makeSystemd } from '../process/systemd.ts'
-import { type Serving, startServing } from '../serving.ts'
+import { type Serving, startServing } from '../service.ts'
 import { prepareState, stateOwner } from '../state.ts'
 import { configOf } from './context.ts'
 
@@ -27,8 +28,8 @@ async function serve(config: Config, log: Log): Promise<void> {
   const owner = isRoot() ? stateOwner(config) : NOBODY_ELSE
   for (const warning of exposedSecrets(config, [process.getgid?.(), owner.gid])) log.warn(warning)
   prepareState(config, owner)
-  const doors = { socketOwner: socketOwner(config.registration, owner, log) }
-  const serving = await startServing(config, credentials, doors, log)
+  const listening = { socketOwner: socketOwner(config.registration, owner, log) }
+  const serving = await startServing({ config, credentials }, listening, log)
   becomeUser(owner)
   await openStore(config, serving, log)
   const systemd = makeSystemd(log)
@@ -40,7 +41,7 @@ async function serve(config: Config, log: Log): Promise<void> {
   })
 }
 
-/** Root has opened the doors; the rest is done as the user whose the state is, as Haraka does it. */
+/** Root has opened the listeners; the rest is done as the owner of the state, as Haraka does it. */
 function becomeUser({ uid = 0, gid = 0 }: Owner): void {
   if (uid === 0) return
   process.setgroups?.([gid])
@@ -48,12 +49,12 @@ function becomeUser({ uid = 0, gid = 0 }: Owner): void {
   process.setuid?.(uid)
 }
 
-/** A store that is elsewhere is waited for; one on this host that cannot be opened needs the operator. */
+/** A Redis is waited for; a store on this host that cannot be opened needs the operator. */
 async function openStore(config: Config, serving: Serving, log: Log): Promise<void> {
   try {
     await serving.openStore()
   } catch (error) {
-    if (!config.store.uri.startsWith('lmdb:'))
+    if (parseStoreUri(config.store.uri)?.kind !== 'lmdb')
       return log.error('the device store does not answer', { cause: reasonOf(error) })
     await serving.close()
     throw error

@@ -1,9 +1,9 @@
-/** `xaps status`: is a companion there, and what does it say? Exit status 1 when none answers. */
+/** `xaps status`: whether a companion answers, and what it says of itself. Exit status 1 when none answers. */
 
+import net from 'node:net'
 import type { Command } from 'commander'
 import { reasonOf } from '../base/log.ts'
 import { pathIn } from '../config/config.ts'
-import { askCompanion } from './companion.ts'
 import { configOf, Failure, print } from './context.ts'
 
 export function addStatus(xaps: Command): void {
@@ -21,10 +21,33 @@ export function addStatus(xaps: Command): void {
     })
 }
 
-/** `up for 12 s, 3 pushes pending` has no fixed form; `key=value` words in it have. */
+/** The answer is `key=value` words; numbers become numbers. */
 function fieldsOf(said: string): Record<string, string | number> {
   const pairs = [...said.matchAll(/(\w+)=(\S+)/g)]
   return Object.fromEntries(
     pairs.map(([, key = '', value = '']) => [key, /^\d+$/.test(value) ? Number(value) : value]),
   )
+}
+
+/** Dovecot's plugin waits one second; a companion that takes longer is as good as down. */
+const ANSWER_TIMEOUT_MS = 1_000
+
+/** Asks over the socket that Dovecot uses. Resolves with what the companion says of itself; rejects when none answers within a second. */
+export function askCompanion(socketPath: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = ''
+    const socket = net.connect(socketPath, () => socket.write('STATUS\r\n'))
+    socket.setEncoding('utf8')
+    socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy(new Error('no answer within a second')))
+    socket.on('data', chunk => {
+      answer += chunk
+    })
+    socket.on('error', reject)
+    socket.on('close', () => {
+      const [, said] = /^OK (.*)\r\n$/.exec(answer) ?? []
+      if (said === undefined)
+        reject(new Error(`an unexpected answer: ${JSON.stringify(answer.slice(0, 80))}`))
+      else resolve(said)
+    })
+  })
 }

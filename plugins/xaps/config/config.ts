@@ -1,13 +1,13 @@
 /**
- * config/xaps.ini → Config. The only file that knows the names of its keys: `KEYS` is the whole contract, one line
- * per key with the kind of value and the default. In the code a key has the same name as in the file; times are
- * milliseconds whatever the file says them in.
+ * config/xaps.ini → Config. The only file that knows the names of its keys: `KEYS` is the whole contract, one line per
+ * key with its name in the code, its name in the file, the kind of value and the default. In the code a name is written in
+ * camel case, and a duration is in milliseconds and ends in `Ms`, whatever the unit in the file.
  */
 
-import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { reasonOf } from '../base/log.ts'
-import { parseIni } from './ini.ts'
+import { withoutPassword } from '../base/store-uri.ts'
+import { type Entry, parseIni, readIfThere } from './ini.ts'
 import {
   addresses,
   days,
@@ -25,61 +25,65 @@ import {
   word,
 } from './values.ts'
 
-type Key<T = unknown> = readonly [read: Reader<T>, standard: T]
+interface Key<T = unknown> {
+  readonly inFile: string
+  readonly read: Reader<T>
+  readonly standard: T
+}
 
-const key = <T>(read: Reader<T>, standard: T): Key<T> => [read, standard]
+const key = <T>(inFile: string, read: Reader<T>, standard: T): Key<T> => ({ inFile, read, standard })
 
 const KEYS = {
   delivery: {
-    source: key(oneOf('haraka', 'plugin'), 'haraka'),
-    domains: key(someOf, ['host_list']),
+    source: key('source', oneOf('haraka', 'plugin'), 'haraka'),
+    domains: key('domains', someOf, ['host_list']),
   },
   users: {
-    username: key(oneOf('address', 'local_part'), 'address'),
-    recipient_delimiter: key(text, '+'),
-    lowercase: key(flag, true),
-    dovecot_userdb: key(text, ''),
+    username: key('username', oneOf('address', 'local_part'), 'address'),
+    recipientDelimiter: key('recipient_delimiter', text, '+'),
+    lowercase: key('lowercase', flag, true),
+    dovecotUserdb: key('dovecot_userdb', text, ''),
   },
   apns: {
-    certificate: key(text, ''),
-    key: key(text, ''),
-    pkcs12: key(text, ''),
-    passphrase: key(text, ''),
-    token_key: key(text, ''),
-    key_id: key(text, ''),
-    team_id: key(text, ''),
-    topic: key(text, ''),
-    environment: key(oneOf('production', 'sandbox'), 'production'),
-    host: key(text, ''),
-    port: key(integer(1, 65535), 443),
-    ca: key(text, ''),
-    priority: key(oneOf('5', '10', 'none'), '5'),
-    expiration: key(seconds(0, 2_592_000), 86_400_000),
-    collapse_id: key(flag, false),
-    max_in_flight: key(integer(1, 1000), 500),
-    request_timeout: key(seconds(1, 120), 10_000),
+    certificate: key('certificate', text, ''),
+    key: key('key', text, ''),
+    pkcs12: key('pkcs12', text, ''),
+    passphrase: key('passphrase', text, ''),
+    tokenKey: key('token_key', text, ''),
+    keyId: key('key_id', text, ''),
+    teamId: key('team_id', text, ''),
+    topic: key('topic', text, ''),
+    environment: key('environment', oneOf('production', 'sandbox'), 'production'),
+    host: key('host', text, ''),
+    port: key('port', integer(1, 65535), 443),
+    ca: key('ca', text, ''),
+    priority: key('priority', oneOf('5', '10', 'none'), '5'),
+    expirationMs: key('expiration', seconds(0, 2_592_000), 86_400_000),
+    collapseId: key('collapse_id', flag, false),
+    maxInFlight: key('max_in_flight', integer(1, 1000), 500),
+    requestTimeoutMs: key('request_timeout', seconds(1, 120), 10_000),
   },
   push: {
-    window: key(seconds(0, 3600), 5_000),
-    change_delay: key(seconds(0, 3600), 30_000),
-    keep_for: key(seconds(1, 2_592_000), 86_400_000),
+    windowMs: key('window', seconds(0, 3600), 5_000),
+    changeDelayMs: key('change_delay', seconds(0, 3600), 30_000),
+    keepForMs: key('keep_for', seconds(1, 2_592_000), 86_400_000),
   },
   store: {
-    uri: key(storeUri, 'lmdb:xaps'),
-    namespace: key(word, 'xaps'),
-    expire_days: key(days(1, 3650), 30 * 86_400_000),
-    max_devices: key(integer(1, 1000), 50),
+    uri: key('uri', storeUri, 'lmdb:xaps'),
+    namespace: key('namespace', word, 'xaps'),
+    expireAfterMs: key('expire_days', days(1, 3650), 30 * 86_400_000),
+    maxDevices: key('max_devices', integer(1, 1000), 50),
   },
   registration: {
-    enabled: key(flag, true),
-    socket: key(text, '/var/run/dovecot/xapsd.sock'),
-    socket_mode: key(mode, 0o660),
-    socket_user: key(userName, ''),
-    socket_group: key(groupName, ''),
-    listen: key(addresses, []),
-    subtopics: key(someOf, ['com.apple.mobilemail']),
-    notify: key(oneOf('changes', 'all', 'off'), 'changes'),
-    pad_topic: key(flag, true),
+    enabled: key('enabled', flag, true),
+    socket: key('socket', text, '/var/run/dovecot/xapsd.sock'),
+    socketMode: key('socket_mode', mode, 0o660),
+    socketUser: key('socket_user', userName, ''),
+    socketGroup: key('socket_group', groupName, ''),
+    listen: key('listen', addresses, []),
+    subtopics: key('subtopics', someOf, ['com.apple.mobilemail']),
+    notify: key('notify', oneOf('changes', 'all', 'off'), 'changes'),
+    padTopic: key('pad_topic', flag, true),
   },
 } as const
 
@@ -92,11 +96,11 @@ type Values = {
 /** All settings, and the Haraka directory that relative paths start from. */
 export type Config = Values & { readonly harakaDir: string }
 
-/** What is pushed, and on whose word. */
+/** Which events are pushed, and from which source. */
 export interface PushSources {
-  /** Who tells of new mail: Haraka's hooks, or Dovecot's XAPS plugin (MessageNew). Exactly one, or mails are pushed twice. */
+  /** The source of new mail: Haraka's hooks, or Dovecot's XAPS plugin (MessageNew). Exactly one, or mails are pushed twice. */
   readonly newMail: 'haraka' | 'plugin'
-  /** Whether what else Dovecot's plugin notifies of is pushed. */
+  /** Whether the other notifications of Dovecot's plugin are pushed. */
   readonly changes: boolean
 }
 
@@ -108,7 +112,7 @@ export function pushSources({ delivery, registration }: Config): PushSources {
   }
 }
 
-/** What to say about settings that still work and are said otherwise today, one line each. */
+/** A line for each setting that still works and has another form today. */
 export function olderSettings({ registration }: Config): readonly string[] {
   if (registration.notify !== 'all') return []
   return [
@@ -129,77 +133,63 @@ export function configFile(harakaDir: string): string {
 /** Reads `harakaDir`/config/xaps.ini; a file that is not there means all defaults. Throws ConfigError. */
 export function loadConfig(harakaDir: string): Config {
   const file = configFile(harakaDir)
-  return parseConfig(readIfThere(file), path.resolve(harakaDir), file)
+  return parseConfig(
+    attempt(`${file}: cannot be read: `, () => readIfThere(file)),
+    path.resolve(harakaDir),
+    file,
+  )
 }
 
 /** The same from the text of the file; `file` is for error messages. Throws ConfigError. */
 export function parseConfig(content: string, harakaDir: string, file = 'config/xaps.ini'): Config {
-  const values: Record<string, Record<string, unknown>> = {}
-  for (const [section, keys] of Object.entries(KEYS)) {
-    values[section] = Object.fromEntries(Object.entries(keys).map(([name, [, standard]]) => [name, standard]))
-  }
-  for (const entry of entriesOf(content, file)) {
-    const keys = keysOf(entry.section)
-    const found = keys && Object.hasOwn(keys, entry.key) ? keys[entry.key] : undefined
-    if (!found) throw unknownKey(file, entry, keys)
-    const target = values[entry.section] as Record<string, unknown>
-    target[entry.key] = read(found, entry, file)
+  const values = standardValues()
+  for (const entry of attempt(`${file}: `, () => parseIni(content))) {
+    const [name, found] = findKey(entry, file)
+    const section = values[entry.section] as Record<string, unknown>
+    section[name] = attempt(`${file}: ${described(entry)}: expected `, () => found.read(entry.value))
   }
   return Object.freeze({ ...(values as unknown as Values), harakaDir })
 }
 
-function readIfThere(file: string): string {
+function standardValues(): Record<string, Record<string, unknown>> {
+  const standards = (keys: Readonly<Record<string, Key>>) =>
+    Object.fromEntries(Object.entries(keys).map(([name, { standard }]) => [name, standard]))
+  return Object.fromEntries(Object.entries(KEYS).map(([section, keys]) => [section, standards(keys)]))
+}
+
+/** The key that an entry of the file sets, with its name in the code. */
+function findKey(entry: Entry, file: string): readonly [name: string, key: Key] {
+  const unknown = (known: string) =>
+    new ConfigError(`${file}: ${described(entry)}: unknown, expected one of the ${known}`)
+  const keys = Object.entries(KEYS).find(([section]) => section === entry.section)?.[1]
+  if (!keys) throw unknown(`sections ${Object.keys(KEYS).join(', ')}`)
+  const all: [string, Key][] = Object.entries(keys)
+  const found = all.find(([, { inFile }]) => inFile === entry.key)
+  if (!found) throw unknown(`keys ${all.map(([, { inFile }]) => inFile).join(', ')}`)
+  return found
+}
+
+/** Returns the result of `work`; its error becomes a ConfigError whose message begins with `where`. */
+function attempt<T>(where: string, work: () => T): T {
   try {
-    return readFileSync(file, 'utf8')
+    return work()
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
-    throw new ConfigError(`${file}: cannot be read: ${reasonOf(error)}`)
+    throw new ConfigError(`${where}${reasonOf(error)}`)
   }
 }
 
-function entriesOf(content: string, file: string): ReturnType<typeof parseIni> {
-  try {
-    return parseIni(content)
-  } catch (error) {
-    throw new ConfigError(`${file}: ${reasonOf(error)}`)
-  }
+/** An entry as it may be shown: a passphrase never is, nor the password inside a store's URI. */
+function described({ section, key, value, line }: Entry): string {
+  const shown = key === 'passphrase' ? '***' : withoutPassword(value)
+  return `[${section}] ${key} = ${shown} (line ${line})`
 }
 
-function keysOf(section: string): Readonly<Record<string, Key>> | undefined {
-  return Object.hasOwn(KEYS, section) ? KEYS[section as keyof typeof KEYS] : undefined
-}
-
-function unknownKey(
-  file: string,
-  entry: { section: string; key: string; value: string; line: number },
-  keys: Readonly<Record<string, Key>> | undefined,
-): ConfigError {
-  const known = keys
-    ? `one of the keys ${Object.keys(keys).join(', ')}`
-    : `one of the sections ${Object.keys(KEYS).join(', ')}`
-  return new ConfigError(
-    `${file}: [${entry.section}] ${entry.key} = ${shown(entry)} (line ${entry.line}): unknown, expected ${known}`,
-  )
-}
-
-function read(
-  [reader]: Key,
-  entry: { section: string; key: string; value: string; line: number },
-  file: string,
-) {
-  try {
-    return reader(entry.value)
-  } catch (error) {
-    throw new ConfigError(
-      `${file}: [${entry.section}] ${entry.key} = ${shown(entry)} (line ${entry.line}): expected ${reasonOf(error)}`,
-    )
-  }
-}
-
-/** A value as it may be shown: a passphrase never is, nor the password inside a store's URI. */
-function shown(entry: { key: string; value: string }): string {
-  if (entry.key === 'passphrase') return '***'
-  return entry.value.replace(/(:\/\/[^:@/]*:)[^@]*@/, '$1***@')
+/** The name in xaps.ini of a setting, for messages. */
+export function keyInFile<S extends keyof typeof KEYS>(
+  section: S,
+  name: keyof (typeof KEYS)[S] & string,
+): string {
+  return (KEYS[section] as Readonly<Record<string, Key>>)[name]?.inFile ?? name
 }
 
 /** `name` as a path: absolute as it is, otherwise below the Haraka directory; empty stays empty. */

@@ -6,6 +6,8 @@
  * key and team ids may be digits only, so values must stay text here.
  */
 
+import { readFileSync } from 'node:fs'
+
 export interface Entry {
   readonly section: string
   readonly key: string
@@ -42,4 +44,14 @@ export function parseIni(text: string): Entry[] {
     entries.push({ section, key: param[1], value: param[2] ?? '', line: index + 1 })
   }
   return entries
+}
+
+/** The text of a file of Haraka's; empty where there is none. Throws the system's errors. */
+export function readIfThere(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
+    throw error
+  }
 }

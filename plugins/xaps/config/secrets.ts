@@ -1,10 +1,11 @@
 /**
- * Which files hold a secret that others on this machine can get at, by their modes. Reads nothing of them, but of a
- * certificate whether a key stands in it.
+ * Finds files with a secret that their modes open to others on this machine. Reads none of them but a certificate, for a key
+ * in it.
  */
 
 import { readFileSync, statSync } from 'node:fs'
 import { primaryGroup } from '../base/accounts.ts'
+import { withoutPassword } from '../base/store-uri.ts'
 import { type Config, configFile, pathIn } from './config.ts'
 
 const ROOT_GROUP = 0
@@ -12,7 +13,7 @@ const ROOT_GROUP = 0
 /**
  * One sentence for each such file, with the chmod that mends it. The group of a file may have access when it is root's,
  * one of `trusted` (gids: those of Haraka's processes), or the primary group of the file's owner. Files that are not
- * there, or cannot be looked at, are left to those who read them.
+ * there, or cannot be looked at, are passed over.
  */
 export function exposedSecrets(
   config: Pick<Config, 'apns' | 'store' | 'harakaDir'>,
@@ -25,19 +26,15 @@ export function exposedSecrets(
 }
 
 function secretFiles(config: Pick<Config, 'apns' | 'store' | 'harakaDir'>): Set<string> {
-  const { key, pkcs12, token_key, certificate, passphrase } = config.apns
-  const files = [key, pkcs12, token_key, certificate].map(name => pathIn(config, name))
+  const { key, pkcs12, tokenKey, certificate, passphrase } = config.apns
+  const files = [key, pkcs12, tokenKey, certificate].map(name => pathIn(config, name))
   const secret = files.filter(file => file !== '' && (file !== pathIn(config, certificate) || holdsKey(file)))
-  const iniToo = passphrase !== '' || hasPassword(config.store.uri)
+  const iniToo = passphrase !== '' || withoutPassword(config.store.uri) !== config.store.uri
   return new Set(iniToo ? [...secret, configFile(config.harakaDir)] : secret)
 }
 
 function holdsKey(file: string): boolean {
   return orUndefined(() => readFileSync(file, 'latin1'))?.includes('PRIVATE KEY-----') ?? false
-}
-
-function hasPassword(uri: string): boolean {
-  return URL.canParse(uri) && new URL(uri).password !== ''
 }
 
 const GROUP = 0o060

@@ -1,14 +1,13 @@
-/** What Haraka's own smtp.ini says of its processes. */
+/** Haraka's own smtp.ini, as far as it is about processes. */
 
-import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { groupId, userId } from '../base/accounts.ts'
 import { reasonOf } from '../base/log.ts'
 import { ConfigError } from './config.ts'
-import { parseIni } from './ini.ts'
+import { parseIni, readIfThere } from './ini.ts'
 
 export interface SmtpIni {
-  /** Whom Haraka drops to; undefined where it stays what it is. */
+  /** The user that Haraka becomes; undefined where it stays what it is. */
   readonly uid: number | undefined
   readonly gid: number | undefined
   /** Whether one process does everything (nodes=0), or a primary has workers; Haraka's default is one worker. */
@@ -19,7 +18,7 @@ export interface SmtpIni {
 export function readSmtpIni(harakaDir: string): SmtpIni {
   const file = path.join(harakaDir, 'config', 'smtp.ini')
   try {
-    return parse(textOf(file))
+    return parse(readIfThere(file))
   } catch (error) {
     throw new ConfigError(`${file}: ${reasonOf(error)}`)
   }
@@ -37,14 +36,5 @@ function parse(text: string): SmtpIni {
     uid: user ? userId(user) : undefined,
     gid: group ? groupId(group) : undefined,
     singleProcess: main.get('nodes') === '0',
-  }
-}
-
-function textOf(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
-    throw error
   }
 }

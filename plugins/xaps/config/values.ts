@@ -5,6 +5,7 @@
 
 import { groupId, userId } from '../base/accounts.ts'
 import { reasonOf } from '../base/log.ts'
+import { parseStoreUri, STORE_URIS } from '../base/store-uri.ts'
 import { parseTcpAddress } from '../base/tcp-address.ts'
 
 /** Reads the text after `key =`. Throws an Error whose message completes "expected …". */
@@ -68,10 +69,10 @@ export const someOf: Reader<readonly string[]> = value => {
   return items
 }
 
-/** Where a store is: a scheme that device/open.ts knows, and what belongs to it. */
+/** Where a store is, unread: device/open.ts opens it. */
 export const storeUri: Reader<string> = value => {
-  if (/^lmdb:./.test(value) || (/^rediss?:\/\/./.test(value) && URL.canParse(value))) return value
-  throw expected('lmdb:DIRECTORY, redis://HOST:PORT or rediss://HOST:PORT')
+  if (parseStoreUri(value)) return value
+  throw expected(STORE_URIS)
 }
 
 /** One word without blanks. */
@@ -91,7 +92,7 @@ function isAddress(item: string): boolean {
   try {
     return parseTcpAddress(item).port > 0
   } catch {
-    // It throws for nothing else than an item that is no address.
+    // An item that is no address is its only error.
     return false
   }
 }

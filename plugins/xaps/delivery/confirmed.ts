@@ -1,8 +1,6 @@
-/**
- * Who got a mail for certain, from what Haraka's hooks are given. Pure; knows nothing of users or domains.
- */
+/** The arguments of Haraka's hooks → the recipients that certainly got the mail. Pure; knows nothing of users or domains. */
 
-import { asciiLowerCase } from '../base/names.ts'
+import { asciiLowerCase } from '../base/canonical-names.ts'
 import type { Address, Mode, OutboundRecipient, Transaction } from '../haraka/types.ts'
 import { localPart } from './username.ts'
 
@@ -11,7 +9,7 @@ import { localPart } from './username.ts'
  *
  * `okRecips` is right in number and, but for one case, in names. After a refusal that follows DATA (LMTP only)
  * Haraka takes the first recipient off the list instead of the refused one. Then the server's words decide, which
- * name the recipient where the server is Dovecot. What they leave open counts as delivered: a push too many costs
+ * name the recipient where the server is Dovecot. A recipient that they leave open counts as delivered: a push too many costs
  * one fetch, a push too few costs a mail its notice.
  */
 export function confirmedByDelivered(
@@ -29,7 +27,7 @@ export function confirmedByDelivered(
 }
 
 /**
- * Those whom a refusal names, whichever recipient Haraka noted it on. It is the last name in the note: before it
+ * The recipients that a refusal names, whichever of them Haraka noted it on. It is the last name in the note: before it
  * come the words for the recipients accepted since the refusal before.
  */
 function refusedOf(recipients: readonly OutboundRecipient[]): Set<OutboundRecipient> {
@@ -47,7 +45,7 @@ function names(text: string, address: Address): boolean {
   return forms.some(form => asciiLowerCase(text).includes(asciiLowerCase(form)))
 }
 
-/** What queue/smtp_forward notes as passed at MAIL and RCPT, long before anything is forwarded. */
+/** Notes of queue/smtp_forward at MAIL and RCPT, long before anything is forwarded. */
 const NOTED_BEFORE_QUEUE: readonly unknown[] = [
   'mail_from',
   'rcpt_to',

@@ -1,4 +1,4 @@
-/** Whether a mail that was handed over stays with us. Knows of Haraka only the lists of its local domains. */
+/** Whether the domain of a recipient is ours. Knows of Haraka only the lists of its local domains. */
 
 import { type Log, reasonOf } from '../base/log.ts'
 import type { Mode, Plugin } from '../haraka/types.ts'

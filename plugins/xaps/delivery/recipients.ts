@@ -1,14 +1,37 @@
-/** Recipients of a mail → canonical names of the users whose devices are to be told. The stage's joint. */
+/** Recipients of a mail → canonical names of the users whose devices are to be told: the steps of this stage, joined. */
 
-import { canonicalUser } from '../base/names.ts'
-import type { Config } from '../config/config.ts'
-import type { Address, Mode } from '../haraka/types.ts'
-import type { IsLocal } from './local.ts'
+import { canonicalUser } from '../base/canonical-names.ts'
+import type { Log } from '../base/log.ts'
+import { type Config, pathIn } from '../config/config.ts'
+import type { Address, Mode, Plugin } from '../haraka/types.ts'
+import { type IsLocal, watchLocalDomains } from './local.ts'
+import { UserDb } from './userdb.ts'
 import type { UserDbAnswer } from './userdb-protocol.ts'
 import { addressWithoutDetail, userNameOf } from './username.ts'
 
 /** In bytes; a longer name cannot have registered. */
 const LONGEST_USER = 255
+
+export interface UserLookup {
+  /** Users whose devices are to hear of a mail to `recipients`, each once, in no order. Never rejects. */
+  usersOf(recipients: readonly Address[], mode: Mode): Promise<string[]>
+  close(): void
+}
+
+/** `haraka` reads the lists of local domains. Connects to Dovecot's userdb when it is first asked. */
+export function openUserLookup(config: Config, haraka: Plugin['config'], log: Log): UserLookup {
+  const { dovecotUserdb } = config.users
+  const userDb = dovecotUserdb === '' ? undefined : new UserDb(pathIn(config, dovecotUserdb), log)
+  const options = {
+    users: config.users,
+    isLocal: watchLocalDomains(config.delivery.domains, haraka, log),
+    lookup: userDb && ((address: string) => userDb.lookup(address)),
+  }
+  return {
+    usersOf: (recipients, mode) => usersOf(recipients, mode, options),
+    close: () => userDb?.close(),
+  }
+}
 
 export interface UsersOptions {
   readonly users: Config['users']
@@ -30,7 +53,7 @@ export async function usersOf(
 
 /** Dovecot's answer wins, also when it is that there is no such user; without one the address decides. */
 async function userOf(recipient: Address, { users, lookup }: UsersOptions): Promise<string | undefined> {
-  const answer = await lookup?.(addressWithoutDetail(recipient, users.recipient_delimiter))
+  const answer = await lookup?.(addressWithoutDetail(recipient, users.recipientDelimiter))
   if (answer?.kind === 'unknown') return undefined
   return canonicalUser(answer?.kind === 'user' ? answer.name : userNameOf(recipient, users), users)
 }

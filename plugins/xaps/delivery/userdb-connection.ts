@@ -1,10 +1,11 @@
 /**
  * One connection to Dovecot's auth-userdb socket: many questions at once, each with its id and its time limit.
- * Does not connect again and remembers nothing; what it knows of the lines is in userdb-protocol.ts.
+ * Does not connect again and caches nothing; the form of the lines is in userdb-protocol.ts.
  */
 
 import net from 'node:net'
-import type { Clock, Timer } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
+import { DeadlineExceeded, within } from '../base/deadline.ts'
 import {
   HANDSHAKE,
   LAST_ID,
@@ -15,7 +16,7 @@ import {
 } from './userdb-protocol.ts'
 
 /** Longer than any lookup that a mail system could live with, short enough for a push to be of use afterwards. */
-export const LOOKUP_TIMEOUT_MS = 2_000
+const LOOKUP_TIMEOUT_MS = 2_000
 
 /** Dovecot's own lines stay below 16 kB. */
 const LONGEST_LINE = 64 * 1024
@@ -23,7 +24,6 @@ const LONGEST_LINE = 64 * 1024
 interface Question {
   readonly resolve: (answer: UserDbAnswer) => void
   readonly reject: (error: Error) => void
-  readonly timer: Timer
 }
 
 export class UserDbConnection {
@@ -43,7 +43,8 @@ export class UserDbConnection {
   constructor(path: string, clock: Clock, onEnd: (failed: boolean) => void) {
     this.#clock = clock
     this.#onEnd = onEnd
-    this.#socket = net.connect({ path }).setEncoding('utf8')
+    // The deadlines of open questions keep the process alive, the connection does not.
+    this.#socket = net.connect({ path }).setEncoding('utf8').unref()
     this.#socket.write(HANDSHAKE)
     this.#socket.on('data', (chunk: string) => this.#read(chunk))
     this.#socket.on('error', cause => this.#end(new Error('connection failed', { cause })))
@@ -51,36 +52,36 @@ export class UserDbConnection {
   }
 
   /** Rejects when no answer comes; the connection has ended then. */
-  ask(name: string): Promise<UserDbAnswer> {
-    if (this.#ended) return Promise.reject(new Error('connection closed'))
+  async ask(name: string): Promise<UserDbAnswer> {
+    if (this.#ended) throw new Error('connection closed')
     this.#lastId = this.#lastId === LAST_ID ? 1 : this.#lastId + 1
     const id = this.#lastId
-    return new Promise((resolve, reject) => {
-      const timer = this.#clock.after(LOOKUP_TIMEOUT_MS, () => this.#giveUp())
-      this.#questions.set(id, { resolve, reject, timer })
-      this.#hold()
-      this.#socket.write(requestLine(id, name))
-    })
+    const answer = new Promise<UserDbAnswer>((resolve, reject) =>
+      this.#questions.set(id, { resolve, reject }),
+    )
+    this.#socket.write(requestLine(id, name))
+    try {
+      return await within(answer, LOOKUP_TIMEOUT_MS, 'auth-userdb', this.#clock)
+    } catch (error) {
+      // A server that has been silent for so long will not answer the other questions either.
+      if (error instanceof DeadlineExceeded) this.#answered = false
+      this.#end(error as Error)
+      throw error
+    }
   }
 
   close(): void {
     this.#end(new Error('connection closed'))
   }
 
-  /** What has been silent for so long will not answer the other questions either. */
-  #giveUp(): void {
-    this.#answered = false
-    this.#end(new Error(`no answer within ${LOOKUP_TIMEOUT_MS} ms`))
-  }
-
   #read(chunk: string): void {
     const lines = (this.#received + chunk).split('\n')
     this.#received = lines.pop() ?? ''
-    for (const line of lines) this.#take(line)
+    for (const line of lines) this.#receive(line)
     if (this.#received.length > LONGEST_LINE) this.#end(new Error('a line without end'))
   }
 
-  #take(line: string): void {
+  #receive(line: string): void {
     const message = parseLine(line)
     if (message.kind === 'version' && message.major !== MAJOR_VERSION) {
       this.#end(new Error(`protocol version ${message.major}, expected ${MAJOR_VERSION}`))
@@ -89,9 +90,7 @@ export class UserDbConnection {
     const question = this.#questions.get(message.id)
     this.#questions.delete(message.id)
     this.#answered = true
-    question?.timer.cancel()
     question?.resolve(message.answer)
-    this.#hold()
   }
 
   #end(error: Error): void {
@@ -99,16 +98,7 @@ export class UserDbConnection {
     this.#ended = true
     this.#socket.destroy()
     this.#onEnd(!this.#answered)
-    for (const { timer, reject } of this.#questions.values()) {
-      timer.cancel()
-      reject(error)
-    }
+    for (const { reject } of this.#questions.values()) reject(error)
     this.#questions.clear()
-  }
-
-  /** Keeps the process alive for as long as somebody waits for an answer, and no longer. */
-  #hold(): void {
-    if (this.#questions.size > 0) this.#socket.ref()
-    else this.#socket.unref()
   }
 }

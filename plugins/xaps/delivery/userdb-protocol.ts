@@ -1,10 +1,10 @@
 /**
  * The lines of Dovecot's auth-userdb socket: https://doc.dovecot.org/developer_manual/design/auth_protocol/, the
- * part for masters. Pure. What was tried on Dovecot 2.3.19: ids are 32 bits wide, and a request without `service`
+ * part for masters. Pure. Tried on Dovecot 2.3.19: ids are 32 bits wide, and a request without `service`
  * costs the connection.
  */
 
-/** What Dovecot says of a name: the user behind it, that there is none, or that it could not look. */
+/** Dovecot's answer for a name: the user behind it, that there is none, or that it could not look. */
 export type UserDbAnswer =
   | { readonly kind: 'user'; readonly name: string }
   | { readonly kind: 'unknown' }
@@ -28,7 +28,7 @@ export function requestLine(id: number, name: string): string {
   return `USER\t${id}\t${tabEscape(name)}\tservice=lmtp\n`
 }
 
-/** One line of Dovecot's, without its LF. What is none of our business is `other`. */
+/** One line of Dovecot's, without its LF. A verb that does not concern us is `other`. */
 export function parseLine(line: string): Message {
   const [verb, first = '', ...rest] = line.split('\t').map(tabUnescape)
   switch (verb) {

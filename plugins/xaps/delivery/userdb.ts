@@ -1,11 +1,13 @@
 /**
  * Asks Dovecot which user an address belongs to. Connects when asked, again after a failure with growing pauses,
- * and remembers answers for a short while. Knows nothing of recipients, nor what is done without an answer.
+ * and caches answers for a short while. Knows nothing of recipients, nor what is done without an answer.
  */
 
+import { Backoff, NO_JITTER, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
-import { Remembered } from '../base/ttl-cache.ts'
+import { TransitionLog } from '../base/transition-log.ts'
+import { TtlCache } from '../base/ttl-cache.ts'
 import { UserDbConnection } from './userdb-connection.ts'
 import type { UserDbAnswer } from './userdb-protocol.ts'
 
@@ -14,55 +16,51 @@ const KEEP_USER_MS = 60_000
 const KEEP_OTHERS_MS = 10_000
 const MOST_KEPT = 10_000
 
-const FIRST_PAUSE_MS = 500
-const LONGEST_PAUSE_MS = 15_000
-
 /** More names than this are not asked for at a time; Dovecot would not get through them within the time limit. */
 const MOST_QUESTIONS = 1_000
-
-/** A userdb that fails for some names and not for others must not fill the log. */
-const WARN_AGAIN_MS = 60_000
 
 export class UserDb {
   readonly #path: string
   readonly #log: Pick<Log, 'info' | 'warn'>
   readonly #clock: Clock
-  readonly #kept: Remembered<UserDbAnswer>
+  readonly #cache: TtlCache<UserDbAnswer>
   readonly #asking = new Map<string, Promise<UserDbAnswer>>()
+  readonly #backoff = new Backoff(STANDARD_BACKOFF, NO_JITTER)
+  #retryAt = 0
   #connection: UserDbConnection | undefined
-  #pauseMs = 0
-  #pauseEnds = 0
-  #failing = false
-  #quietUntil = 0
+  readonly #transitions: TransitionLog
 
   /** `path` is the socket's: auth-userdb in Dovecot's base_dir. */
   constructor(path: string, log: Pick<Log, 'info' | 'warn'>, clock: Clock = systemClock) {
     this.#path = path
     this.#log = log
     this.#clock = clock
-    this.#kept = new Remembered(MOST_KEPT, clock)
+    this.#cache = new TtlCache(MOST_KEPT, clock)
+    // A userdb that fails for some names and not for others must not fill the log.
+    this.#transitions = new TransitionLog('answers', clock)
   }
 
   /** Resolves within a few seconds whatever Dovecot does; never rejects. */
   lookup(name: string): Promise<UserDbAnswer> {
-    const kept = this.#kept.get(name)
-    if (kept) return Promise.resolve(kept)
+    const cached = this.#cache.get(name)
+    if (cached) return Promise.resolve(cached)
     const asking = this.#asking.get(name) ?? this.#answer(name)
     this.#asking.set(name, asking)
     return asking
   }
 
-  /** Ends the connection for good: what is asked afterwards is `unavailable`. */
+  /** Ends the connection for good: every later answer is `unavailable`. */
   close(): void {
-    this.#pauseEnds = Number.POSITIVE_INFINITY
+    this.#retryAt = Number.POSITIVE_INFINITY
     this.#connection?.close()
+    this.#transitions.close()
   }
 
   async #answer(name: string): Promise<UserDbAnswer> {
     try {
       const answer = await this.#ask(name)
-      this.#pauseMs = 0
-      this.#kept.set(name, answer, answer.kind === 'user' ? KEEP_USER_MS : KEEP_OTHERS_MS)
+      this.#backoff.reset()
+      this.#cache.set(name, answer, answer.kind === 'user' ? KEEP_USER_MS : KEEP_OTHERS_MS)
       this.#note(answer.kind === 'unavailable' ? answer.reason : undefined)
       return answer
     } catch (error) {
@@ -80,42 +78,39 @@ export class UserDb {
     try {
       return await this.#connected().ask(name)
     } catch (error) {
-      if (this.#pausing()) throw error
+      if (this.#isPausing()) throw error
     }
     return this.#connected().ask(name)
   }
 
   #connected(): UserDbConnection {
     if (this.#connection) return this.#connection
-    if (this.#pausing()) throw new Error('not reachable a moment ago')
+    if (this.#isPausing()) throw new Error('not reachable a moment ago')
     this.#connection = new UserDbConnection(this.#path, this.#clock, failed => {
       this.#connection = undefined
-      if (failed) this.#pause()
+      if (failed) this.#retryAt = Math.max(this.#retryAt, this.#clock.now() + this.#backoff.next())
     })
     return this.#connection
   }
 
-  #pausing(): boolean {
-    return this.#clock.now() < this.#pauseEnds
+  #isPausing(): boolean {
+    return this.#clock.now() < this.#retryAt
   }
 
-  #pause(): void {
-    this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS)
-    this.#pauseEnds = Math.max(this.#pauseEnds, this.#clock.now() + this.#pauseMs)
-  }
-
-  /** Says when lookups begin to fail and when they work again, not every time. */
   #note(failure: string | undefined): void {
-    if (failure === undefined && this.#failing) {
-      this.#failing = false
-      this.#log.info("Dovecot's userdb answers again", { socket: this.#path })
+    const socket = this.#path
+    if (failure === undefined) {
+      this.#transitions.to('answers', counted =>
+        this.#log.info("Dovecot's userdb answers again", { socket, ...counted }),
+      )
+    } else {
+      this.#transitions.to('fails', counted =>
+        this.#log.warn("Dovecot's userdb does not answer: users are taken from the addresses meanwhile", {
+          socket,
+          reason: failure,
+          ...counted,
+        }),
+      )
     }
-    if (failure === undefined || this.#failing || this.#clock.now() < this.#quietUntil) return
-    this.#failing = true
-    this.#quietUntil = this.#clock.now() + WARN_AGAIN_MS
-    this.#log.warn("Dovecot's userdb does not answer: users are taken from the addresses meanwhile", {
-      socket: this.#path,
-      reason: failure,
-    })
   }
 }

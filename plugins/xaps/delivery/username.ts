@@ -5,11 +5,11 @@ import type { Address } from '../haraka/types.ts'
 
 /** The user's name as `[users] username` and `recipient_delimiter` say; not yet in canonical form. */
 export function userNameOf(address: Address, users: Config['users']): string {
-  const mailbox = withoutDetail(localPart(address), users.recipient_delimiter)
+  const mailbox = withoutDetail(localPart(address), users.recipientDelimiter)
   return users.username === 'local_part' ? mailbox : joined(mailbox, address.host)
 }
 
-/** The address without its detail: what Dovecot's LMTP asks its userdb for, whatever our `username` is. */
+/** The address without its detail: Dovecot's LMTP asks its userdb for that, whatever our `username` is. */
 export function addressWithoutDetail(address: Address, delimiters: string): string {
   return joined(withoutDetail(localPart(address), delimiters), address.host)
 }
@@ -21,7 +21,7 @@ export function localPart({ user }: Address): string {
 
 /**
  * Cuts a local part at the first of `delimiters`, each a character of its own, as Postfix's setting of the same
- * name does. A leading one does not cut: nobody is left before it.
+ * name does. A leading one does not cut, since no name is left before it.
  */
 export function withoutDetail(local: string, delimiters: string): string {
   const cut = local.split('').findIndex((character, index) => index > 0 && delimiters.includes(character))

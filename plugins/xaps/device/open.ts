@@ -1,8 +1,9 @@
 /** Which device store a URI means. The only file that knows all of them; each loads its own library when it is opened. */
 
+import path from 'node:path'
 import { type Clock, systemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
-import { lmdbDirectory } from './lmdb/directory.ts'
+import { parseStoreUri, STORE_URIS } from '../base/store-uri.ts'
 import { openLmdbStore } from './lmdb/store.ts'
 import { openRedisStore } from './redis/store.ts'
 import type { DeviceStore } from './store.ts'
@@ -28,8 +29,9 @@ export interface OpenStoreOptions {
 export async function openStore(options: OpenStoreOptions, clock: Clock = systemClock): Promise<DeviceStore> {
   const { uri, harakaDir, ...common } = options
   if (common.namespace === '') throw new Error('the namespace of the device store is empty')
-  const directory = lmdbDirectory(uri, harakaDir)?.path
-  if (directory !== undefined) return openLmdbStore({ ...common, directory, clock })
-  if (/^rediss?:\/\//.test(uri) && URL.canParse(uri)) return openRedisStore({ ...common, uri, clock })
-  throw new Error('the URI of the device store must be lmdb:PATH, redis://HOST:PORT or rediss://HOST:PORT')
+  const place = parseStoreUri(uri)
+  if (place?.kind === 'lmdb')
+    return openLmdbStore({ ...common, directory: path.resolve(harakaDir, place.directory), clock })
+  if (place?.kind === 'redis') return openRedisStore({ ...common, uri, clock })
+  throw new Error(`the URI of the device store must be ${STORE_URIS}`)
 }

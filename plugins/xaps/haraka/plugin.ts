@@ -1,54 +1,49 @@
 /**
- * The plugin's life inside one of Haraka's processes: knows its settings (read, or in a worker told by the primary), starts
- * the companion, takes deliveries, ends cleanly. A worker only ever delivers; the primary of a cluster only ever keeps the
- * companion; with nodes=0 one process does both. Whatever goes wrong here is logged, and mail goes on.
+ * The plugin in one of Haraka's processes: starts the companion, takes deliveries, ends in order. A worker only delivers;
+ * the primary of a cluster only keeps the companion; with nodes=0 one process does both. A failure here is logged, and mail
+ * goes on.
  */
 
 import cluster from 'node:cluster'
 import { CredentialsError } from '../apns/credentials.ts'
 import { type Log, reasonOf } from '../base/log.ts'
-import { ConfigError, pushSources } from '../config/config.ts'
-import { readSmtpIni } from '../config/smtp-ini.ts'
+import { type Config, ConfigError, pushSources } from '../config/config.ts'
+import { exposedSecrets } from '../config/secrets.ts'
+import { readSmtpIni, type SmtpIni } from '../config/smtp-ini.ts'
 import { confirmedByDelivered, confirmedByQueueOk } from '../delivery/confirmed.ts'
+import { type Delivery, type DeliverySide, openDeliverySide, type Settings } from '../service.ts'
+import { prepareState } from '../state.ts'
 import { type CompanionKeeper, keepCompanion } from './companion.ts'
-import { Deliveries, type Delivery } from './deliveries.ts'
 import { harakaLog } from './log.ts'
-import { loadSettings, type Settings, SettingsInUse } from './settings.ts'
+import { answerWorkers, askPrimary, CurrentSettings } from './settings.ts'
 import { onTermination } from './termination.ts'
 import type { Address, Connection, DeliveredParams, Hmail, Mode, Plugin } from './types.ts'
-import { answerWorkers, askPrimary } from './worker-settings.ts'
-
-export interface InHaraka {
-  /** Haraka listens and has dropped its privileges; in the primary, it is about to start its workers. */
-  ready(): void
-  /** Pushes to whom a `delivered` hook stands for. Returns at once. */
-  delivered(hmail: Hmail, params: DeliveredParams): void
-  /** Whom a `queue_ok` hook stands for; empty when it is not the hook that confirms. */
-  forwarded(connection: Connection): readonly Address[]
-  /** Pushes to the users behind `recipients`. Returns at once. */
-  push(recipients: readonly Address[], mode: Mode): void
-  shutdown(): void
-}
 
 /** Deliveries that a worker keeps until it knows its settings; a second's worth and more. */
 const MOST_WAITING = 10_000
 
 /** Undefined, and a line in the log, when the configuration is of no use: then the plugin stays off. */
-export function startInHaraka(plugin: Plugin): InHaraka | undefined {
+export function startInHaraka(plugin: Plugin): HarakaProcess | undefined {
   const log = harakaLog(plugin)
-  if (cluster.isWorker) return startInWorker(plugin, log)
-  let settings: SettingsInUse | undefined
-  answerWorkers(() => settings?.current())
+  return cluster.isWorker ? startInWorker(plugin, log) : startInPrimary(plugin, log)
+}
+
+function startInPrimary(plugin: Plugin, log: Log): HarakaProcess | undefined {
+  let settings: CurrentSettings | undefined
+  answerWorkers(() => settings?.latest())
   try {
     const harakaDir = process.env.HARAKA ?? process.cwd()
-    const loaded = loadSettings(harakaDir)
+    const current = new CurrentSettings(harakaDir, log)
+    const { config } = current.initial
     const smtpIni = readSmtpIni(harakaDir)
-    const inUse = new SettingsInUse(loaded, log)
-    const companion = keepCompanion(loaded.config, () => inUse.current(), smtpIni, log)
-    const life = new Life(plugin, log, companion)
-    if (smtpIni.singleProcess) life.know(loaded)
-    settings = inUse
-    return life
+    prepareFiles(config, smtpIni, log)
+    const companion = config.registration.enabled
+      ? keepCompanion(config, () => current.latest(), smtpIni, log)
+      : undefined
+    const here = new HarakaProcess(plugin, log, companion)
+    if (smtpIni.singleProcess) here.use(current.initial)
+    settings = current
+    return here
   } catch (error) {
     const known = error instanceof ConfigError || error instanceof CredentialsError
     log.error(`push is off: ${reasonOf(error)}`, known ? {} : { stack: String((error as Error).stack) })
@@ -56,27 +51,39 @@ export function startInHaraka(plugin: Plugin): InHaraka | undefined {
   }
 }
 
-function startInWorker(plugin: Plugin, log: Log): InHaraka {
-  const life = new Life(plugin, log, undefined)
+/** The workers and the companion run as another user: their directories must be theirs, and no secret open to others. */
+function prepareFiles(config: Config, owner: SmtpIni, log: Log): void {
+  for (const warning of exposedSecrets(config, [process.getgid?.(), owner.gid])) log.warn(warning)
+  try {
+    prepareState(config, owner)
+  } catch (error) {
+    log.error('a directory for registrations cannot be made', { cause: reasonOf(error) })
+  }
+}
+
+function startInWorker(plugin: Plugin, log: Log): HarakaProcess {
+  const here = new HarakaProcess(plugin, log, undefined)
   askPrimary(
-    // Why push is off the primary has said.
-    settings => (settings ? life.know(settings) : life.stayOff()),
+    settings => here.use(settings),
     () =>
       log.error("Haraka's primary does not tell this worker what to work with; deliveries wait for it", {
         at_most: MOST_WAITING,
       }),
   )
-  return life
+  return here
 }
 
-class Life implements InHaraka {
+export class HarakaProcess {
   readonly #plugin: Plugin
   readonly #log: Log
   readonly #companion: CompanionKeeper | undefined
-  #settings: Settings | undefined
-  #deliveries: Deliveries | undefined
-  #waiting: Delivery[] | undefined = []
   #isReady = false
+  /** Undefined until they are known; `off` where the hooks push nothing. */
+  #settings: Settings | 'off' | undefined
+  /** Opened when Haraka is ready and the settings are known. */
+  #deliveries: DeliverySide | undefined
+  /** Deliveries from before that, in their order. */
+  #waiting: Delivery[] = []
   #ending: Promise<void> | undefined
 
   constructor(plugin: Plugin, log: Log, companion: CompanionKeeper | undefined) {
@@ -86,37 +93,33 @@ class Life implements InHaraka {
     onTermination(() => this.#end())
   }
 
-  /**
-   * What this process works with. It begins when Haraka is ready: as the user that it then is. Where Dovecot is the
-   * source of new mail the hooks push nothing.
-   */
-  know(settings: Settings): void {
-    if (pushSources(settings.config).newMail !== 'haraka') return this.stayOff()
-    this.#settings = settings
-    if (this.#isReady) this.#begin(settings)
+  /** Undefined where push is off, which the primary has logged. Where Dovecot is the source of new mail the hooks push nothing. */
+  use(settings: Settings | undefined): void {
+    const pushes = settings !== undefined && pushSources(settings.config).newMail === 'haraka'
+    this.#settings = pushes ? settings : 'off'
+    if (!pushes) this.#waiting = []
+    this.#openDeliveries()
   }
 
-  /** Takes the deliveries that came before, in their order. */
-  #begin(settings: Settings): void {
-    this.#caught(() => {
-      const deliveries = new Deliveries(settings, this.#plugin.config, this.#log)
-      this.#deliveries = deliveries
-      deliveries.warmUp()
-      for (const delivery of this.#waiting ?? []) deliveries.take(delivery)
-    })
-    this.#waiting = undefined
-  }
-
-  stayOff(): void {
-    this.#waiting = undefined
-  }
-
+  /** Haraka listens and has dropped its privileges; in the primary, it is about to start its workers. */
   ready(): void {
     this.#isReady = true
     this.#companion?.start()
-    if (this.#settings) this.#begin(this.#settings)
+    this.#openDeliveries()
   }
 
+  #openDeliveries(): void {
+    const settings = this.#settings
+    if (!this.#isReady || settings === undefined || settings === 'off') return
+    this.#caught(() => {
+      const deliveries = openDeliverySide(settings, this.#plugin.config, this.#log)
+      this.#deliveries = deliveries
+      deliveries.warmUp()
+      for (const delivery of this.#waiting.splice(0)) deliveries.push(delivery)
+    })
+  }
+
+  /** Pushes to the recipients that a `delivered` hook stands for. Returns at once. */
   delivered(hmail: Hmail, params: DeliveredParams): void {
     this.#caught(() => {
       const [, , response, , , mode, okRecips] = params
@@ -124,16 +127,18 @@ class Life implements InHaraka {
     })
   }
 
+  /** The recipients that a `queue_ok` hook stands for; empty when it is not the hook that confirms. */
   forwarded(connection: Connection): readonly Address[] {
     const { transaction } = connection
     return (transaction && this.#caught(() => confirmedByQueueOk(transaction))) ?? []
   }
 
+  /** Pushes to the users behind `recipients`. Returns at once. */
   push(recipients: readonly Address[], mode: Mode): void {
-    if (recipients.length === 0 || this.#ending) return
+    if (recipients.length === 0 || this.#ending || this.#settings === 'off') return
     const delivery = { recipients, mode, at: Date.now() }
-    if (this.#deliveries) this.#caught(() => this.#deliveries?.take(delivery))
-    else if (this.#waiting && this.#waiting.length < MOST_WAITING) this.#waiting.push(delivery)
+    if (this.#deliveries) this.#caught(() => this.#deliveries?.push(delivery))
+    else if (this.#waiting.length < MOST_WAITING) this.#waiting.push(delivery)
   }
 
   shutdown(): void {

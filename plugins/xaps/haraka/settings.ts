@@ -1,48 +1,45 @@
 /**
- * What a Haraka works with, from its start to its end: its other processes get this, and read nothing themselves. So a file
- * that is half written just when one of them starts again changes nothing, and all processes agree.
+ * The settings of a Haraka, from its start to its end: the primary reads them, workers and companion get them from it and
+ * read nothing themselves. So a file that is half written just when one of them starts again changes nothing, and all
+ * processes agree. Workers ask over the cluster's own channel; the companion is told (companion.ts).
  */
 
+import cluster from 'node:cluster'
 import { type Credentials, credentialFiles, loadCredentials } from '../apns/credentials.ts'
 import { fingerprint } from '../apns/renewal.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import { type Config, loadConfig } from '../config/config.ts'
+import { ASK_SETTINGS, isEvent, SETTINGS } from '../process/message.ts'
+import type { Settings } from '../service.ts'
 
-/** Plain data, to be sent to another process. */
-export interface Settings {
-  readonly config: Config
-  readonly credentials: Credentials
-}
-
-/** Reads configuration and credentials. Throws ConfigError and CredentialsError. */
-export function loadSettings(harakaDir: string): Settings {
-  const config = loadConfig(harakaDir)
-  return { config, credentials: loadCredentials(config.apns, harakaDir) }
-}
-
-export class SettingsInUse {
+/** In the primary: the settings that its other processes start with. */
+export class CurrentSettings {
   readonly #config: Config
   readonly #log: Log
   #credentials: Credentials
-  /** The credentials' files as they were when they were last good; of a process that may not see them any more, that. */
+  /** The credentials' files as they were when they were last good, as far as this process may look at them. */
   #seen: string | undefined
-  /** What was said of each file that is not as it is in use. */
-  readonly #said = new Map<string, string>()
+  /** The last warning of each kind. */
+  readonly #warned = new Map<string, string | undefined>()
 
-  constructor({ config, credentials }: Settings, log: Log) {
-    this.#config = config
-    this.#credentials = credentials
+  /** Reads configuration and credentials. Throws ConfigError and CredentialsError. */
+  constructor(harakaDir: string, log: Log) {
+    this.#config = loadConfig(harakaDir)
+    this.#credentials = loadCredentials(this.#config.apns, harakaDir)
     this.#log = log
   }
 
-  /** For a process that starts now: the configuration of the start, and the last credentials that were good. */
-  current(): Settings {
-    this.#sayOnce(
-      'xaps.ini on disk is not what is in use; restart Haraka when it shall be',
-      this.#difference(),
-    )
-    this.#sayOnce('the credentials on disk are of no use; the last good ones stay in use', this.#renew())
+  /** As they were read at the start. */
+  get initial(): Settings {
     return { config: this.#config, credentials: this.#credentials }
+  }
+
+  /** For a process that starts now: the configuration of the start, and the last credentials that were good. */
+  latest(): Settings {
+    this.#warn('xaps.ini on disk is not what is in use; restart Haraka when it shall be', this.#difference())
+    this.#warn('the credentials on disk are of no use; the last good ones stay in use', this.#renew())
+    return this.initial
   }
 
   /** How the file differs from what is in use; undefined when it does not. */
@@ -69,11 +66,47 @@ export class SettingsInUse {
     }
   }
 
-  #sayOnce(message: string, cause: string | undefined): void {
-    if (cause === undefined) this.#said.delete(message)
-    else if (this.#said.get(message) !== cause) {
-      this.#said.set(message, cause)
-      this.#log.warn(message, { cause })
-    }
+  /** Once for each cause. */
+  #warn(message: string, cause: string | undefined): void {
+    if (cause !== undefined && this.#warned.get(message) !== cause) this.#log.warn(message, { cause })
+    this.#warned.set(message, cause)
   }
+}
+
+/** The primary answers at once, unless it is held up or has no such plugin. */
+const ANSWER_TIMEOUT_MS = 10_000
+
+interface Answer {
+  readonly event: typeof SETTINGS
+  /** Missing where the plugin is off in the primary. */
+  readonly settings?: Settings
+}
+
+/** In the primary: answers every worker with what `latest` gives then. */
+export function answerWorkers(latest: () => Settings | undefined): void {
+  cluster.on('message', (worker, message) => {
+    if (!isEvent(message, ASK_SETTINGS) || !worker.isConnected()) return
+    const settings = latest()
+    const answer: Answer = settings ? { event: SETTINGS, settings } : { event: SETTINGS }
+    // A worker that ends meanwhile needs no answer.
+    worker.process.send(answer, () => undefined)
+  })
+}
+
+/** In a worker: asks once, and calls `receive` with the answer, or `late` when there is none for 10 s. */
+export function askPrimary(
+  receive: (settings: Settings | undefined) => void,
+  late: () => void,
+  clock: Clock = systemClock,
+): void {
+  const timer = clock.after(ANSWER_TIMEOUT_MS, late)
+  const listener = (message: unknown) => {
+    if (!isEvent(message, SETTINGS)) return
+    process.off('message', listener)
+    timer.cancel()
+    receive((message as Answer).settings)
+  }
+  process.on('message', listener)
+  // Without a primary there is no answer, which `late` tells.
+  process.send?.({ event: ASK_SETTINGS }, undefined, undefined, () => undefined)
 }

@@ -6,7 +6,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { FINISH, FINISHED, isEvent } from '../process/message.ts'
 
-/** Longer than what one process takes to end (GRACE_MS); a worker that hangs is not waited for. */
+/** Longer than a process takes to end in order; a worker that hangs is not waited for. */
 const WORKERS_MS = 4_000
 
 /** Calls `finish` before SIGTERM takes its usual effect. `finish` must not reject and must end in bounded time. */

@@ -21,7 +21,7 @@ export interface Hmail {
 /** How a mail was handed over. */
 export type Mode = 'LMTP' | 'SMTP'
 
-/** What the hook `delivered` gets beside the mail. `delay` is in seconds. */
+/** The arguments of the hook `delivered` beside the mail. `delay` is in seconds. */
 export type DeliveredParams = readonly [
   host: string,
   ip: string,

@@ -23,16 +23,16 @@ const OTHERS_WRITE = 0o002
  * else Haraka's group and a warning that says what to do. Throws when there is no such user or group.
  */
 export function socketOwner(
-  { socket, socket_mode, socket_user, socket_group }: Config['registration'],
+  { socket, socketMode, socketUser, socketGroup }: Config['registration'],
   haraka: Owner,
   log: Log,
   find: (name: string) => number | undefined = findGroup,
 ): Owner {
-  const uid = socket_user === '' ? haraka.uid : userId(socket_user)
-  if (socket_group !== '') return { uid, gid: groupId(socket_group) }
+  const uid = socketUser === '' ? haraka.uid : userId(socketUser)
+  if (socketGroup !== '') return { uid, gid: groupId(socketGroup) }
   const dovecot = find(DOVECOT_GROUP)
   if (dovecot !== undefined && mayGive(dovecot)) return { uid, gid: dovecot }
-  if (socket !== '' && !(socket_mode & OTHERS_WRITE)) log.warn(warning(dovecot))
+  if (socket !== '' && !(socketMode & OTHERS_WRITE)) log.warn(warning(dovecot))
   return { uid, gid: haraka.gid }
 }
 

@@ -21,7 +21,7 @@ import type { Settler, Target } from './settle.ts'
 const NO_NEED: Claim = { kind: 'covered' }
 
 export interface SenderSettings extends Rule, PushSettings {
-  readonly max_in_flight: number
+  readonly maxInFlight: number
   /** How long events wait for a push that cannot be sent, in milliseconds. */
   readonly keepForMs: number
 }
@@ -116,7 +116,7 @@ export class Sender {
   }
 
   #pushDue(): void {
-    while (this.#ready.size > 0 && this.#inFlight < this.#settings.max_in_flight && !this.#closed) {
+    while (this.#ready.size > 0 && this.#inFlight < this.#settings.maxInFlight && !this.#closed) {
       if (!this.#breaker.pass(this.#inFlight)) return
       const entry = this.#ready.shift()
       if (entry) void this.#push(entry)

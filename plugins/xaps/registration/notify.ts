@@ -1,8 +1,8 @@
 /** A notification from Dovecot → whether, and how, its user's devices are pushed. Knows no protocol and no Apple. */
 
+import { isInbox } from '../base/canonical-names.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
-import { isInbox } from '../base/names.ts'
 import type { Device } from '../device/device.ts'
 import type { MailEvent } from '../event.ts'
 import type { Notification } from './validate.ts'

@@ -3,7 +3,7 @@
  * format. An IMAP user chooses token, account id, subtopic and mailbox names; only the user name is Dovecot's word.
  */
 
-import { canonicalMailbox, canonicalUser } from '../base/names.ts'
+import { canonicalMailbox, canonicalUser } from '../base/canonical-names.ts'
 import { BadRequest, MAX_USER_BYTES, type NotifyRequest, type RegisterRequest } from './request.ts'
 
 const MAX_ACCOUNT_BYTES = 128

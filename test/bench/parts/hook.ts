@@ -19,7 +19,7 @@ export interface HookApi {
 
 const nothing = (): void => undefined
 
-/** What Haraka gives a plugin as `this`, at a log level where no line of ours is written. */
+/** The `this` of a plugin's hooks in Haraka, at a log level where no line of ours is written. */
 const plugin: Plugin = {
   name: 'xaps',
   config: { get: () => ['example.com'] },

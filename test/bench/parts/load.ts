@@ -1,4 +1,4 @@
-/** Load for the registration side over raw sockets: what Dovecot's plugins send, and little CPU spent on it. */
+/** Load for the registration side over raw sockets: the requests of Dovecot's plugins, with little CPU spent on them. */
 
 import type net from 'node:net'
 import { servePart } from '../part.ts'
@@ -8,7 +8,7 @@ import { quantile } from '../statistics.ts'
 export interface Job {
   /** REGISTER lines over a connection each, or POSTs over connections that stay. */
   readonly kind: 'REGISTER' | '/register' | '/notify'
-  /** What /notify tells of. Default: MessageNew. */
+  /** The events in a /notify. Default: MessageNew. */
   readonly event?: 'MessageNew' | 'FlagsSet'
   /** A path for lines, a port of 127.0.0.1 for HTTP. */
   readonly at: string | number

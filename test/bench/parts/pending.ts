@@ -54,7 +54,7 @@ servePart<PendingApi>({
 })
 
 async function measure(): Promise<Memory> {
-  // Twice: what the first run finalizes is freed by the second.
+  // Twice: the second run frees the objects that the first finalizes.
   for (let run = 0; run < 2; run++) {
     global.gc?.()
     await sleep(10)

@@ -54,7 +54,7 @@ function ours(store: DeviceStore): Operations {
   }
 }
 
-/** What stands under a key: about as long as one of our records. */
+/** The value under a key: about as long as one of our records. */
 function textOf(index: number): string {
   const times = { registeredAt: Date.now(), lastSeen: Date.now() }
   return JSON.stringify({ value: { devices: [{ ...deviceOf(index), ...times }], gone: [] } })

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { owned } from '../../support/owned.ts'
 import { tempDirectory } from '../../support/temp.ts'
 import { until } from '../../support/wait.ts'
 import { connect, PAYLOAD, push, TOKEN } from './bare-client.ts'
@@ -42,8 +43,7 @@ async function stop({ child }: Running, signal: NodeJS.Signals): Promise<unknown
 }
 
 test('prints the lines for xaps.ini, then one line per push, and ends cleanly on SIGINT', async t => {
-  const directory = tempDirectory()
-  t.after(() => directory.remove())
+  const directory = owned(t, tempDirectory())
   const running = start(t, directory.path)
   const session = await client(await printed(running))
   assert.equal((await push(session, { headers: { 'apns-priority': '5' } })).status, 200)
@@ -59,8 +59,7 @@ test('prints the lines for xaps.ini, then one line per push, and ends cleanly on
 })
 
 test('keeps certificates and keys over a restart', async t => {
-  const directory = tempDirectory()
-  t.after(() => directory.remove())
+  const directory = owned(t, tempDirectory())
   const names = ['ca.pem', 'certificate.pem', 'key.pem', 'AuthKey.p8']
   const contents = () => names.map(name => readFileSync(path.join(directory.path, name), 'utf8'))
   const running = start(t, directory.path, '--topic', 'com.apple.mobilemail.push.org.example')
@@ -74,8 +73,7 @@ test('keeps certificates and keys over a restart', async t => {
 })
 
 test('starts with the fault that was asked for', async t => {
-  const directory = tempDirectory()
-  t.after(() => directory.remove())
+  const directory = owned(t, tempDirectory())
   const running = start(
     t,
     directory.path,
@@ -95,8 +93,7 @@ test('starts with the fault that was asked for', async t => {
 })
 
 test('a reason that Apple does not have is misuse', async t => {
-  const directory = tempDirectory()
-  t.after(() => directory.remove())
+  const directory = owned(t, tempDirectory())
   const running = start(t, directory.path, '--reason', 'Tired')
   const [code] = await once(running.child, 'close')
   assert.notEqual(code, 0)

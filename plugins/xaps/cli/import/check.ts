@@ -1,4 +1,4 @@
-/** Whether an entry of a file may go into the store: the rules of the door, and what only a file can get wrong. */
+/** Whether an entry of a file may go into the store: the rules for requests, and those that only a file can break. */
 
 import type { Device } from '../../device/device.ts'
 import { BadRequest } from '../../registration/request.ts'
@@ -32,7 +32,7 @@ const TOPIC = /^[\x21-\x7e]{1,255}$/
 /** RFC 3339, as Go and JavaScript write times. */
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/
 
-/** The limits of the door for names that need not be decoded any more; NFC may lengthen a name threefold. */
+/** The limits of requests for names that need not be decoded any more; NFC may lengthen a name threefold. */
 const MAX_MAILBOXES = 500
 const MAX_CANONICAL_MAILBOX_BYTES = 3000
 
@@ -88,7 +88,7 @@ function checkedCanonical(names: readonly string[]): readonly string[] {
   return names
 }
 
-/** A time as milliseconds since the epoch, undefined when there is none. What lies after `latest` is a clock gone wrong. */
+/** A time as milliseconds since the epoch, undefined when there is none. A time after `latest` comes from a wrong clock and counts as `latest`. */
 function checkedTime(what: string, value: unknown, latest: number): number | undefined {
   if (value === undefined || value === null) return undefined
   const time = typeof value === 'string' && TIME.test(value) ? Date.parse(value) : Number.NaN

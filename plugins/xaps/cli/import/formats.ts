@@ -96,7 +96,7 @@ function databaseIn(value: unknown): Source {
   }
 }
 
-/** What `xaps export` writes: JSON lines, one device each. An empty file is the export of an empty store. */
+/** The output of `xaps export`: JSON lines, one device each. An empty file is the export of an empty store. */
 function exportIn(bytes: Buffer): Source {
   return {
     name: 'xaps export',

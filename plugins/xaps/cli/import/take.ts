@@ -1,4 +1,4 @@
-/** Entries of a file → the store, many at a time. Counts what becomes of each, and names what is skipped. */
+/** Entries of a file → the store, many at a time. Counts the outcomes, and names the devices that are skipped. */
 
 import { maskToken } from '../../base/log.ts'
 import { EMPTY_RECORD, type UserRecord } from '../../device/device.ts'
@@ -24,8 +24,8 @@ const SKIPPED = {
 } as const
 
 /**
- * Handles every entry. Rejects, after what is under way has ended, with what the file or the store fails with; `tally`
- * then says what was taken before.
+ * Handles every entry. Rejects with the error of the file or the store, after the changes under way have ended; `tally`
+ * then has the devices taken before.
  */
 export async function takeAll(
   entries: Iterable<Entry>,
@@ -98,7 +98,7 @@ async function recordIn(store: Pick<DeviceStore, 'update'>, user: string): Promi
 
 type Counted = Exclude<Outcome, 'gone' | 'no room'>
 
-/** What an import did, counted, and told at its end. */
+/** The outcomes of an import, counted. */
 export interface Tally {
   count(outcome: Counted): void
   /** `device` names the device to the operator. */
@@ -150,7 +150,7 @@ function table(rows: ReadonlyArray<readonly [label: string, count: number]>): st
 /** The longest part of a value that is shown. */
 const SHOWN = 255
 
-/** Whose device it is, for the operator whose data this is: the user in full, the token masked. */
+/** Names a device to the operator, to whom the data belong: the user in full, the token masked. */
 function nameOf(user: unknown, token: unknown): string {
   const name = typeof user === 'string' && user !== '' ? user.slice(0, SHOWN) : '(no user)'
   return typeof token === 'string' ? `${name} ${maskToken(token)}` : `${name} (no token)`

@@ -8,7 +8,7 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { inGroups } from '../../base/batch.ts'
+import { inBatches } from '../../base/batch.ts'
 import type { Clock } from '../../base/clock.ts'
 import { type Log, reasonOf } from '../../base/log.ts'
 import { LastClaims } from '../claim.ts'
@@ -51,7 +51,7 @@ export class HostClaims {
   #latest = 0
   #alone = false
   #closed = false
-  readonly #ask = inGroups<Asked>(GROUP_EVERY_MS, group => this.#decide(group))
+  readonly #ask = inBatches<Asked>(GROUP_EVERY_MS, group => this.#decide(group))
 
   /** Does not touch `directory` before the first claim. */
   constructor(directory: string, clock: Clock, log: Log) {

@@ -26,15 +26,13 @@ export interface LmdbFiles {
   readonly lock: string
 }
 
-/** The directory that an `lmdb:` URI names, for who prepares it; undefined for another URI. */
-export function lmdbDirectory(
-  uri: string,
-  harakaDir: string,
-): { readonly path: string; readonly mode: number; readonly files: RegExp } | undefined {
-  const [, name] = /^lmdb:(.+)$/.exec(uri) ?? []
-  return name === undefined
-    ? undefined
-    : { path: path.resolve(harakaDir, name), mode: DIRECTORY_MODE, files: OUR_FILES }
+/** The directory of a store, for the process that prepares it for others. */
+export function lmdbDirectory(directory: string): {
+  readonly path: string
+  readonly mode: number
+  readonly files: RegExp
+} {
+  return { path: directory, mode: DIRECTORY_MODE, files: OUR_FILES }
 }
 
 /** The environment of the users' devices, with the names that LMDB itself gives in a directory. */

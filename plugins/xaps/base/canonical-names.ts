@@ -9,7 +9,7 @@ const NOT_PRINTABLE_ASCII = /[^\x20-\x7e]/
 /** A surrogate without its other half (JSON's `\ud800` makes one): no store could keep it. */
 const LONE_SURROGATE = /\p{Surrogate}/gu
 
-/** What a base64 run must not hold: what stands for itself outside it (RFC 3501), halves of characters, controls. */
+/** Must not stand in a base64 run: characters that stand for themselves outside it (RFC 3501), halves of characters, controls. */
 const NEVER_ENCODED = /[\x20-\x7e\p{Surrogate}\p{Control}]/u
 
 /**

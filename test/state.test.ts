@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import fs from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { makeOwnDirectory } from '../../plugins/xaps/base/own-directory.ts'
-import { tempDirectory } from '../support/temp.ts'
+import { makeDirectory } from '../plugins/xaps/state.ts'
+import { owned } from './support/owned.ts'
+import { tempDirectory } from './support/temp.ts'
 
 /** Debian's nobody, and another user that owns nothing. */
 const NOBODY = 65534
@@ -12,11 +13,10 @@ const OTHER = 12345
 const skip = process.getuid?.() !== 0 && 'not run: only root can give something away'
 
 function setup(t: TestContext) {
-  const temp = tempDirectory()
-  t.after(() => temp.remove())
+  const temp = owned(t, tempDirectory())
   const directory = path.join(temp.path, 'deep', 'store')
   const make = (uid = NOBODY) =>
-    makeOwnDirectory({ path: directory, mode: 0o770, files: /^ours/ }, { uid, gid: uid })
+    makeDirectory({ path: directory, mode: 0o770, files: /^ours/ }, { uid, gid: uid })
   const ownerOf = (name: string) => fs.lstatSync(path.join(directory, name)).uid
   return { temp, directory, make, ownerOf }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { canonicalMailbox, canonicalUser, isInbox } from '../../plugins/xaps/base/names.ts'
+import { canonicalMailbox, canonicalUser, isInbox } from '../../plugins/xaps/base/canonical-names.ts'
 
 const mailboxes: readonly (readonly [why: string, name: string, canonical: string])[] = [
   ['an ASCII name stays', 'Sent Messages', 'Sent Messages'],
@@ -53,7 +53,7 @@ test('user names lose their case only when told to', () => {
   assert.equal(canonicalUser('a\ud800b', { lowercase: true }), 'a\ufffdb')
 })
 
-/** What Unicode calls the same letter in another case or form, and Dovecot another name. */
+/** The same letter in another case or form to Unicode, and another name to Dovecot. */
 const DIFFERENT: readonly (readonly [why: string, one: string, other: string])[] = [
   ['the Kelvin sign', '\u212aate@example.org', 'kate@example.org'],
   ['a long s', 'bo\u017fs@example.org', 'boss@example.org'],

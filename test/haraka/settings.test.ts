@@ -7,14 +7,15 @@ import { type TestContext, test } from 'node:test'
 import { loadCredentials } from '../../plugins/xaps/apns/credentials.ts'
 import { parseConfig } from '../../plugins/xaps/config/config.ts'
 import { register } from '../../plugins/xaps/device/record.ts'
-import type { Settings } from '../../plugins/xaps/haraka/settings.ts'
-import { askPrimary } from '../../plugins/xaps/haraka/worker-settings.ts'
+
+import { askPrimary } from '../../plugins/xaps/haraka/settings.ts'
 import { isEvent } from '../../plugins/xaps/process/message.ts'
-import { openDeviceStore } from '../../plugins/xaps/service.ts'
+import { openDeviceStore, type Settings } from '../../plugins/xaps/service.ts'
 import { phoneOf } from '../e2e/dovecot-plugins.ts'
 import { appleKeys, iniText } from '../e2e/setup.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { heldClock, keptLog } from '../registration/tools.ts'
+import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 
@@ -24,16 +25,16 @@ const USERS = ['alice', 'bob', 'carol'].map(name => `${name}@example.com`)
 const WORKER = `
 const { startInHaraka } = require(${JSON.stringify(require.resolve('../../plugins/xaps/haraka/plugin.js'))})
 const log = level => message => process.send({ log: level + ' ' + message })
-const life = startInHaraka({
+const xaps = startInHaraka({
   config: { get: () => [] },
   logdebug: () => {}, loginfo: log('info'), lognotice: log('notice'), logwarn: log('warn'), logerror: log('error'),
 })
-life.ready()
+xaps.ready()
 process.on('message', ({ deliver }) => {
   if (!deliver) return
   const [user, host] = deliver.split('@')
   const recipient = { user, host }
-  life.delivered({ todo: { rcpt_to: [recipient] } }, ['', '', 'ok', 0, 24, 'LMTP', [recipient]])
+  xaps.delivered({ todo: { rcpt_to: [recipient] } }, ['', '', 'ok', 0, 24, 'LMTP', [recipient]])
   process.send({ delivered: deliver })
 })`
 
@@ -44,11 +45,10 @@ interface Worker {
 
 /** A worker that has asked for its settings and taken a delivery for each user, before it has an answer. */
 async function askingWorker(t: TestContext): Promise<Worker> {
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const temp = owned(t, tempDirectory())
   const script = path.join(temp.path, 'worker.js')
   writeFileSync(script, WORKER)
-  // What makes a process a worker for Node.
+  // The variable makes a process a worker for Node.
   const child = fork(script, { env: { ...process.env, NODE_UNIQUE_ID: '1' } })
   t.after(() => child.kill('SIGKILL'))
   const told: { log?: string; delivered?: string }[] = []
@@ -64,10 +64,8 @@ async function askingWorker(t: TestContext): Promise<Worker> {
 }
 
 async function settings(t: TestContext): Promise<{ apple: Apple; settings: Settings }> {
-  const apple = await startApple()
-  t.after(() => apple.close())
-  const temp = tempDirectory()
-  t.after(temp.remove)
+  const apple = owned(t, await startApple())
+  const temp = owned(t, tempDirectory())
   const config = parseConfig(iniText({ apns: appleKeys(apple, temp.path), push: { window: 0 } }), temp.path)
   const credentials = loadCredentials(config.apns, temp.path)
   const store = await openDeviceStore(config, keptLog())
