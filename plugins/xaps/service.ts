@@ -4,7 +4,6 @@
  */
 
 import { type Credentials, credentialFiles, loadCredentials } from './apns/credentials.ts'
-import { watchCredentials } from './apns/renewal.ts'
 import type { Clock } from './base/clock.ts'
 import type { Log } from './base/log.ts'
 import { type Config, olderSettings, pathIn, pushSources } from './config/config.ts'
@@ -13,10 +12,10 @@ import { usersOf } from './delivery/recipients.ts'
 import { UserDb } from './delivery/userdb.ts'
 import { deferStore } from './device/deferred.ts'
 import { openStore } from './device/open.ts'
-import { register, removeGone } from './device/record.ts'
+import { register } from './device/record.ts'
 import type { DeviceStore } from './device/store.ts'
 import type { Address, Mode, Plugin } from './haraka/types.ts'
-import type { Pusher } from './push/pusher.ts'
+import { Pusher } from './push/pusher.ts'
 import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
 import { spoolDirectory } from './state.ts'
 
@@ -51,52 +50,26 @@ export function deferDeviceStore(config: Config, log: Log): DeviceStore {
   return deferStore(() => openDeviceStore(config, log))
 }
 
-/** The push side and what it needs to stay up to date. */
-export interface PushSide extends Pick<Pusher, 'warmUp' | 'submit' | 'close'> {
-  /** How many devices wait for a push. */
-  pending(): number
-  /** The credentials in use. */
-  credentials(): Credentials
-}
-
-/** Loaded with the first event or at warmUp(): a companion that starts again answers phones meanwhile. */
-const pusherModule = () => require('./push/pusher.js') as typeof import('./push/pusher.ts')
-
+/** The push side. It loads the client for Apple with the first push or at warmUp(). */
 export function openPushSide(
   config: Config,
-  first: Credentials,
+  credentials: Credentials,
   store: DeviceStore,
   log: Log,
   clock?: Clock,
-): PushSide {
-  let credentials = first
-  const { window, change_delay, keep_for } = config.push
-  const settings = { ...config.apns, windowMs: window, changeDelayMs: change_delay, keepForMs: keep_for }
-  let pusher: Pusher | undefined
-  const opened = () => {
-    pusher ??= pusherModule().openPusher(credentials, settings, { store, removeGone, log }, clock)
-    return pusher
-  }
-  const renewal = watchCredentials(
-    credentialFiles(config.apns, config.harakaDir),
-    () => loadCredentials(config.apns, config.harakaDir),
-    renewed => {
-      credentials = renewed
-      pusher?.renew(renewed)
+): Pusher {
+  const { apns, push, harakaDir } = config
+  return new Pusher(
+    { ...apns, windowMs: push.window, changeDelayMs: push.change_delay, keepForMs: push.keep_for },
+    {
+      store,
+      credentials,
+      files: credentialFiles(apns, harakaDir),
+      load: () => loadCredentials(apns, harakaDir),
+      log,
     },
-    log,
     clock,
   )
-  return {
-    warmUp: () => opened().warmUp(),
-    submit: (event, devices) => opened().submit(event, devices),
-    pending: () => pusher?.pending ?? 0,
-    credentials: () => credentials,
-    async close(graceMs) {
-      renewal.close()
-      await pusher?.close(graceMs)
-    },
-  }
 }
 
 /** The delivery side: which users' devices are to hear of a mail to `recipients`. */
@@ -122,7 +95,7 @@ export function openDeliverySide(config: Config, haraka: Plugin['config'], log: 
 /** The registration side with the push side that its notifications feed. `doors`: how the sockets are opened. */
 export async function openRegistrationSide(
   config: Config,
-  push: PushSide,
+  push: Pusher,
   store: DeviceStore,
   doors: Pick<CompanionOptions, 'inherited' | 'socketOwner' | 'retry'>,
   log: Log,
@@ -150,8 +123,8 @@ export async function openRegistrationSide(
       onReady: listener => store.onReady(listener),
       devices: user => store.devices(user),
       submit: (event, devices) => push.submit(event, devices),
-      pending: () => push.pending(),
-      topic: () => push.credentials().topic,
+      pending: () => push.pending,
+      topic: () => push.credentials.topic,
       log,
     },
   )

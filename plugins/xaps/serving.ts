@@ -39,7 +39,7 @@ export async function startServing(
     await letGo()
     throw error
   })
-  const expiry = announceExpiry(() => push.credentials(), log)
+  const expiry = announceExpiry(() => push.credentials, log)
   const warmUp = setTimeout(() => push.warmUp(), WARM_UP_AFTER_MS).unref()
   return {
     openStore: () => openStore(config, store, log),

@@ -29,7 +29,7 @@ test('500 pushes that meet a closed port make one attempt to connect', async t =
 
 test('500 pushes with refused credentials ask once', async t => {
   const { certificate: cert, key } = pushCertificate({ issuer: makeAuthority() })
-  const l = await line(t, { credentials: { proof: { kind: 'certificate', cert, key } } })
+  const l = await line(t, { credentials: { auth: { kind: 'certificate', cert, key } } })
   const answers = await sendMany(l, 500)
   assert.ok(answers.every(answer => 'status' in answer && answer.reason === 'BadCertificate'))
   assert.equal(l.apple.counts.requests, 1)

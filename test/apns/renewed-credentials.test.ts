@@ -46,7 +46,7 @@ test('a certificate that has ended is not sent; a renewed one is', async t => {
 
 test('a key that is of no use is an answer, not an exception', async t => {
   const l = await line(t, {
-    credentials: { proof: { kind: 'token', key: 'no key', keyId: 'ABC123DEFG', teamId: 'DEF123GHIJ' } },
+    credentials: { auth: { kind: 'token', key: 'no key', keyId: 'ABC123DEFG', teamId: 'DEF123GHIJ' } },
   })
   assert.ok('unusable' in (await l.send(1)))
 })

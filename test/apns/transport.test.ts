@@ -44,7 +44,7 @@ test('the first push after connecting ahead in vain gets a connection of its own
 test('a certificate for production only works with a host of its own name', async t => {
   const production = pushCertificate({ production: true, sandbox: false })
   const { certificate: cert, key } = production
-  const l = await line(t, { credentials: { proof: { kind: 'certificate', cert, key } } })
+  const l = await line(t, { credentials: { auth: { kind: 'certificate', cert, key } } })
   assert.deepEqual(await l.send(1), OK)
 })
 
@@ -52,7 +52,7 @@ test('the sandbox takes a certificate for the sandbox', async t => {
   const { certificate: cert, key } = pushCertificate({ production: false })
   const l = await line(t, {
     environment: 'sandbox',
-    credentials: { proof: { kind: 'certificate', cert, key } },
+    credentials: { auth: { kind: 'certificate', cert, key } },
     endpoint: { environment: 'sandbox' },
   })
   assert.deepEqual(await l.send(1), OK)

@@ -122,11 +122,11 @@ const OTHERS: readonly (readonly [Answer, Verdict])[] = [
   ],
   [
     { fault: 'ECONNRESET', of: 'connection' },
-    { kind: 'broken', cause: 'ECONNRESET', of: 'connection' },
+    { kind: 'broken', reason: 'ECONNRESET', of: 'connection' },
   ],
   [
     { fault: 'stream reset', of: 'stream' },
-    { kind: 'broken', cause: 'stream reset', of: 'stream' },
+    { kind: 'broken', reason: 'stream reset', of: 'stream' },
   ],
   [
     { unusable: 'the certificate ended' },

@@ -50,11 +50,11 @@ export async function line(t: TestContext, options: LineOptions = {}): Promise<L
 }
 
 export function certificateFor({ ca }: Pick<Apple, 'ca'>, { certificate: cert, key } = pair): Credentials {
-  return { proof: { kind: 'certificate', cert, key }, topic: MAIL_TOPIC, topics: [MAIL_TOPIC], ca }
+  return { auth: { kind: 'certificate', cert, key }, topic: MAIL_TOPIC, topics: [MAIL_TOPIC], ca }
 }
 
 export function tokenFor({ ca }: Apple, { p8: key, keyId, teamId }: ProviderKey): Credentials {
-  return { proof: { kind: 'token', key, keyId, teamId }, topic: MAIL_TOPIC, topics: [MAIL_TOPIC], ca }
+  return { auth: { kind: 'token', key, keyId, teamId }, topic: MAIL_TOPIC, topics: [MAIL_TOPIC], ca }
 }
 
 export function endpointOf({ host, port }: Pick<Apple, 'host' | 'port'>): Endpoint {

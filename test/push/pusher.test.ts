@@ -4,8 +4,7 @@ import assert from 'node:assert/strict'
 import test, { type TestContext } from 'node:test'
 import type { Credentials } from '../../plugins/xaps/apns/credentials.ts'
 import type { Device, UserRecord } from '../../plugins/xaps/device/device.ts'
-import { removeGone } from '../../plugins/xaps/device/record.ts'
-import { openPusher, type Pusher, type PusherParts } from '../../plugins/xaps/push/pusher.ts'
+import { Pusher, type PusherParts } from '../../plugins/xaps/push/pusher.ts'
 import { MAIL_TOPIC, pushCertificate } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { claimsInMemory } from '../support/claims.ts'
@@ -29,7 +28,7 @@ interface Side {
 const pair = pushCertificate({ topics: [MAIL_TOPIC] })
 
 function credentialsFor({ ca }: Apple, { certificate: cert, key } = pair, topic = MAIL_TOPIC): Credentials {
-  return { proof: { kind: 'certificate', cert, key }, topic, topics: [topic], ca }
+  return { auth: { kind: 'certificate', cert, key }, topic, topics: [topic], ca }
 }
 
 /** A push side over a store in memory. The user `one` has device 1, `two` device 2, and so on up to 9. */
@@ -55,8 +54,7 @@ async function side(t: TestContext): Promise<Side> {
       claim: (push, request) => claims.claim(push, request),
       onReady: () => undefined,
     },
-    pusher: openPusher(
-      credentialsFor(apple),
+    pusher: new Pusher(
       {
         ...SETTINGS,
         windowMs: 300,
@@ -72,7 +70,9 @@ async function side(t: TestContext): Promise<Side> {
           claim: (push, request) => s.store.claim(push, request),
           onReady: () => undefined,
         },
-        removeGone,
+        credentials: credentialsFor(apple),
+        files: [],
+        load: () => credentialsFor(apple),
         log,
       },
     ),

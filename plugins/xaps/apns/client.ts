@@ -120,22 +120,22 @@ export class ApnClient {
   }
 }
 
-function optionsOf({ proof }: Credentials, endpoint: Endpoint): ProviderOptions {
+function optionsOf({ auth }: Credentials, endpoint: Endpoint): ProviderOptions {
   return {
-    ...(proof.kind === 'certificate' ? { cert: proof.cert, key: proof.key } : { token: proof }),
+    ...(auth.kind === 'certificate' ? { cert: auth.cert, key: auth.key } : { token: auth }),
     production: endpoint.environment === 'production',
     connectionRetryLimit: 0,
     heartBeat: NO_HEARTBEAT_MS,
   }
 }
 
-function tlsOptions({ proof, ca }: Credentials, host: string, port: number): ConnectionOptions {
+function tlsOptions({ auth, ca }: Credentials, host: string, port: number): ConnectionOptions {
   return {
     host,
     port,
     ALPNProtocols: ['h2'],
     ...(isIP(host) ? {} : { servername: host }),
-    ...(proof.kind === 'certificate' ? { cert: proof.cert, key: proof.key } : {}),
+    ...(auth.kind === 'certificate' ? { cert: auth.cert, key: auth.key } : {}),
     ...(ca === undefined ? {} : { ca }),
   }
 }

@@ -28,7 +28,7 @@ export type CredentialSettings = Pick<
 
 /** What is needed to push, all in memory; plain data, so that it can be handed to a process that may not read the files. */
 export interface Credentials {
-  readonly proof:
+  readonly auth:
     | { readonly kind: 'certificate'; readonly cert: string; readonly key: string }
     | { readonly kind: 'token'; readonly key: string; readonly keyId: string; readonly teamId: string }
   /** The topic that phones are told at registration. Never empty. */
@@ -66,11 +66,11 @@ export function loadCredentials(settings: CredentialSettings, harakaDir: string)
 
 function load(settings: CredentialSettings, harakaDir: string): Credentials {
   const read = (name: KeyOfFile): Buffer => readFile(name, settings, harakaDir)
-  const proof = onlyOne(settings)
+  const auth = onlyOne(settings)
   const ca = settings.ca === '' ? {} : { ca: readRoots(settings, read('ca')) }
-  if (proof === 'token_key') return { ...tokenCredentials(settings, read('token_key')), ...ca }
-  const pair = proof === 'pkcs12' ? openPkcs12(settings, read('pkcs12')) : openPem(settings, read)
-  return { ...certificateCredentials(pair, settings, proof), ...ca }
+  if (auth === 'token_key') return { ...tokenCredentials(settings, read('token_key')), ...ca }
+  const pair = auth === 'pkcs12' ? openPkcs12(settings, read('pkcs12')) : openPem(settings, read)
+  return { ...certificateCredentials(pair, settings, auth), ...ca }
 }
 
 type KeyOfFile = 'certificate' | 'key' | 'pkcs12' | 'token_key' | 'ca'
@@ -107,7 +107,7 @@ function tokenCredentials(settings: CredentialSettings, pem: Buffer): Credential
     )
   }
   const { key_id: keyId, team_id: teamId, topic } = settings
-  return { proof: { kind: 'token', key: toPem(key), keyId, teamId }, topic, topics: [topic] }
+  return { auth: { kind: 'token', key: toPem(key), keyId, teamId }, topic, topics: [topic] }
 }
 
 interface Pair {
@@ -176,10 +176,10 @@ function hint(pem: Buffer, passphrase: string): string {
 function certificateCredentials(
   { chain, key }: Pair,
   settings: CredentialSettings,
-  proof: 'certificate' | 'pkcs12',
+  auth: 'certificate' | 'pkcs12',
 ): Credentials {
   const leaf = chain.find(certificate => certificate.checkPrivateKey(key))
-  const where = `[apns] ${proof} = ${settings[proof]}`
+  const where = `[apns] ${auth} = ${settings[auth]}`
   if (!leaf) throw new CredentialsError(`${where}: certificate and key do not belong together`)
   const facts = readCertificate(leaf)
   checkEnvironment(facts, settings, where)
@@ -190,7 +190,7 @@ function certificateCredentials(
     )
   const rest = chain.filter(certificate => certificate !== leaf)
   return {
-    proof: { kind: 'certificate', cert: [leaf, ...rest].map(String).join(''), key: toPem(key) },
+    auth: { kind: 'certificate', cert: [leaf, ...rest].map(String).join(''), key: toPem(key) },
     topic,
     topics: [...new Set([topic, ...facts.topics])],
     notAfter: facts.notAfter,

@@ -7,11 +7,14 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
-import { ApnClient, type Endpoint } from './client.ts'
+import type { ApnClient, Endpoint } from './client.ts'
 import { Connection } from './connection.ts'
 import type { Credentials } from './credentials.ts'
 import type { Push } from './payload.ts'
 import type { Answer } from './verdict.ts'
+
+/** Loaded for the first connection, with `apn` and HTTP/2: a companion that starts again answers phones meanwhile. */
+const clientModule = () => require('./client.js') as typeof import('./client.ts')
 
 export interface Transport {
   /** Opens the connection ahead of the first push. Returns at once; what fails shows with that push. */
@@ -66,10 +69,10 @@ class ApnTransport implements Transport {
   }
 
   renew(credentials: Credentials): void {
-    const { proof, ca } = this.#credentials
+    const { auth, ca } = this.#credentials
     this.#credentials = credentials
     // A new client would sign a new provider token, and Apple counts those.
-    if (isDeepStrictEqual([proof, ca], [credentials.proof, credentials.ca])) return
+    if (isDeepStrictEqual([auth, ca], [credentials.auth, credentials.ca])) return
     this.#disposeClient()
     this.#connection?.retire()
     this.#connection = undefined
@@ -91,7 +94,7 @@ class ApnTransport implements Transport {
     }
     if (this.#connection?.open) return this.#connection
     try {
-      this.#client ??= new ApnClient(this.#credentials, this.#endpoint, this.#clock)
+      this.#client ??= new (clientModule().ApnClient)(this.#credentials, this.#endpoint, this.#clock)
       return this.#open(this.#client)
     } catch (error) {
       return { unusable: reasonOf(error) }

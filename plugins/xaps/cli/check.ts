@@ -12,6 +12,7 @@ import { type Config, configFile, olderSettings, pathIn } from '../config/config
 import { exposedSecrets } from '../config/secrets.ts'
 import { readSmtpIni } from '../config/smtp-ini.ts'
 import type { Device } from '../device/device.ts'
+import { consequenceOf, inWords } from '../push/consequences.ts'
 import { isShortTopic } from '../registration/topic.ts'
 import { spoolDirectory } from '../state.ts'
 import { askCompanion } from './companion.ts'
@@ -52,10 +53,10 @@ export function addCheck(xaps: Command): void {
 function tryCredentials(config: Config): { found?: Credentials; findings: Finding[] } {
   try {
     const found = loadCredentials(config.apns, config.harakaDir)
-    const { proof, topic, notAfter } = found
+    const { auth, topic, notAfter } = found
     const until =
       notAfter === undefined ? '' : `, valid until ${new Date(notAfter).toISOString().slice(0, 10)}`
-    const findings = [ok(`credentials: ${proof.kind}, topic ${topic}, ${config.apns.environment}${until}`)]
+    const findings = [ok(`credentials: ${auth.kind}, topic ${topic}, ${config.apns.environment}${until}`)]
     const ending = expiryWarning(notAfter, Date.now())
     if (ending) findings.push(notAfter !== undefined && notAfter <= Date.now() ? fail(ending) : warn(ending))
     if (!/^com\.apple\.(?:mail\.XServer|mobilemail\.push)\./.test(topic)) {
@@ -103,11 +104,8 @@ async function checkApple(config: Config, credentials: Credentials): Promise<Fin
   }
   try {
     const verdict = verdictOf(await transport.send(makePush(probe, config.apns, Date.now())), Date.now())
-    if (verdict.kind === 'broken') return fail(`${host}: no answer: ${verdict.cause}`)
-    if (verdict.kind === 'refused' && verdict.fault === 'setup')
-      return fail(`${host}: refused: ${verdict.reason}`)
-    if (verdict.kind === 'later') return warn(`${host}: not now: ${verdict.reason}`)
-    return ok(`${host}: credentials and topic accepted`)
+    const level = consequenceOf(verdict).check
+    return { level, text: `${host}: ${level === 'ok' ? 'credentials and topic accepted' : inWords(verdict)}` }
   } finally {
     await transport.close()
   }

@@ -2,7 +2,8 @@
 
 import { type Log, reasonOf } from '../base/log.ts'
 import type { DeviceStore } from '../device/store.ts'
-import type { DeliverySide, PushSide } from '../service.ts'
+import type { Pusher } from '../push/pusher.ts'
+import type { DeliverySide } from '../service.ts'
 import { deferDeviceStore, GRACE_MS, openDeliverySide, openPushSide } from '../service.ts'
 import type { Settings } from './settings.ts'
 import type { Address, Mode, Plugin } from './types.ts'
@@ -18,7 +19,7 @@ export class Deliveries {
   readonly #log: Log
   readonly #store: DeviceStore
   readonly #delivery: DeliverySide
-  readonly #push: PushSide
+  readonly #push: Pusher
   #closed = false
 
   constructor({ config, credentials }: Settings, haraka: Plugin['config'], log: Log) {

@@ -10,6 +10,7 @@ import { backoffMs, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { TransitionLog } from '../base/transition-log.ts'
+import type { Consequence } from './consequences.ts'
 
 /** Credentials and configuration errors are mended by people: no sense in asking more often. */
 export const SETUP_RETRY_MS = 60_000
@@ -24,8 +25,7 @@ export const ALONE_IN_A_ROW = 10
 export const LAST_PUSHES = 50
 
 export interface Trouble {
-  /** `connection`: nobody answers. `busy`: Apple asks to wait. `setup`: an operator has to mend something. */
-  readonly kind: 'connection' | 'busy' | 'setup'
+  readonly kind: NonNullable<Consequence['trouble']>
   readonly cause: string
   /** How long to wait at least, where Apple said so, in milliseconds. */
   readonly afterMs?: number

@@ -13,9 +13,10 @@ import { Queue } from '../base/queue.ts'
 import type { Device } from '../device/device.ts'
 import type { Claim, ClaimRequest } from '../device/store.ts'
 import type { MailEvent } from '../event.ts'
-import { CircuitBreaker, type Trouble } from './breaker.ts'
+import { CircuitBreaker } from './breaker.ts'
 import { Claiming } from './claiming.ts'
 import { Coalescer, type Entry, type Rule } from './coalesce.ts'
+import { consequenceOf } from './consequences.ts'
 import type { Settler, Target } from './settle.ts'
 
 const NO_NEED: Claim = { kind: 'covered' }
@@ -31,9 +32,7 @@ export interface SenderParts {
   readonly claim: (push: string, request: ClaimRequest) => Promise<Claim>
   /** Whether our credentials are good for the topic that the device listens to. */
   readonly mayPush: (device: Device) => boolean
-  readonly settler: Settler
-  /** Told of every push that Apple accepted: when it started, in milliseconds since the epoch. */
-  readonly accepted: (startedAt: number) => void
+  readonly settler: Pick<Settler, 'settle'>
   readonly log: Log
   readonly random?: () => number
 }
@@ -75,8 +74,8 @@ export class Sender {
     if (!this.#closed) this.#coalescer.add(nameOf(target), target, event)
   }
 
-  /** The credentials were renewed: what waited because of the old ones is tried now. */
-  mended(): void {
+  /** Tries at once what waits for Apple: the credentials were renewed. */
+  retryNow(): void {
     this.#breaker.tryNow()
   }
 
@@ -152,8 +151,8 @@ export class Sender {
     const startedAt = this.#coalescer.start(entry)
     const answer = await this.#parts.transport.send(makePush(target.device, this.#settings, startedAt))
     const verdict = verdictOf(answer, startedAt)
-    this.#act(entry, verdict, startedAt)
-    await this.#parts.settler.settle(target, verdict)
+    this.#followUp(entry, verdict, startedAt)
+    await this.#parts.settler.settle(target, verdict, startedAt)
   }
 
   /** A fault in our own code must not stop the queue, nor be tried for ever. */
@@ -177,57 +176,36 @@ export class Sender {
     return true
   }
 
-  /** What follows from `verdict`, but for the store. */
-  #act(entry: Entry<Target>, verdict: Verdict, startedAt: number): void {
-    const trouble = troubleOf(verdict)
-    if (trouble) {
-      this.#breaker.failed(trouble, startedAt)
-      return this.#coalescer.retry(entry)
-    }
-    switch (verdict.kind) {
-      case 'broken':
-        this.#breaker.failedAlone({ kind: 'connection', cause: verdict.cause }, startedAt)
-        return this.#tryLater(entry, verdict.cause)
-      case 'later':
-        if (verdict.whom === 'device') this.#breaker.answered()
-        else this.#breaker.failedAlone({ kind: 'busy', cause: verdict.reason }, startedAt)
-        return this.#tryLater(entry, verdict.reason, verdict.afterMs)
-      default:
-        this.#breaker.answered()
-        this.#settled(entry, verdict, startedAt)
+  /** What follows from `verdict` but for the store, where it is about all pushes and for this device's entry. */
+  #followUp(entry: Entry<Target>, verdict: Verdict, startedAt: number): void {
+    const { breaker, trouble, entry: next } = consequenceOf(verdict)
+    const reason = 'reason' in verdict ? verdict.reason : verdict.kind
+    const afterMs = (verdict.kind === 'later' && verdict.afterMs) || 0
+    if (!trouble) this.#breaker.answered()
+    else if (breaker === 'open') this.#breaker.failed({ kind: trouble, cause: reason, afterMs }, startedAt)
+    else this.#breaker.failedAlone({ kind: trouble, cause: reason }, startedAt)
+    if (next === 'retry') this.#coalescer.retry(entry)
+    else if (next === 'backOff') this.#backOff(entry, reason, afterMs)
+    else {
+      this.#sayDone(entry.target, verdict, startedAt)
+      this.#coalescer.done(entry)
     }
   }
 
   /** This device alone is left in peace for a while; each time for longer. */
-  #tryLater(entry: Entry<Target>, reason: string, afterMs = 0): void {
+  #backOff(entry: Entry<Target>, reason: string, afterMs: number): void {
     entry.failures += 1
     const doubled = backoffMs(entry.failures, STANDARD_BACKOFF, this.#parts.random)
     this.#parts.log.debug('a push is tried again', { ...who(entry.target), reason })
     this.#coalescer.wait(entry, Math.max(afterMs, doubled))
   }
 
-  /** Apple's answer is final. */
-  #settled(entry: Entry<Target>, verdict: Verdict, startedAt: number): void {
-    const { accepted, log } = this.#parts
-    if (verdict.kind === 'sent') {
-      accepted(startedAt)
-      log.info('push accepted by Apple', { ...who(entry.target), ms: this.#clock.now() - startedAt })
-    } else log.debug('Apple refuses a device', { ...who(entry.target), verdict: verdict.kind })
-    this.#coalescer.done(entry)
+  #sayDone(target: Target, { kind }: Verdict, startedAt: number): void {
+    const { log } = this.#parts
+    if (kind === 'sent') {
+      log.info('push accepted by Apple', { ...who(target), ms: this.#clock.now() - startedAt })
+    } else log.debug('Apple refuses a device', { ...who(target), verdict: kind })
   }
-}
-
-/** What `verdict` says of all pushes; undefined when it is about this push or device alone. */
-function troubleOf(verdict: Verdict): Trouble | undefined {
-  if (verdict.kind === 'broken' && verdict.of === 'connection') {
-    return { kind: 'connection', cause: verdict.cause }
-  }
-  if (verdict.kind === 'refused' && verdict.fault === 'setup') {
-    return { kind: 'setup', cause: verdict.reason }
-  }
-  if (verdict.kind !== 'later' || verdict.whom !== 'all') return undefined
-  const { reason, afterMs } = verdict
-  return { kind: 'busy', cause: reason, ...(afterMs === undefined ? {} : { afterMs }) }
 }
 
 /** The name of a device's pushes: the same in every process. */
