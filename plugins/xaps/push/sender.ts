@@ -12,11 +12,11 @@ import { type Log, maskToken, maskUser, reasonOf } from '../base/log.ts'
 import { Queue } from '../base/queue.ts'
 import type { Device } from '../device/device.ts'
 import type { Claim, ClaimRequest } from '../device/store.ts'
-import type { MailEvent } from '../event.ts'
 import { CircuitBreaker } from './breaker.ts'
 import { Claiming } from './claiming.ts'
-import { Coalescer, type Entry, type Rule } from './coalesce.ts'
+import { Coalescer, type Entry } from './coalesce.ts'
 import { consequenceOf } from './consequences.ts'
+import type { DeviceEvent, Rule } from './rule.ts'
 import type { Settler, Target } from './settle.ts'
 
 const NO_NEED: Claim = { kind: 'covered' }
@@ -70,8 +70,9 @@ export class Sender {
   }
 
   /** Something happened that `target` is to be told of. */
-  add(target: Target, event: Pick<MailEvent, 'kind' | 'at'>): void {
-    if (!this.#closed) this.#coalescer.add(nameOf(target), target, event)
+  add(target: Target, event: DeviceEvent): void {
+    const name = nameOf(target)
+    if (!this.#closed && !this.#claiming.covers(name, event.at)) this.#coalescer.add(name, target, event)
   }
 
   /** Tries at once what waits for Apple: the credentials were renewed. */
@@ -128,7 +129,7 @@ export class Sender {
     try {
       const claim = await this.#claimFor(entry)
       if (claim.kind === 'covered') this.#coalescer.dismiss(entry)
-      else if (claim.kind === 'wait') this.#coalescer.wait(entry, claim.ms)
+      else if (claim.kind === 'wait') this.#coalescer.waitForWindow(entry, claim.ms)
       // Since the claim was asked for, pushes have come to wait for Apple, or the end has come.
       else if (this.#breaker.open || this.#closed) this.#coalescer.retry(entry)
       else await this.#send(entry)
@@ -188,6 +189,7 @@ export class Sender {
     else if (next === 'backOff') this.#backOff(entry, reason, afterMs)
     else {
       this.#sayDone(entry.target, verdict, startedAt)
+      this.#claiming.pushed(entry.key, startedAt, this.#coalescer.windowMs)
       this.#coalescer.done(entry)
     }
   }
