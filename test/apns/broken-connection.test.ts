@@ -5,8 +5,8 @@ import { once } from 'node:events'
 import { constants, createSecureServer } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import test from 'node:test'
-import { PING_EVERY_MS } from '../../plugins/xaps/apns/session.ts'
-import { openTransport } from '../../plugins/xaps/apns/transport.ts'
+import { PING_EVERY_MS } from '../../plugins/xaps/apns/connection.ts'
+import { Transport } from '../../plugins/xaps/apns/transport.ts'
 import { authority, makeAuthority, pushCertificate, serverCertificate } from '../fake/apple/certificates.ts'
 import { certificateFor, endpointOf, faultOf, line, pushTo, sendMany, TIMEOUT_MS } from '../push/line.ts'
 import { OK } from '../push/parts.ts'
@@ -181,7 +181,7 @@ test('what a GOAWAY leaves unprocessed is the fault of those pushes alone', asyn
   await once(server.listen(0), 'listening')
   const { port } = server.address() as AddressInfo
   const peer = { ca: authority().certificate, host: 'localhost', port }
-  const transport = openTransport(certificateFor(peer), endpointOf(peer), noLog)
+  const transport = new Transport(certificateFor(peer), endpointOf(peer), noLog)
   t.after(async () => {
     await transport.close(0)
     server.close()

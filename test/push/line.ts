@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import type { Endpoint } from '../../plugins/xaps/apns/client.ts'
 import type { Credentials } from '../../plugins/xaps/apns/credentials.ts'
 import { makePush, type Push } from '../../plugins/xaps/apns/payload.ts'
-import { openTransport, type Transport } from '../../plugins/xaps/apns/transport.ts'
+import { Transport } from '../../plugins/xaps/apns/transport.ts'
 import type { Answer } from '../../plugins/xaps/apns/verdict.ts'
 import { type Clock, systemClock } from '../../plugins/xaps/base/clock.ts'
 import { MAIL_TOPIC, pushCertificate } from '../fake/apple/certificates.ts'
@@ -36,7 +36,7 @@ const pair = pushCertificate()
 export async function line(t: TestContext, options: LineOptions = {}): Promise<Line> {
   const { credentials, endpoint, time = systemClock, ...rest } = options
   const apple = await startApple(rest)
-  const transport = openTransport(
+  const transport = new Transport(
     { ...certificateFor(apple), ...credentials },
     { ...endpointOf(apple), ...endpoint },
     noLog,

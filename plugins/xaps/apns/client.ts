@@ -51,7 +51,7 @@ interface Client {
   shutdown(): Promise<void>
 }
 
-/** Apn's own ping only writes a debug line; ours (session.ts) ends a dead connection. The longest delay of a timer. */
+/** Apn's own ping only writes a debug line; ours (connection.ts) ends a dead connection. The longest delay of a timer. */
 const NO_HEARTBEAT_MS = 2 ** 31 - 1
 
 /** Apple takes a provider token for an hour. */

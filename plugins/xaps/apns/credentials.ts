@@ -8,8 +8,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { reasonOf } from '../base/log.ts'
 import { type Config, configFile } from '../config/config.ts'
-import { type ApnsCertificate, readCertificate } from './certificate.ts'
-import { readPkcs12 } from './pkcs12.ts'
+import { type ApnsCertificate, readCertificate, readPkcs12 } from './certificate.ts'
 
 /** The keys of [apns] that say where the credentials are. */
 export type CredentialSettings = Pick<

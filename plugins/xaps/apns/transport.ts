@@ -16,31 +16,12 @@ import type { Answer } from './verdict.ts'
 /** Loaded for the first connection, with `apn` and HTTP/2: a companion that starts again answers phones meanwhile. */
 const clientModule = () => require('./client.js') as typeof import('./client.ts')
 
-export interface Transport {
-  /** Opens the connection ahead of the first push. Returns at once; what fails shows with that push. */
-  connect(): void
-  send(push: Push): Promise<Answer>
-  /** From the next push on, uses a new connection with these credentials. */
-  renew(credentials: Credentials): void
-  /** Sends no more, lets what is under way finish for `graceMs` milliseconds, and closes. Never rejects. */
-  close(graceMs?: number): Promise<void>
-}
-
 /** How long an orderly end may take when nothing is under way. */
 const CLOSE_MS = 500
 
 const CLOSED: Answer = { fault: 'the connection was closed', of: 'connection' }
 
-export function openTransport(
-  credentials: Credentials,
-  endpoint: Endpoint,
-  log: Log,
-  clock: Clock = systemClock,
-): Transport {
-  return new ApnTransport(credentials, endpoint, log, clock)
-}
-
-class ApnTransport implements Transport {
+export class Transport {
   readonly #endpoint: Endpoint
   readonly #log: Log
   readonly #clock: Clock
@@ -51,23 +32,26 @@ class ApnTransport implements Transport {
   readonly #connections = new Set<Connection>()
   #closed = false
 
-  constructor(credentials: Credentials, endpoint: Endpoint, log: Log, clock: Clock) {
+  constructor(credentials: Credentials, endpoint: Endpoint, log: Log, clock: Clock = systemClock) {
     this.#credentials = credentials
     this.#endpoint = endpoint
     this.#log = log
     this.#clock = clock
   }
 
+  /** Opens the connection ahead of the first push. Returns at once; what fails shows with that push. */
   connect(): void {
     if (!this.#closed) this.#usable()
   }
 
+  /** Never rejects. */
   send(push: Push): Promise<Answer> {
     if (this.#closed) return Promise.resolve(CLOSED)
     const connection = this.#usable()
     return 'unusable' in connection ? Promise.resolve(connection) : connection.send(push)
   }
 
+  /** From the next push on, uses a new connection with these credentials. */
   renew(credentials: Credentials): void {
     const { auth, ca } = this.#credentials
     this.#credentials = credentials
@@ -78,6 +62,7 @@ class ApnTransport implements Transport {
     this.#connection = undefined
   }
 
+  /** Sends no more, lets what is under way finish for `graceMs` milliseconds, and closes. Never rejects. */
   async close(graceMs = CLOSE_MS): Promise<void> {
     this.#closed = true
     this.#disposeClient()

@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { type Credentials, loadCredentials } from '../apns/credentials.ts'
 import { makePush } from '../apns/payload.ts'
 import { expiryWarning } from '../apns/renewal.ts'
-import { openTransport } from '../apns/transport.ts'
+import { Transport } from '../apns/transport.ts'
 import { verdictOf } from '../apns/verdict.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import { type Config, configFile, olderSettings, pathIn } from '../config/config.ts'
@@ -92,7 +92,7 @@ const NOBODY = '0'.repeat(64)
 
 async function checkApple(config: Config, credentials: Credentials): Promise<Finding> {
   const host = config.apns.host || `Apple's ${config.apns.environment} servers`
-  const transport = openTransport(credentials, config.apns, SILENT)
+  const transport = new Transport(credentials, config.apns, SILENT)
   const probe: Device = {
     account: 'check',
     token: NOBODY,

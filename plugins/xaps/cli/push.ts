@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import { loadCredentials } from '../apns/credentials.ts'
 import { makePush } from '../apns/payload.ts'
-import { openTransport } from '../apns/transport.ts'
+import { Transport } from '../apns/transport.ts'
 import { verdictOf } from '../apns/verdict.ts'
 import { maskToken } from '../base/log.ts'
 import { canonicalUser } from '../base/names.ts'
@@ -21,7 +21,7 @@ export function addPush(xaps: Command): void {
       const config = configOf(command)
       const user = canonicalUser(name, config.users)
       const log = stderrLog()
-      const transport = openTransport(loadCredentials(config.apns, config.harakaDir), config.apns, log)
+      const transport = new Transport(loadCredentials(config.apns, config.harakaDir), config.apns, log)
       let accepted = 0
       await withExistingStore(config, async store => {
         const settler = new Settler(store, log)

@@ -3,7 +3,7 @@
 import type { Endpoint } from '../apns/client.ts'
 import type { Credentials } from '../apns/credentials.ts'
 import { type Renewal, watchCredentials } from '../apns/renewal.ts'
-import { openTransport, type Transport } from '../apns/transport.ts'
+import { Transport } from '../apns/transport.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
 import type { Log } from '../base/log.ts'
@@ -37,7 +37,7 @@ export class Pusher {
     const { store, credentials, files, load, log } = parts
     this.#clock = clock
     this.#credentials = credentials
-    this.#transport = openTransport(credentials, settings, log, clock)
+    this.#transport = new Transport(credentials, settings, log, clock)
     this.#settler = new Settler(store, log, clock)
     this.#sender = new Sender(
       settings,
