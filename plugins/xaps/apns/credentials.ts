@@ -8,7 +8,10 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { reasonOf } from '../base/log.ts'
 import { type Config, configFile } from '../config/config.ts'
-import { type ApnsCertificate, readCertificate, readPkcs12 } from './certificate.ts'
+import { readCertificate, readPkcs12 } from './certificate.ts'
+
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+const PRIVATE_KEY = 'PRIVATE KEY-----'
 
 /** The keys of [apns] that say where the credentials are. */
 export type CredentialSettings = Pick<
@@ -64,17 +67,22 @@ export function loadCredentials(settings: CredentialSettings, harakaDir: string)
 }
 
 function load(settings: CredentialSettings, harakaDir: string): Credentials {
-  const read = (name: KeyOfFile): Buffer => readFile(name, settings, harakaDir)
-  const auth = onlyOne(settings)
-  const ca = settings.ca === '' ? {} : { ca: readRoots(settings, read('ca')) }
-  if (auth === 'token_key') return { ...tokenCredentials(settings, read('token_key')), ...ca }
-  const pair = auth === 'pkcs12' ? openPkcs12(settings, read('pkcs12')) : openPem(settings, read)
-  return { ...certificateCredentials(pair, settings, auth), ...ca }
+  const read = (name: FileKey): Buffer => readFile(name, settings, harakaDir)
+  const source = onlySource(settings)
+  const ca = settings.ca === '' ? {} : { ca: certificatesIn(read('ca'), settings, 'ca').map(String).join('') }
+  if (source === 'token_key') return { ...tokenCredentials(settings, read('token_key')), ...ca }
+  const pair = source === 'pkcs12' ? openPkcs12(settings, read('pkcs12')) : openPem(settings, read)
+  return { ...certificateCredentials(pair, settings, source), ...ca }
 }
 
-type KeyOfFile = 'certificate' | 'key' | 'pkcs12' | 'token_key' | 'ca'
+type FileKey = 'certificate' | 'key' | 'pkcs12' | 'token_key' | 'ca'
 
-function onlyOne(settings: CredentialSettings): 'certificate' | 'pkcs12' | 'token_key' {
+/** What is wrong with the file that the key `name` of [apns] names. */
+function unusable(settings: CredentialSettings, name: FileKey, problem: string): CredentialsError {
+  return new CredentialsError(`[apns] ${name} = ${settings[name]}: ${problem}`)
+}
+
+function onlySource(settings: CredentialSettings): 'certificate' | 'pkcs12' | 'token_key' {
   const named = (['certificate', 'pkcs12', 'token_key'] as const).filter(name => settings[name] !== '')
   const [first, second] = named
   if (first === undefined) {
@@ -82,17 +90,16 @@ function onlyOne(settings: CredentialSettings): 'certificate' | 'pkcs12' | 'toke
       '[apns] names no credentials: set certificate and key, or pkcs12, or token_key with key_id, team_id and topic',
     )
   }
-  const useless = second ?? (first !== 'certificate' && settings.key !== '' ? 'key' : undefined)
-  if (useless === undefined) return first
-  throw new CredentialsError(`[apns] names both ${first} and ${useless}: keep one of them`)
+  const surplus = second ?? (first !== 'certificate' && settings.key !== '' ? 'key' : undefined)
+  if (surplus === undefined) return first
+  throw new CredentialsError(`[apns] names both ${first} and ${surplus}: keep one of them`)
 }
 
-function readFile(name: KeyOfFile, settings: CredentialSettings, harakaDir: string): Buffer {
-  const file = path.resolve(harakaDir, settings[name])
+function readFile(name: FileKey, settings: CredentialSettings, harakaDir: string): Buffer {
   try {
-    return readFileSync(file)
+    return readFileSync(path.resolve(harakaDir, settings[name]))
   } catch (error) {
-    throw new CredentialsError(`[apns] ${name} = ${settings[name]}: cannot be read: ${reasonOf(error)}`)
+    throw unusable(settings, name, `cannot be read: ${reasonOf(error)}`)
   }
 }
 
@@ -101,9 +108,7 @@ function tokenCredentials(settings: CredentialSettings, pem: Buffer): Credential
   if (missing.length > 0) throw new CredentialsError(`[apns] token_key needs ${missing.join(', ')} as well`)
   const key = privateKey(pem, settings, 'token_key')
   if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
-    throw new CredentialsError(
-      `[apns] token_key = ${settings.token_key}: expected Apple's .p8 file, an EC key on P-256`,
-    )
+    throw unusable(settings, 'token_key', "expected Apple's .p8 file, an EC key on P-256")
   }
   const { key_id: keyId, team_id: teamId, topic } = settings
   return { auth: { kind: 'token', key: toPem(key), keyId, teamId }, topic, topics: [topic] }
@@ -119,51 +124,37 @@ function openPkcs12(settings: CredentialSettings, der: Buffer): Pair {
     const { certificates, key } = readPkcs12(der, settings.passphrase)
     return { chain: certificates.map(pem => new X509Certificate(pem)), key: createPrivateKey(key) }
   } catch (error) {
-    throw new CredentialsError(`[apns] pkcs12 = ${settings.pkcs12}: ${reasonOf(error)}`)
+    throw unusable(settings, 'pkcs12', reasonOf(error))
   }
 }
 
 /** The key may stand in the certificate's file, as in the PEM bundles that openssl writes. */
-function openPem(settings: CredentialSettings, read: (name: KeyOfFile) => Buffer): Pair {
+function openPem(settings: CredentialSettings, read: (name: FileKey) => Buffer): Pair {
   const pem = read('certificate')
   const chain = certificatesIn(pem, settings, 'certificate')
   if (settings.key !== '') return { chain, key: privateKey(read('key'), settings, 'key') }
-  if (!pem.includes('PRIVATE KEY-----')) {
-    throw new CredentialsError(`[apns] certificate = ${settings.certificate}: no key in this file: set key`)
-  }
-  return { chain, key: privateKey(pem, settings, 'certificate') }
-}
-
-function readRoots(settings: CredentialSettings, pem: Buffer): string {
-  return certificatesIn(pem, settings, 'ca').map(String).join('')
+  if (pem.includes(PRIVATE_KEY)) return { chain, key: privateKey(pem, settings, 'certificate') }
+  throw unusable(settings, 'certificate', 'no key in this file: set key')
 }
 
 /** All certificates in a PEM file; whatever openssl writes between them is skipped. */
-function certificatesIn(
-  pem: Buffer,
-  settings: CredentialSettings,
-  name: 'certificate' | 'ca',
-): X509Certificate[] {
-  const blocks =
-    pem.toString('utf8').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  const where = `[apns] ${name} = ${settings[name]}`
-  if (blocks.length === 0) throw new CredentialsError(`${where}: expected a PEM certificate`)
+function certificatesIn(pem: Buffer, settings: CredentialSettings, name: FileKey): X509Certificate[] {
+  const blocks = pem.toString('utf8').match(CERTIFICATES) ?? []
+  if (blocks.length === 0) throw unusable(settings, name, 'expected a PEM certificate')
   try {
     return blocks.map(block => new X509Certificate(block))
   } catch (error) {
-    throw new CredentialsError(`${where}: a damaged certificate: ${reasonOf(error)}`)
+    throw unusable(settings, name, `a damaged certificate: ${reasonOf(error)}`)
   }
 }
 
-function privateKey(pem: Buffer, settings: CredentialSettings, name: KeyOfFile): KeyObject {
-  const where = `[apns] ${name} = ${settings[name]}`
-  if (!pem.includes('PRIVATE KEY-----')) throw new CredentialsError(`${where}: expected a PEM private key`)
+function privateKey(pem: Buffer, settings: CredentialSettings, name: FileKey): KeyObject {
+  if (!pem.includes(PRIVATE_KEY)) throw unusable(settings, name, 'expected a PEM private key')
   try {
     return createPrivateKey({ key: pem, passphrase: settings.passphrase })
   } catch (error) {
-    throw new CredentialsError(
-      `${where}: no usable private key: ${reasonOf(error)}${hint(pem, settings.passphrase)}`,
-    )
+    const problem = `no usable private key: ${reasonOf(error)}${hint(pem, settings.passphrase)}`
+    throw unusable(settings, name, problem)
   }
 }
 
@@ -175,32 +166,27 @@ function hint(pem: Buffer, passphrase: string): string {
 function certificateCredentials(
   { chain, key }: Pair,
   settings: CredentialSettings,
-  auth: 'certificate' | 'pkcs12',
+  source: 'certificate' | 'pkcs12',
 ): Credentials {
   const leaf = chain.find(certificate => certificate.checkPrivateKey(key))
-  const where = `[apns] ${auth} = ${settings[auth]}`
-  if (!leaf) throw new CredentialsError(`${where}: certificate and key do not belong together`)
-  const facts = readCertificate(leaf)
-  checkEnvironment(facts, settings, where)
-  const topic = settings.topic || facts.topics[0]
-  if (!topic)
-    throw new CredentialsError(
-      `${where}: no topic in the certificate (subject UID); is it a push certificate?`,
-    )
+  if (!leaf) throw unusable(settings, source, 'certificate and key do not belong together')
+  const { environments, topics, notAfter } = readCertificate(leaf)
+  if (environments.length > 0 && !environments.includes(settings.environment)) {
+    const problem = `the certificate is for ${environments.join(' and ')}, but environment = ${settings.environment}`
+    throw unusable(settings, source, problem)
+  }
+  const topic = settings.topic || topics[0]
+  if (!topic) {
+    const problem = 'no topic in the certificate (subject UID); is it a push certificate?'
+    throw unusable(settings, source, problem)
+  }
   const rest = chain.filter(certificate => certificate !== leaf)
   return {
     auth: { kind: 'certificate', cert: [leaf, ...rest].map(String).join(''), key: toPem(key) },
     topic,
-    topics: [...new Set([topic, ...facts.topics])],
-    notAfter: facts.notAfter,
+    topics: [...new Set([topic, ...topics])],
+    notAfter,
   }
-}
-
-function checkEnvironment(facts: ApnsCertificate, settings: CredentialSettings, where: string): void {
-  if (facts.environments.length === 0 || facts.environments.includes(settings.environment)) return
-  throw new CredentialsError(
-    `${where}: the certificate is for ${facts.environments.join(' and ')}, but environment = ${settings.environment}`,
-  )
 }
 
 function toPem(key: KeyObject): string {

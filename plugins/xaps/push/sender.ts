@@ -101,7 +101,7 @@ export class Sender {
   /** Starts no more pushes and takes no more events; what is pending is forgotten. */
   close(): void {
     this.#closed = true
-    this.#breaker.dispose()
+    this.#breaker.close()
     this.#claiming.close()
     this.#coalescer.close()
   }

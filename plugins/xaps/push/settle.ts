@@ -43,9 +43,8 @@ export class Settler {
     if (verdict.kind === 'sent' && startedAt > this.#renewedAt) this.#acceptedAt = this.#clock.now()
     const { store } = consequenceOf(verdict)
     if (store === 'keep' || (store === 'removeIfOthersAccepted' && !this.#othersAccepted())) return undefined
-    return verdict.kind === 'gone'
-      ? this.#remove(target, verdict.since, 'Unregistered')
-      : this.#remove(target, target.device.lastSeen, 'reason' in verdict ? verdict.reason : verdict.kind)
+    const at = verdict.kind === 'gone' ? verdict.since : target.device.lastSeen
+    return this.#remove(target, at, 'reason' in verdict ? verdict.reason : 'Unregistered')
   }
 
   /** Other credentials are in use: what was accepted before counts no longer. */
