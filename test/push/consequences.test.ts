@@ -10,72 +10,42 @@ import { noLog } from '../support/recorded-log.ts'
 import { deviceOf, OK, targetOf, tokenOf } from './parts.ts'
 import { bench } from './sender-bench.ts'
 
-type Outcome = Pick<Consequence, 'entry' | 'check'> & {
-  /** When another device is pushed that has an event while this answer is on its way: at once, or after a wait. */
-  readonly others: 'go' | 'wait'
-  /** What is left of the device when Apple has accepted another. */
-  readonly device: 'kept' | 'removed'
-  readonly words: string
-}
-
-const ROWS: readonly (readonly [Answer, Outcome])[] = [
-  [OK, { others: 'go', entry: 'done', device: 'kept', check: 'ok', words: 'accepted by Apple' }],
-  [
-    { status: 410, reason: 'Unregistered', timestamp: 2_000 },
-    {
-      others: 'go',
-      entry: 'done',
-      device: 'removed',
-      check: 'ok',
-      words: 'gone since 1970-01-01T00:00:02.000Z',
-    },
-  ],
-  [
-    { status: 400, reason: 'BadDeviceToken' },
-    { others: 'go', entry: 'done', device: 'removed', check: 'ok', words: 'refused: BadDeviceToken' },
-  ],
-  [
-    { status: 400, reason: 'DeviceTokenNotForTopic' },
-    { others: 'go', entry: 'done', device: 'kept', check: 'ok', words: 'refused: DeviceTokenNotForTopic' },
-  ],
-  [
-    { status: 403, reason: 'BadCertificate' },
-    { others: 'wait', entry: 'retry', device: 'kept', check: 'FAIL', words: 'refused: BadCertificate' },
-  ],
-  [
-    { status: 429, reason: 'TooManyRequests' },
-    { others: 'go', entry: 'backOff', device: 'kept', check: 'warn', words: 'not now: TooManyRequests' },
-  ],
-  [
-    { status: 500, reason: 'InternalServerError' },
-    { others: 'go', entry: 'backOff', device: 'kept', check: 'warn', words: 'not now: InternalServerError' },
-  ],
-  [
-    { status: 403, reason: 'ExpiredProviderToken' },
-    { others: 'wait', entry: 'retry', device: 'kept', check: 'warn', words: 'not now: ExpiredProviderToken' },
-  ],
-  [
-    { fault: 'stream reset', of: 'stream' },
-    { others: 'go', entry: 'backOff', device: 'kept', check: 'FAIL', words: 'no answer: stream reset' },
-  ],
-  [
-    { fault: 'ECONNREFUSED', of: 'connection' },
-    { others: 'wait', entry: 'retry', device: 'kept', check: 'FAIL', words: 'no answer: ECONNREFUSED' },
-  ],
+/** Whether another device is pushed meanwhile, and whether this one is kept when Apple has accepted another. */
+type Row = [
+  answer: Answer,
+  others: 'go' | 'wait',
+  entry: Consequence['entry'],
+  device: 'kept' | 'removed',
+  check: Consequence['check'],
+  words: string,
 ]
 
-for (const [answer, expected] of ROWS) {
-  test(`${JSON.stringify(answer)}: ${JSON.stringify(expected)}`, async () => {
+const no = (status: number, reason: string): Answer => ({ status, reason })
+const fault = (of: 'stream' | 'connection'): Answer => ({ fault: 'reset', of })
+
+const ROWS: readonly Row[] = [
+  [OK, 'go', 'done', 'kept', 'ok', 'accepted by Apple'],
+  [no(410, 'Unregistered'), 'go', 'done', 'removed', 'ok', 'gone since 1970-01-01T00:00:02.000Z'],
+  [no(400, 'BadDeviceToken'), 'go', 'done', 'removed', 'ok', 'refused: BadDeviceToken'],
+  [no(400, 'DeviceTokenNotForTopic'), 'go', 'done', 'kept', 'ok', 'refused: DeviceTokenNotForTopic'],
+  [no(403, 'BadCertificate'), 'wait', 'retry', 'kept', 'FAIL', 'refused: BadCertificate'],
+  [no(429, 'TooManyRequests'), 'go', 'backOff', 'kept', 'warn', 'not now: TooManyRequests'],
+  [no(500, 'InternalServerError'), 'go', 'backOff', 'kept', 'warn', 'not now: InternalServerError'],
+  [no(403, 'ExpiredProviderToken'), 'wait', 'retry', 'kept', 'warn', 'not now: ExpiredProviderToken'],
+  [fault('stream'), 'go', 'backOff', 'kept', 'FAIL', 'no answer: reset'],
+  [fault('connection'), 'wait', 'retry', 'kept', 'FAIL', 'no answer: reset'],
+]
+
+for (const [answer, ...expected] of ROWS) {
+  test(`${JSON.stringify(answer)}: ${expected.join(', ')}`, async () => {
     const verdict = verdictOf(answer, 2_000)
     const { entry, check } = consequenceOf(verdict)
-    assert.deepEqual(
-      { others: await others(answer), entry, device: await device(verdict), check, words: inWords(verdict) },
-      expected,
-    )
+    const found = [await others(answer), entry, await device(verdict), check, inWords(verdict)]
+    assert.deepEqual(found, expected)
   })
 }
 
-async function others(answer: Answer): Promise<Outcome['others']> {
+async function others(answer: Answer): Promise<'go' | 'wait'> {
   const b = bench()
   b.apple.answer = ({ token }) => (token === tokenOf(1) ? answer : OK)
   b.happen(1)
@@ -87,7 +57,7 @@ async function others(answer: Answer): Promise<Outcome['others']> {
   return b.apple.accepted(tokenOf(2)).length === 1 ? 'go' : 'wait'
 }
 
-async function device(verdict: Verdict): Promise<Outcome['device']> {
+async function device(verdict: Verdict): Promise<'kept' | 'removed'> {
   let record: UserRecord = { ...EMPTY_RECORD, devices: [deviceOf(1)] }
   const update = async (_user: string, change: (before: UserRecord) => UserRecord): Promise<UserRecord> => {
     record = change(record)

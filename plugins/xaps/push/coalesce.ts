@@ -18,8 +18,6 @@ export interface Entry<T> {
   inFlight: Batch | undefined
   /** When the push under way started; undefined while it is only being prepared. */
   startedAt: number | undefined
-  /** Events up to this time need no push any more; -Infinity before the first push of this entry. */
-  coveredUpTo: number
   /** The store's claim under which a push is tried, until it gets through. */
   held: number | undefined
   /** The store failed to answer a claim, so a claim that it knows of may be that one. */
@@ -64,7 +62,6 @@ export class Coalescer<T> {
   /** An event for the device `key`. */
   add(key: string, target: T, event: DeviceEvent): void {
     const entry = this.#entries.get(key) ?? this.#create(key, target)
-    if (covers(entry.coveredUpTo, event.at)) return
     entry.target = target
     const batch = batchOf(event, this.#rule)
     if (entry.startedAt !== undefined && covers(entry.startedAt, event.at)) {
@@ -89,14 +86,13 @@ export class Coalescer<T> {
     return entry.startedAt
   }
 
-  /** The push under way is over for good: accepted, or refused in a way that another try would not change. */
+  /** The events that the push was begun for need none any more: it is over for good, or needless. */
   done(entry: Entry<T>): void {
-    this.#end(entry, entry.startedAt ?? 0)
-  }
-
-  /** The push that was begun is not made, or given up, and the events that it was for need none any more. */
-  dismiss(entry: Entry<T>): void {
-    this.#end(entry, entry.inFlight?.newest ?? 0)
+    entry.held = undefined
+    entry.unsure = false
+    entry.failures = 0
+    if (entry.pending) this.#rest(entry, 0)
+    else this.#entries.delete(entry.key)
   }
 
   /** The push under way did not get through; the next try is in `ms` milliseconds at the earliest. */
@@ -138,7 +134,6 @@ export class Coalescer<T> {
       pending: undefined,
       inFlight: undefined,
       startedAt: undefined,
-      coveredUpTo: Number.NEGATIVE_INFINITY,
       held: undefined,
       unsure: false,
       failures: 0,
@@ -149,16 +144,6 @@ export class Coalescer<T> {
     }
     this.#entries.set(key, entry)
     return entry
-  }
-
-  /** A push is over, and all that was noted of its tries; it started at `coveredUpTo`, or at least not before. */
-  #end(entry: Entry<T>, coveredUpTo: number): void {
-    entry.coveredUpTo = coveredUpTo
-    entry.held = undefined
-    entry.unsure = false
-    entry.failures = 0
-    if (entry.pending) this.#rest(entry, coveredUpTo + this.windowMs)
-    else this.#entries.delete(entry.key)
   }
 
   #rest(entry: Entry<T>, notBefore: number): void {

@@ -128,7 +128,7 @@ export class Sender {
     this.#inFlight += 1
     try {
       const claim = await this.#claimFor(entry)
-      if (claim.kind === 'covered') this.#coalescer.dismiss(entry)
+      if (claim.kind === 'covered') this.#coalescer.done(entry)
       else if (claim.kind === 'wait') this.#coalescer.waitForWindow(entry, claim.ms)
       // Since the claim was asked for, pushes have come to wait for Apple, or the end has come.
       else if (this.#breaker.open || this.#closed) this.#coalescer.retry(entry)
@@ -159,7 +159,7 @@ export class Sender {
   /** A fault in our own code must not stop the queue, nor be tried for ever. */
   #giveUp(entry: Entry<Target>, error: unknown): void {
     this.#parts.log.error('a push failed inside the plugin; please report this', { cause: reasonOf(error) })
-    if (entry.state === 'busy') this.#coalescer.dismiss(entry)
+    if (entry.state === 'busy') this.#coalescer.done(entry)
   }
 
   /** Whether a push for events up to `newest` is not worth the try any more. */

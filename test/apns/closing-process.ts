@@ -3,8 +3,8 @@
 import { once } from 'node:events'
 import { makePush } from '../../plugins/xaps/apns/payload.ts'
 import { Transport } from '../../plugins/xaps/apns/transport.ts'
+import { deviceOf, SETTINGS } from '../push/parts.ts'
 import { noLog } from '../support/recorded-log.ts'
-import { deviceOf, SETTINGS } from './parts.ts'
 
 async function main([credentials = '', endpoint = '']: string[]): Promise<void> {
   const transport = new Transport(JSON.parse(credentials), JSON.parse(endpoint), noLog)

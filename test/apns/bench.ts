@@ -11,19 +11,19 @@ import { type Clock, systemClock } from '../../plugins/xaps/base/clock.ts'
 import { MAIL_TOPIC, pushCertificate } from '../fake/apple/certificates.ts'
 import type { ProviderKey } from '../fake/apple/provider-key.ts'
 import { type Apple, type AppleOptions, startApple } from '../fake/apple/server.ts'
+import { deviceOf, SETTINGS } from '../push/parts.ts'
 import { noLog } from '../support/recorded-log.ts'
-import { deviceOf, SETTINGS } from './parts.ts'
 
 /** Short, so that what hangs fails soon; long enough for a busy machine. */
 export const TIMEOUT_MS = 1_500
 
-export interface Line {
+export interface Bench {
   readonly apple: Apple
   readonly transport: Transport
   send(device: number): Promise<Answer>
 }
 
-export interface LineOptions extends AppleOptions {
+export interface BenchOptions extends AppleOptions {
   readonly credentials?: Partial<Credentials>
   readonly endpoint?: Partial<Endpoint>
   /** The clock of the transport. */
@@ -33,7 +33,7 @@ export interface LineOptions extends AppleOptions {
 const pair = pushCertificate()
 
 /** A transport to a stand-in of its own; both end with the test. */
-export async function line(t: TestContext, options: LineOptions = {}): Promise<Line> {
+export async function bench(t: TestContext, options: BenchOptions = {}): Promise<Bench> {
   const { credentials, endpoint, time = systemClock, ...rest } = options
   const apple = await startApple(rest)
   const transport = new Transport(
@@ -65,7 +65,7 @@ export function pushTo(device: number): Push {
   return makePush(deviceOf(device, { topic: MAIL_TOPIC }), SETTINGS, Date.now())
 }
 
-export function sendMany({ send }: Line, count: number, from = 0): Promise<Answer[]> {
+export function sendMany({ send }: Bench, count: number, from = 0): Promise<Answer[]> {
   return Promise.all(Array.from({ length: count }, (_, index) => send(from + index)))
 }
 
