@@ -146,7 +146,7 @@ function slowDown(token: ProviderToken, clock: Clock): void {
   let renewedAt = clock.now()
   token.regenerate = generation => {
     const ageMs = clock.now() - renewedAt
-    // Negative after a clock set back: who knows how old it is.
+    // Negative after a clock set back: its age is unknown then.
     if (ageMs >= 0 && ageMs < PROVIDER_TOKEN_MIN_AGE_MS) return
     renewedAt = clock.now()
     regenerate(generation)

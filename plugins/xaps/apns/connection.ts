@@ -84,7 +84,7 @@ export class Connection {
     this.#end(this.#timeoutMs)
   }
 
-  /** Ends within `graceMs` milliseconds; what is still in flight or waits by then gets no answer. */
+  /** Ends within `graceMs` milliseconds; pushes that are still in flight or wait by then get a fault. */
   close(graceMs: number): void {
     this.#refuseFurther({ fault: 'the connection was closed', of: 'connection' })
     this.#end(graceMs)

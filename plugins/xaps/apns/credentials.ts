@@ -28,7 +28,7 @@ export type CredentialSettings = Pick<
   | 'ca'
 >
 
-/** What is needed to push, all in memory; plain data, so that it can be handed to a process that may not read the files. */
+/** All that is needed to push, in memory; plain data, so that it can be handed to a process that may not read the files. */
 export interface Credentials {
   readonly auth:
     | { readonly kind: 'certificate'; readonly cert: string; readonly key: string }
@@ -48,7 +48,7 @@ export class CredentialsError extends Error {
   override name = 'CredentialsError'
 }
 
-/** Every file that the settings name, as absolute paths: what to watch for a renewal. */
+/** Every file that the settings name, as absolute paths: those to watch for a renewal. */
 export function credentialFiles(settings: CredentialSettings, harakaDir: string): string[] {
   const { certificate, key, pkcs12, token_key, ca } = settings
   return [certificate, key, pkcs12, token_key, ca]

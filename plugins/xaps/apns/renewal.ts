@@ -24,8 +24,8 @@ export interface Renewal {
 }
 
 /**
- * Calls `renewed` with the result of `load` whenever one of `files` has changed. What cannot be loaded leaves the old
- * credentials in use and says so once per change.
+ * Calls `renewed` with the result of `load` whenever one of `files` has changed. If that throws, the old ones
+ * stay in use, which is said once per change.
  */
 export function watchCredentials(
   files: readonly string[],
@@ -54,7 +54,7 @@ export function watchCredentials(
   return { close: () => timer.cancel() }
 }
 
-/** What changes when one of the files is written, replaced or linked elsewhere. */
+/** Text that changes when one of the files is written, replaced or linked to another. */
 export function fingerprint(files: readonly string[]): string {
   const stamp = (file: string): string => {
     try {

@@ -1,7 +1,7 @@
 /**
  * Pushes to Apple over one long-lived connection, which is replaced when it has ended, has stopped answering, or has
  * outlived its credentials. Sends one push per call and answers with what Apple said, or with the fault; never
- * rejects. Decides nothing: what an answer means stands in verdict.ts.
+ * rejects. Decides nothing: verdict.ts says what an answer means.
  */
 
 import { isDeepStrictEqual } from 'node:util'
@@ -39,7 +39,7 @@ export class Transport {
     this.#clock = clock
   }
 
-  /** Opens the connection ahead of the first push. Returns at once; what fails shows with that push. */
+  /** Opens the connection ahead of the first push. Returns at once; a failure shows with that push. */
   connect(): void {
     if (!this.#closed) this.#usable()
   }

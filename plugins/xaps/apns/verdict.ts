@@ -1,6 +1,7 @@
 /**
  * What Apple's answer to a push means. One table: a row per (status, reason), from Apple's "Handling notification
- * responses from APNs". Apple's "no" is a value here; nothing throws. What is done about it stands in push/consequences.ts.
+ * responses from APNs". Apple's "no" is a value here; nothing throws. push/consequences.ts says what
+ * is done about it.
  */
 
 /** Apple's answer to one push, or the fault that kept it from us. */
@@ -43,7 +44,7 @@ export type Verdict =
     }
   /**
    * No. `fault` says where: `token` the token is wrong, if others are right; `device` this device until it registers
-   * again; `setup` credentials, configuration or code: an operator has to mend it, and no device is to blame.
+   * again; `setup` credentials, configuration or code: an operator has to repair it, and no device is to blame.
    */
   | { readonly kind: 'refused'; readonly reason: string; readonly fault: 'token' | 'device' | 'setup' }
   /** No answer, for no reason that lies with the device. */

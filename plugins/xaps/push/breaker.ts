@@ -51,7 +51,7 @@ export class CircuitBreaker {
   readonly #parts: BreakerParts
   readonly #clock: Clock
   readonly #transitions: TransitionLog
-  /** What keeps pushes from being sent, until the breaker closes. */
+  /** Why pushes are not sent, until the breaker closes. */
   #trouble: (Trouble & { readonly since: number }) | undefined
   /** Set while the breaker is open. Trouble without it: half-open. */
   #timer: Timer | undefined

@@ -11,7 +11,7 @@ import { LastClaims } from '../device/claim.ts'
 import type { Claim, ClaimRequest } from '../device/store.ts'
 import type { Entry } from './coalesce.ts'
 
-/** What is noted of the claims for one device, until a push gets through. */
+/** The claims for one device, until a push gets through. */
 type ClaimState = Pick<Entry<unknown>, 'key' | 'held' | 'unsure'>
 
 export class Claiming {

@@ -12,9 +12,9 @@ export interface Entry<T> {
   readonly key: string
   /** Whom to push: as the newest event knew the device. */
   target: T
-  /** What the next push is for. */
+  /** The events for the next push. */
   pending: Batch | undefined
-  /** What the push under way is for: pending again should it fail. */
+  /** The events for the push under way: pending again should it fail. */
   inFlight: Batch | undefined
   /** When the push under way started; undefined while it is only being prepared. */
   startedAt: number | undefined
@@ -34,7 +34,7 @@ export interface Entry<T> {
 }
 
 export class Coalescer<T> {
-  /** What is pending. */
+  /** By name of the device. */
   readonly #entries = new Map<string, Entry<T>>()
   readonly #rule: Rule
   readonly #ready: (entry: Entry<T>) => void

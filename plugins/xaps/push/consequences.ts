@@ -1,7 +1,7 @@
 /**
  * What follows from a verdict. One table: a row per kind of verdict says what the circuit breaker, the device's pending
- * entry and the store do, and how `xaps check` counts it. Pure; what an answer of Apple's means stands in
- * apns/verdict.ts.
+ * entry and the store do, and how `xaps check` counts it. Pure. The other table,
+ * apns/verdict.ts, says what an answer of Apple's means.
  */
 
 import type { Verdict } from '../apns/verdict.ts'
@@ -12,13 +12,13 @@ export interface Consequence {
    * fail, the breaker opens at once.
    */
   readonly breaker: 'answered' | 'count' | 'open'
-  /** What the breaker says when it opens: `connection` nobody answers, `busy` Apple asks to wait, `setup` ours to repair. */
+  /** Why the breaker opens: `connection` no answer, `busy` Apple asks to wait, `setup` an operator has to repair it. */
   readonly trouble?: 'connection' | 'busy' | 'setup'
   /** `done`: these events need no other push. `backOff`: this device alone waits. `retry`: as soon as the breaker lets it. */
   readonly entry: 'done' | 'backOff' | 'retry'
   /** `removeIfOthersAccepted`: only when Apple accepted other devices lately with the same credentials. */
   readonly store: 'keep' | 'remove' | 'removeIfOthersAccepted'
-  /** What it says of credentials, topic and connection when the device is nobody's. */
+  /** The result of `xaps check`, whose device token belongs to no phone. */
   readonly check: 'ok' | 'warn' | 'FAIL'
 }
 

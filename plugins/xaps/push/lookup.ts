@@ -25,7 +25,7 @@ export class Lookup {
   readonly #keepForMs: number
   readonly #clock: Clock
   readonly #transitions: TransitionLog
-  /** What could not be looked up yet: the newest event of each user, as urgent as the most urgent. */
+  /** Events whose devices are not known yet: of each user the newest, as urgent as the most urgent. */
   readonly #waiting = new Map<string, MailEvent>()
   /** How often the store has failed in a row; while it is away nothing but one probe at a time goes to it. */
   readonly #backoff = new Backoff()
@@ -151,7 +151,7 @@ export class Lookup {
     }
   }
 
-  /** Takes the first that waits; what is older than `keep_for` is no longer asked for. */
+  /** Removes the first event that waits; those older than `keep_for` are dropped. */
   #next(): MailEvent | undefined {
     for (const [user, event] of this.#waiting) {
       this.#waiting.delete(user)

@@ -16,7 +16,7 @@ import { Settler } from './settle.ts'
 
 export interface PusherParts {
   readonly store: Pick<DeviceStore, 'devices' | 'update' | 'claim' | 'onReady'>
-  /** What to push with at first. */
+  /** The first ones. */
   readonly credentials: Credentials
   /** The files to watch for newer credentials, and what reads them; it may throw. */
   readonly files: readonly string[]
@@ -97,7 +97,7 @@ export class Pusher {
     const left = (): number => Math.max(0, end - this.#clock.now())
     this.#renewal.close()
     this.#sender.hurry()
-    // Devices that are not known by then are not pushed; what is pending is.
+    // Devices that are not known by then are not pushed; those that are pending still are.
     await within(this.#lookup.settled(), left(), 'the device store', this.#clock).catch(() => undefined)
     await this.#sender.drain(left())
     this.#lookup.close()

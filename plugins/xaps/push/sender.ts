@@ -44,7 +44,7 @@ export class Sender {
   readonly #coalescer: Coalescer<Target>
   readonly #claiming: Claiming
   readonly #breaker: CircuitBreaker
-  /** Due, in this order. */
+  /** Entries that are due, in this order. */
   readonly #ready = new Queue<Entry<Target>>()
   /** How many are on their way, from the claim to the end. */
   #inFlight = 0
@@ -98,7 +98,7 @@ export class Sender {
     })
   }
 
-  /** Starts no more pushes and takes no more events; what is pending is forgotten. */
+  /** Starts no more pushes and takes no more events; pending ones are forgotten. */
   close(): void {
     this.#closed = true
     this.#breaker.close()
@@ -177,7 +177,7 @@ export class Sender {
     return true
   }
 
-  /** What follows from `verdict` but for the store, where it is about all pushes and for this device's entry. */
+  /** Applies the table of consequences to the breaker and to the device's entry. */
   #followUp(entry: Entry<Target>, verdict: Verdict, startedAt: number): void {
     const { breaker, trouble, entry: next } = consequenceOf(verdict)
     const reason = 'reason' in verdict ? verdict.reason : verdict.kind

@@ -47,7 +47,7 @@ export class Settler {
     return this.#remove(target, at, 'reason' in verdict ? verdict.reason : 'Unregistered')
   }
 
-  /** Other credentials are in use: what was accepted before counts no longer. */
+  /** Other credentials are in use: pushes that were accepted before count no longer. */
   credentialsRenewed(): void {
     this.#renewedAt = this.#clock.now()
     this.#acceptedAt = Number.NEGATIVE_INFINITY
