@@ -4,17 +4,17 @@
  */
 
 import { type Credentials, credentialFiles, loadCredentials } from './apns/credentials.ts'
-import { announceExpiry, watchCredentials } from './apns/renewal.ts'
+import { announceExpiry } from './apns/renewal.ts'
 import type { Clock } from './base/clock.ts'
 import { type Log, reasonOf } from './base/log.ts'
 import { type Config, olderSettings, pathIn, pushSources } from './config/config.ts'
 import { openUserLookup } from './delivery/recipients.ts'
 import { deferStore } from './device/deferred.ts'
 import { openStore } from './device/open.ts'
-import { register, removeGone } from './device/record.ts'
+import { register } from './device/record.ts'
 import type { DeviceStore } from './device/store.ts'
 import type { Address, Mode, Plugin } from './haraka/types.ts'
-import type { Pusher } from './push/pusher.ts'
+import { Pusher } from './push/pusher.ts'
 import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
 import { foreignState, spoolDirectory } from './state.ts'
 
@@ -45,52 +45,26 @@ export function openDeviceStore(
   return openStore({ ...config.store, harakaDir: config.harakaDir, mustExist, log })
 }
 
-/** The push side and what it needs to stay up to date. */
-export interface PushSide extends Pick<Pusher, 'warmUp' | 'submit' | 'close'> {
-  /** How many devices wait for a push. */
-  pending(): number
-  /** The credentials in use. */
-  credentials(): Credentials
-}
-
-/** Loaded with the first event or at warmUp(): a companion that starts again answers phones meanwhile. */
-const pusherModule = () => require('./push/pusher.js') as typeof import('./push/pusher.ts')
-
-/** Connects to Apple with the `first` credentials, and with those that replace them on disk. */
+/** The push side. It loads the client for Apple with the first push or at warmUp(). */
 export function openPushSide(
   config: Config,
-  first: Credentials,
+  credentials: Credentials,
   store: DeviceStore,
   log: Log,
   clock?: Clock,
-): PushSide {
-  let credentials = first
-  const settings = { ...config.apns, ...config.push }
-  let pusher: Pusher | undefined
-  const opened = () => {
-    pusher ??= pusherModule().openPusher(credentials, settings, { store, removeGone, log }, clock)
-    return pusher
-  }
-  const renewal = watchCredentials(
-    credentialFiles(config.apns, config.harakaDir),
-    () => loadCredentials(config.apns, config.harakaDir),
-    renewed => {
-      credentials = renewed
-      pusher?.renew(renewed)
+): Pusher {
+  const { apns, push, harakaDir } = config
+  return new Pusher(
+    { ...apns, ...push },
+    {
+      store,
+      credentials,
+      files: credentialFiles(apns, harakaDir),
+      load: () => loadCredentials(apns, harakaDir),
+      log,
     },
-    log,
     clock,
   )
-  return {
-    warmUp: () => opened().warmUp(),
-    submit: (event, devices) => opened().submit(event, devices),
-    pending: () => pusher?.pending ?? 0,
-    credentials: () => credentials,
-    async close(graceMs) {
-      renewal.close()
-      await pusher?.close(graceMs)
-    },
-  }
 }
 
 /** A mail that is in the mailboxes of `recipients` since `at` (ms since the epoch). */
@@ -177,7 +151,7 @@ export async function startServing(
     throw error
   })
   const sweeping = sweepRegularly(store, log)
-  const expiry = announceExpiry(() => push.credentials(), log)
+  const expiry = announceExpiry(() => push.credentials, log)
   const warmUp = setTimeout(() => push.warmUp(), WARM_UP_AFTER_MS).unref()
   return {
     async openStore() {
@@ -197,7 +171,7 @@ export async function startServing(
 /** The registration side, whose notifications feed the push side. */
 function startRegistration(
   config: Config,
-  push: PushSide,
+  push: Pusher,
   store: DeviceStore,
   listening: Listening,
   log: Log,
@@ -219,8 +193,8 @@ function startRegistration(
       onReady: listener => store.onReady(listener),
       devices: user => store.devices(user),
       submit: (event, devices) => push.submit(event, devices),
-      pending: () => push.pending(),
-      topic: () => push.credentials().topic,
+      pending: () => push.pending,
+      topic: () => push.credentials.topic,
       log,
     },
   )

@@ -5,54 +5,55 @@ import { once } from 'node:events'
 import { constants, createSecureServer } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import test from 'node:test'
-import { PING_EVERY_MS } from '../../plugins/xaps/apns/session.ts'
-import { openTransport } from '../../plugins/xaps/apns/transport.ts'
+import { PING_EVERY_MS } from '../../plugins/xaps/apns/connection.ts'
+import { Transport } from '../../plugins/xaps/apns/transport.ts'
 import { authority, makeAuthority, pushCertificate, serverCertificate } from '../fake/apple/certificates.ts'
-import { certificateFor, endpointOf, faultOf, line, pushTo, sendMany, TIMEOUT_MS } from '../push/line.ts'
+import type { Apple } from '../fake/apple/server.ts'
 import { OK } from '../push/parts.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { noLog } from '../support/recorded-log.ts'
 import { until } from '../support/wait.ts'
+import { bench, certificateFor, endpointOf, faultOf, pushTo, sendMany, TIMEOUT_MS } from './bench.ts'
 
 // What breaks
 
 test('500 pushes that meet a closed port make one attempt to connect', async t => {
-  const l = await line(t)
-  await l.apple.faults.refuse()
-  const answers = await sendMany(l, 500)
+  const b = await bench(t)
+  await b.apple.faults.refuse()
+  const answers = await sendMany(b, 500)
   assert.ok(answers.every(answer => faultOf(answer) === 'connection'))
   assert.ok(answers.every(answer => 'fault' in answer && /ECONNREFUSED/.test(answer.fault)))
-  await l.apple.heal()
-  l.apple.clear()
-  assert.deepEqual(await l.send(1), OK)
+  await b.apple.heal()
+  b.apple.clear()
+  assert.deepEqual(await b.send(1), OK)
 })
 
 test('500 pushes with refused credentials ask once', async t => {
   const { certificate: cert, key } = pushCertificate({ issuer: makeAuthority() })
-  const l = await line(t, { credentials: { proof: { kind: 'certificate', cert, key } } })
-  const answers = await sendMany(l, 500)
+  const b = await bench(t, { credentials: { auth: { kind: 'certificate', cert, key } } })
+  const answers = await sendMany(b, 500)
   assert.ok(answers.every(answer => 'status' in answer && answer.reason === 'BadCertificate'))
-  assert.equal(l.apple.counts.requests, 1)
+  assert.equal(b.apple.counts.requests, 1)
 })
 
 test('a black hole is left after one timeout, and all that was in it comes back at once', async t => {
-  const l = await line(t)
-  await l.send(0)
-  l.apple.faults.blackHole('open')
-  const lost = sendMany(l, 20, 1)
+  const b = await bench(t)
+  await b.send(0)
+  b.apple.faults.blackHole('open')
+  const lost = sendMany(b, 20, 1)
   const answers = await lost
   assert.ok(answers.every(answer => faultOf(answer) === 'connection'))
-  assert.deepEqual(await l.send(1), OK)
-  assert.equal(l.apple.connections.attempts, 2)
+  assert.deepEqual(await b.send(1), OK)
+  assert.equal(b.apple.connections.attempts, 2)
 })
 
 test('a push sent just before a black hole is found out ends with it', async t => {
-  const l = await line(t)
-  await l.send(0)
-  l.apple.faults.blackHole('open')
-  const first = l.send(1)
+  const b = await bench(t)
+  await b.send(0)
+  b.apple.faults.blackHole('open')
+  const first = b.send(1)
   await new Promise(resolve => setTimeout(resolve, TIMEOUT_MS / 2))
-  const second = l.send(2)
+  const second = b.send(2)
   await first
   const since = Date.now()
   assert.equal(faultOf(await second), 'connection')
@@ -60,40 +61,40 @@ test('a push sent just before a black hole is found out ends with it', async t =
 })
 
 test('a connection that cannot be made ends in time', async t => {
-  const l = await line(t)
-  l.apple.faults.blackHole('all')
-  assert.equal(faultOf(await l.send(1)), 'connection')
-  await l.apple.heal()
-  assert.deepEqual(await l.send(1), OK)
+  const b = await bench(t)
+  b.apple.faults.blackHole('all')
+  assert.equal(faultOf(await b.send(1)), 'connection')
+  await b.apple.heal()
+  assert.deepEqual(await b.send(1), OK)
 })
 
 test('one push that is never answered replaces the connection and disturbs no other push', async t => {
-  const l = await line(t)
-  await l.send(0)
-  l.apple.faults.hang(1)
-  const hanging = l.send(1)
-  await l.apple.waitForRequest(2)
-  await l.send(2)
+  const b = await bench(t)
+  await b.send(0)
+  b.apple.faults.hang(1)
+  const hanging = b.send(1)
+  await b.apple.waitForRequest(2)
+  await b.send(2)
   assert.equal(faultOf(await hanging), 'stream')
-  assert.deepEqual(await l.send(1), OK)
-  assert.equal(l.apple.connections.attempts, 2)
+  assert.deepEqual(await b.send(1), OK)
+  assert.equal(b.apple.connections.attempts, 2)
 })
 
 test('a transport that is closed the moment it begins to connect ends', async t => {
-  const l = await line(t)
-  const sent = l.send(1)
-  await l.transport.close(0)
+  const b = await bench(t)
+  const sent = b.send(1)
+  await b.transport.close(0)
   assert.equal(faultOf(await sent), 'connection')
-  await until(() => l.apple.connections.open === 0, 'the connection to end')
+  await until(() => b.apple.connections.open === 0, 'the connection to end')
 })
 
 test('a peer that calls every new connection idle gets no connection per push', async t => {
-  const l = await line(t)
-  l.apple.faults.answer('IdleTimeout')
-  const answers = await sendMany(l, 50)
+  const b = await bench(t)
+  b.apple.faults.answer('IdleTimeout')
+  const answers = await sendMany(b, 50)
   assert.deepEqual(answers[0], { status: 400, reason: 'IdleTimeout' })
   assert.ok(answers.slice(1).every(answer => faultOf(answer) === 'connection'))
-  assert.equal(l.apple.connections.attempts, 1)
+  assert.equal(b.apple.connections.attempts, 1)
 })
 
 for (const [name, code] of [
@@ -103,67 +104,59 @@ for (const [name, code] of [
   ['NO_ERROR', constants.NGHTTP2_NO_ERROR],
 ] as const) {
   test(`a stream reset with ${name} is the fault of that push alone; the connection stays`, async t => {
-    const l = await line(t)
-    await l.send(0)
-    l.apple.faults.resetStreams(code, 1)
-    assert.equal(faultOf(await l.send(1)), 'stream')
-    assert.deepEqual(await l.send(1), OK)
-    assert.equal(l.apple.connections.attempts, 1)
+    const b = await bench(t)
+    await b.send(0)
+    b.apple.faults.resetStreams(code, 1)
+    assert.equal(faultOf(await b.send(1)), 'stream')
+    assert.deepEqual(await b.send(1), OK)
+    assert.equal(b.apple.connections.attempts, 1)
   })
 }
 
-test('a reset connection: what was in flight comes back, the next push gets a new one', async t => {
-  const l = await line(t)
-  await l.send(0)
-  l.apple.faults.hang()
-  const lost = sendMany(l, 10, 1)
-  await l.apple.waitForRequest(11)
-  l.apple.faults.resetConnections()
-  assert.ok((await lost).every(answer => faultOf(answer) === 'connection'))
-  await l.apple.heal()
-  assert.deepEqual(await l.send(1), OK)
-  assert.equal(l.apple.connections.attempts, 2)
-})
+for (const [name, end] of [
+  ['a reset', (apple: Apple) => apple.faults.resetConnections()],
+  ['a GOAWAY with an error', (apple: Apple) => apple.faults.goAway()],
+] as const) {
+  test(`${name}: what was in flight comes back, the next push gets a new connection`, async t => {
+    const b = await bench(t)
+    await b.send(0)
+    b.apple.faults.hang()
+    const lost = sendMany(b, 10, 1)
+    await b.apple.waitForRequest(11)
+    end(b.apple)
+    assert.ok((await lost).every(answer => faultOf(answer) === 'connection'))
+    await until(() => b.apple.connections.open === 0, 'the old connection to end')
+    await b.apple.heal()
+    assert.deepEqual(await b.send(1), OK)
+    assert.equal(b.apple.connections.attempts, 2)
+  })
+}
 
 test('a connection that the peer closes without a word does not leave a push hanging', async t => {
-  const l = await line(t)
-  await l.send(0)
-  l.apple.faults.hang()
-  const lost = l.send(1)
-  await l.apple.waitForRequest(2)
+  const b = await bench(t)
+  await b.send(0)
+  b.apple.faults.hang()
+  const lost = b.send(1)
+  await b.apple.waitForRequest(2)
   const since = Date.now()
-  await l.apple.close()
+  await b.apple.close()
   assert.equal(faultOf(await lost), 'connection')
   assert.ok(Date.now() - since < TIMEOUT_MS)
 })
 
-test('GOAWAY with an error: what was in flight comes back, the next push gets a new connection', async t => {
-  const l = await line(t)
-  await l.send(0)
-  l.apple.faults.hang()
-  const lost = sendMany(l, 10, 1)
-  await l.apple.waitForRequest(11)
-  l.apple.faults.goAway()
-  assert.ok((await lost).every(answer => faultOf(answer) === 'connection'))
-  await until(() => l.apple.connections.open === 0, 'the old connection to end')
-  await l.apple.heal()
-  assert.deepEqual(await l.send(1), OK)
-  assert.equal(l.apple.connections.attempts, 2)
-})
-
 test('a graceful GOAWAY lets what is in flight finish; new pushes use a new connection', async t => {
-  const l = await line(t)
-  await l.send(0)
-  l.apple.faults.latency(200)
-  const before = sendMany(l, 10, 1)
-  await l.apple.waitForRequest(11)
-  l.apple.faults.goAwayGracefully()
-  l.apple.faults.latency(0)
+  const b = await bench(t)
+  await b.send(0)
+  b.apple.faults.latency(200)
+  const before = sendMany(b, 10, 1)
+  await b.apple.waitForRequest(11)
+  b.apple.faults.goAwayGracefully()
+  b.apple.faults.latency(0)
   await new Promise(resolve => setTimeout(resolve, 50))
-  const after = await sendMany(l, 10, 20)
+  const after = await sendMany(b, 10, 20)
   for (const answer of [...(await before), ...after]) assert.deepEqual(answer, OK)
-  assert.equal(l.apple.connections.attempts, 2)
-  assert.equal(new Set(l.apple.pushes.map(({ token }) => token)).size, 21)
+  assert.equal(b.apple.connections.attempts, 2)
+  assert.equal(new Set(b.apple.pushes.map(({ token }) => token)).size, 21)
 })
 
 test('what a GOAWAY leaves unprocessed is the fault of those pushes alone', async t => {
@@ -181,7 +174,7 @@ test('what a GOAWAY leaves unprocessed is the fault of those pushes alone', asyn
   await once(server.listen(0), 'listening')
   const { port } = server.address() as AddressInfo
   const peer = { ca: authority().certificate, host: 'localhost', port }
-  const transport = openTransport(certificateFor(peer), endpointOf(peer), noLog)
+  const transport = new Transport(certificateFor(peer), endpointOf(peer), noLog)
   t.after(async () => {
     await transport.close(0)
     server.close()
@@ -193,32 +186,32 @@ test('what a GOAWAY leaves unprocessed is the fault of those pushes alone', asyn
 })
 
 test('a slow handshake within the time is waited for', async t => {
-  const l = await line(t)
-  l.apple.faults.slowStart(TIMEOUT_MS / 3)
-  const answers = await sendMany(l, 20)
+  const b = await bench(t)
+  b.apple.faults.slowStart(TIMEOUT_MS / 3)
+  const answers = await sendMany(b, 20)
   assert.ok(answers.every(answer => 'status' in answer && answer.status === 200))
-  assert.equal(l.apple.connections.attempts, 1)
+  assert.equal(b.apple.connections.attempts, 1)
 })
 
 test('a server that is not trusted gets no push', async t => {
-  const l = await line(t, { credentials: { ca: makeAuthority().certificate } })
-  const answer = await l.send(1)
+  const b = await bench(t, { credentials: { ca: makeAuthority().certificate } })
+  const answer = await b.send(1)
   assert.ok('fault' in answer && /certificate/.test(answer.fault), JSON.stringify(answer))
-  assert.equal(l.apple.counts.requests, 0)
+  assert.equal(b.apple.counts.requests, 0)
 })
 
 // Idle
 
 test('an idle connection is pinged; one that does not answer is closed, and the next push gets a new one', async t => {
   const time = new FakeClock()
-  const l = await line(t, { time })
-  await l.send(1)
+  const b = await bench(t, { time })
+  await b.send(1)
   await time.advance(PING_EVERY_MS)
-  await l.send(1)
-  assert.equal(l.apple.connections.attempts, 1, 'a ping that is answered changes nothing')
-  l.apple.faults.blackHole('open')
+  await b.send(1)
+  assert.equal(b.apple.connections.attempts, 1, 'a ping that is answered changes nothing')
+  b.apple.faults.blackHole('open')
   await time.advance(PING_EVERY_MS)
   await time.advance(TIMEOUT_MS)
-  assert.deepEqual(await l.send(1), OK)
-  assert.equal(l.apple.connections.attempts, 2)
+  assert.deepEqual(await b.send(1), OK)
+  assert.equal(b.apple.connections.attempts, 2)
 })

@@ -91,10 +91,10 @@ function load(settings: Partial<CredentialSettings>): Credentials {
 }
 
 /** Whether certificate and key in `credentials` are those of `pair`, ready to be used without a passphrase. */
-function assertPair({ proof }: Credentials): void {
-  assert.ok(proof.kind === 'certificate')
-  assert.equal(new X509Certificate(proof.cert).fingerprint, new X509Certificate(pair.certificate).fingerprint)
-  assert.ok(new X509Certificate(proof.cert).checkPrivateKey(createPrivateKey(proof.key)))
+function assertPair({ auth }: Credentials): void {
+  assert.ok(auth.kind === 'certificate')
+  assert.equal(new X509Certificate(auth.cert).fingerprint, new X509Certificate(pair.certificate).fingerprint)
+  assert.ok(new X509Certificate(auth.cert).checkPrivateKey(createPrivateKey(auth.key)))
 }
 
 const RIGHT: Record<string, Partial<CredentialSettings>> = {
@@ -122,16 +122,16 @@ for (const [form, settings] of Object.entries(RIGHT)) {
 }
 
 test('the leaf comes first in a chain that is sent', () => {
-  const { proof } = load({ certificate: 'chain.pem', key: 'key.pem' })
-  assert.ok(proof.kind === 'certificate')
-  assert.equal(proof.cert.match(/BEGIN CERTIFICATE/g)?.length, 2)
-  assert.ok(proof.cert.startsWith(new X509Certificate(pair.certificate).toString()))
+  const { auth } = load({ certificate: 'chain.pem', key: 'key.pem' })
+  assert.ok(auth.kind === 'certificate')
+  assert.equal(auth.cert.match(/BEGIN CERTIFICATE/g)?.length, 2)
+  assert.ok(auth.cert.startsWith(new X509Certificate(pair.certificate).toString()))
 })
 
 test('reads a .p8 key', () => {
   const credentials = load(TOKEN)
   assert.deepEqual(credentials, {
-    proof: { kind: 'token', key: p8, keyId: 'ABC123DEFG', teamId: 'DEF123GHIJ' },
+    auth: { kind: 'token', key: p8, keyId: 'ABC123DEFG', teamId: 'DEF123GHIJ' },
     topic: OTHER_TOPIC,
     topics: [OTHER_TOPIC],
   })

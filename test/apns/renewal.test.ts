@@ -12,8 +12,8 @@ import { tempDirectory } from '../support/temp.ts'
 const DAY_MS = 86_400_000
 
 function credentials(notAfter?: number): Credentials {
-  const proof = { kind: 'certificate', cert: '', key: '' } as const
-  return { proof, topic: TOPIC, topics: [TOPIC], ...(notAfter === undefined ? {} : { notAfter }) }
+  const auth = { kind: 'certificate', cert: '', key: '' } as const
+  return { auth, topic: TOPIC, topics: [TOPIC], ...(notAfter === undefined ? {} : { notAfter }) }
 }
 
 interface Watched {

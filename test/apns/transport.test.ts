@@ -5,18 +5,18 @@ import test from 'node:test'
 import type { Answer } from '../../plugins/xaps/apns/verdict.ts'
 import { MAIL_TOPIC, pushCertificate } from '../fake/apple/certificates.ts'
 import { providerKey } from '../fake/apple/provider-key.ts'
-import { certificateFor, faultOf, line, sendMany, tokenFor } from '../push/line.ts'
 import { deviceOf, OK, tokenOf } from '../push/parts.ts'
 import { until } from '../support/wait.ts'
+import { bench, certificateFor, faultOf, sendMany, tokenFor } from './bench.ts'
 
 // What works
 
 test('all pushes go over one connection, and arrive as they were made', async t => {
-  const l = await line(t)
-  const answers = await sendMany(l, 300)
+  const b = await bench(t)
+  const answers = await sendMany(b, 300)
   assert.ok(answers.every(answer => 'status' in answer && answer.status === 200))
-  assert.equal(l.apple.connections.attempts, 1)
-  const [push] = l.apple.pushes
+  assert.equal(b.apple.connections.attempts, 1)
+  const [push] = b.apple.pushes
   assert.equal(push?.token, tokenOf(0))
   assert.equal(push?.topic, MAIL_TOPIC)
   assert.deepEqual(push?.payload, { aps: { 'account-id': deviceOf(0).account } })
@@ -25,81 +25,81 @@ test('all pushes go over one connection, and arrive as they were made', async t 
 })
 
 test('connecting ahead opens the connection that the first push uses', async t => {
-  const l = await line(t)
-  l.transport.connect()
-  await until(() => l.apple.connections.opened === 1, 'a connection')
-  assert.deepEqual(await l.send(1), OK)
-  assert.equal(l.apple.connections.attempts, 1)
+  const b = await bench(t)
+  b.transport.connect()
+  await until(() => b.apple.connections.opened === 1, 'a connection')
+  assert.deepEqual(await b.send(1), OK)
+  assert.equal(b.apple.connections.attempts, 1)
 })
 
 test('the first push after connecting ahead in vain gets a connection of its own', async t => {
-  const l = await line(t)
-  await l.apple.faults.refuse()
-  l.transport.connect()
+  const b = await bench(t)
+  await b.apple.faults.refuse()
+  b.transport.connect()
   await new Promise(resolve => setImmediate(resolve))
-  await l.apple.heal()
-  await until(async () => 'status' in (await l.send(1)), 'an accepted push')
+  await b.apple.heal()
+  await until(async () => 'status' in (await b.send(1)), 'an accepted push')
 })
 
 test('a certificate for production only works with a host of its own name', async t => {
   const production = pushCertificate({ production: true, sandbox: false })
   const { certificate: cert, key } = production
-  const l = await line(t, { credentials: { proof: { kind: 'certificate', cert, key } } })
-  assert.deepEqual(await l.send(1), OK)
+  const b = await bench(t, { credentials: { auth: { kind: 'certificate', cert, key } } })
+  assert.deepEqual(await b.send(1), OK)
 })
 
 test('the sandbox takes a certificate for the sandbox', async t => {
   const { certificate: cert, key } = pushCertificate({ production: false })
-  const l = await line(t, {
+  const b = await bench(t, {
     environment: 'sandbox',
-    credentials: { proof: { kind: 'certificate', cert, key } },
+    credentials: { auth: { kind: 'certificate', cert, key } },
     endpoint: { environment: 'sandbox' },
   })
-  assert.deepEqual(await l.send(1), OK)
+  assert.deepEqual(await b.send(1), OK)
 })
 
 test('an address works as a host', async t => {
-  const l = await line(t, { endpoint: { host: '127.0.0.1' } })
-  assert.deepEqual(await l.send(1), OK)
+  const b = await bench(t, { endpoint: { host: '127.0.0.1' } })
+  assert.deepEqual(await b.send(1), OK)
 })
 
 // What Apple says
 
 test("Apple's no comes with its status, reason and time", async t => {
-  const l = await line(t)
-  l.apple.faults.answerDevice(tokenOf(1), 'Unregistered', { timestamp: 1_700_000_000_000 })
-  l.apple.faults.answerDevice(tokenOf(2), 'BadDeviceToken')
-  l.apple.faults.answerDevice(tokenOf(3), 'InternalServerError')
-  l.apple.faults.answerDevice(tokenOf(4), 'Forbidden')
-  assert.deepEqual(await l.send(1), { status: 410, reason: 'Unregistered', timestamp: 1_700_000_000_000 })
-  assert.deepEqual(await l.send(2), { status: 400, reason: 'BadDeviceToken' })
-  assert.deepEqual(await l.send(3), { status: 500, reason: 'InternalServerError' })
-  assert.deepEqual(await l.send(4), { status: 403, reason: 'Forbidden' })
-  assert.equal(l.apple.connections.attempts, 1)
+  const b = await bench(t)
+  b.apple.faults.answerDevice(tokenOf(1), 'Unregistered', { timestamp: 1_700_000_000_000 })
+  b.apple.faults.answerDevice(tokenOf(2), 'BadDeviceToken')
+  b.apple.faults.answerDevice(tokenOf(3), 'InternalServerError')
+  b.apple.faults.answerDevice(tokenOf(4), 'Forbidden')
+  assert.deepEqual(await b.send(1), { status: 410, reason: 'Unregistered', timestamp: 1_700_000_000_000 })
+  assert.deepEqual(await b.send(2), { status: 400, reason: 'BadDeviceToken' })
+  assert.deepEqual(await b.send(3), { status: 500, reason: 'InternalServerError' })
+  assert.deepEqual(await b.send(4), { status: 403, reason: 'Forbidden' })
+  assert.equal(b.apple.connections.attempts, 1)
 })
 
 test('Retry-After is read', async t => {
-  const l = await line(t)
-  l.apple.faults.answer('TooManyRequests', { retryAfter: 7 })
-  assert.deepEqual(await l.send(1), { status: 429, reason: 'TooManyRequests', retryAfterMs: 7_000 })
+  const b = await bench(t)
+  b.apple.faults.answer('TooManyRequests', { retryAfter: 7 })
+  assert.deepEqual(await b.send(1), { status: 429, reason: 'TooManyRequests', retryAfterMs: 7_000 })
 })
 
 test('after IdleTimeout the next push goes over a new connection', async t => {
-  const l = await line(t)
-  await l.send(1)
-  l.apple.faults.answer('IdleTimeout', { times: 1 })
-  assert.deepEqual(await l.send(1), { status: 400, reason: 'IdleTimeout' })
-  assert.deepEqual(await l.send(1), OK)
-  assert.equal(l.apple.connections.attempts, 2)
+  const b = await bench(t)
+  await b.send(1)
+  b.apple.faults.answer('IdleTimeout', { times: 1 })
+  assert.deepEqual(await b.send(1), { status: 400, reason: 'IdleTimeout' })
+  assert.deepEqual(await b.send(1), OK)
+  assert.equal(b.apple.connections.attempts, 2)
 })
 
 test('each push is tried once, whatever Apple answers', async t => {
-  const l = await line(t)
+  const b = await bench(t)
   for (const reason of ['ServiceUnavailable', 'InternalServerError', 'TooManyRequests'] as const) {
-    l.apple.clear()
-    l.apple.faults.answer(reason)
-    await l.send(1)
-    assert.equal(l.apple.counts.requests, 1, reason)
+    b.apple.clear()
+    b.apple.faults.answer(reason)
+    await b.send(1)
+    assert.equal(b.apple.counts.requests, 1, reason)
   }
 })
 
@@ -107,46 +107,46 @@ test('each push is tried once, whatever Apple answers', async t => {
 
 for (const streams of [1, 100]) {
   test(`a peer that takes ${streams} streams gets no more at a time`, async t => {
-    const l = await line(t, { maxConcurrentStreams: streams })
-    l.apple.faults.latency(5)
-    const answers = await sendMany(l, 150)
+    const b = await bench(t, { maxConcurrentStreams: streams })
+    b.apple.faults.latency(5)
+    const answers = await sendMany(b, 150)
     assert.ok(answers.every(answer => 'status' in answer && answer.status === 200))
-    assert.equal(l.apple.connections.attempts, 1)
-    assert.equal(l.apple.counts.aborted, 0)
+    assert.equal(b.apple.connections.attempts, 1)
+    assert.equal(b.apple.counts.aborted, 0)
   })
 }
 
 test('waiting for a stream does not count as time without an answer', async t => {
-  const l = await line(t, { maxConcurrentStreams: 1, endpoint: { requestTimeoutMs: 400 } })
-  l.apple.faults.latency(20)
-  const answers = await sendMany(l, 40)
+  const b = await bench(t, { maxConcurrentStreams: 1, endpoint: { requestTimeoutMs: 400 } })
+  b.apple.faults.latency(20)
+  const answers = await sendMany(b, 40)
   assert.ok(answers.every(answer => 'status' in answer && answer.status === 200))
 })
 
 test('a limit that is raised while pushes wait is used at once', async t => {
-  const l = await line(t, { maxConcurrentStreams: 1 })
-  await l.send(0)
-  l.apple.faults.hang(1)
-  const all = sendMany(l, 20)
-  await l.apple.waitForRequest(2)
-  l.apple.faults.streamLimit(100)
-  await l.apple.waitFor(20)
+  const b = await bench(t, { maxConcurrentStreams: 1 })
+  await b.send(0)
+  b.apple.faults.hang(1)
+  const all = sendMany(b, 20)
+  await b.apple.waitForRequest(2)
+  b.apple.faults.streamLimit(100)
+  await b.apple.waitFor(20)
   assert.equal(faultOf((await all)[0] as Answer), 'stream')
 })
 
 test('on a new connection one push goes ahead, with certificate and with provider token', async t => {
   const key = providerKey()
-  const l = await line(t, { providerKeys: [key] })
-  for (const credentials of [certificateFor(l.apple), tokenFor(l.apple, key)]) {
-    l.transport.renew(credentials)
-    l.apple.clear()
-    l.apple.faults.latency(200)
-    const all = sendMany(l, 20)
-    await l.apple.waitForRequest(1)
+  const b = await bench(t, { providerKeys: [key] })
+  for (const credentials of [certificateFor(b.apple), tokenFor(b.apple, key)]) {
+    b.transport.renew(credentials)
+    b.apple.clear()
+    b.apple.faults.latency(200)
+    const all = sendMany(b, 20)
+    await b.apple.waitForRequest(1)
     await new Promise(resolve => setTimeout(resolve, 20))
-    assert.equal(l.apple.counts.requests, 1)
-    l.apple.faults.latency(0)
+    assert.equal(b.apple.counts.requests, 1)
+    b.apple.faults.latency(0)
     assert.ok((await all).every(answer => 'status' in answer && answer.status === 200))
-    assert.equal(l.apple.counts.aborted, 0)
+    assert.equal(b.apple.counts.aborted, 0)
   }
 })

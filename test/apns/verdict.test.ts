@@ -70,72 +70,45 @@ for (const [reason, shape] of Object.entries(EXPECTED) as [Reason, Shape][]) {
   })
 }
 
-const OTHERS: readonly (readonly [Answer, Verdict])[] = [
-  [{ status: 200, reason: '' }, { kind: 'sent' }],
-  [
-    { status: 410, reason: 'Unregistered', timestamp: 123 },
-    { kind: 'gone', since: 123 },
-  ],
-  [
-    { status: 410, reason: 'Unregistered' },
-    { kind: 'gone', since: NOW },
-  ],
-  [
-    { status: 410, reason: 'Unregistered', timestamp: NOW + 3_600_000 },
-    { kind: 'gone', since: NOW },
-  ],
-  [
-    { status: 410, reason: 'ANewReason', timestamp: 123 },
-    { kind: 'gone', since: 123 },
-  ],
-  [
-    { status: 400, reason: 'ANewReason' },
-    { kind: 'refused', reason: 'ANewReason', fault: 'setup' },
-  ],
-  [
-    { status: 418, reason: '' },
-    { kind: 'refused', reason: '', fault: 'setup' },
-  ],
-  [
-    { status: 429, reason: 'TooManyRequests' },
-    { kind: 'later', whom: 'device', reason: 'TooManyRequests', afterMs: 15_000 },
-  ],
-  [
-    { status: 429, reason: 'TooManyRequests', retryAfterMs: 7_000 },
-    { kind: 'later', whom: 'device', reason: 'TooManyRequests', afterMs: 7_000 },
-  ],
-  [
-    { status: 429, reason: 'TooManyProviderTokenUpdates' },
-    { kind: 'later', whom: 'all', reason: 'TooManyProviderTokenUpdates', afterMs: 20 * 60_000 },
-  ],
-  [
-    { status: 503, reason: 'ServiceUnavailable' },
-    { kind: 'later', whom: 'push', reason: 'ServiceUnavailable' },
-  ],
-  [
-    { status: 503, reason: 'Shutdown', retryAfterMs: 30_000 },
-    { kind: 'later', whom: 'push', reason: 'Shutdown', afterMs: 30_000 },
-  ],
-  [
-    { status: 502, reason: '' },
-    { kind: 'later', whom: 'push', reason: '' },
-  ],
-  [
-    { fault: 'ECONNRESET', of: 'connection' },
-    { kind: 'broken', cause: 'ECONNRESET', of: 'connection' },
-  ],
-  [
-    { fault: 'stream reset', of: 'stream' },
-    { kind: 'broken', cause: 'stream reset', of: 'stream' },
-  ],
-  [
-    { unusable: 'the certificate ended' },
-    { kind: 'refused', reason: 'the certificate ended', fault: 'setup' },
-  ],
+const OTHERS: readonly { readonly answer: Answer; readonly verdict: Verdict }[] = [
+  { answer: { status: 200, reason: '' }, verdict: { kind: 'sent' } },
+  { answer: gone({ timestamp: 123 }), verdict: { kind: 'gone', since: 123 } },
+  { answer: gone({}), verdict: { kind: 'gone', since: NOW } },
+  { answer: gone({ timestamp: NOW + 3_600_000 }), verdict: { kind: 'gone', since: NOW } },
+  { answer: gone({ reason: 'ANewReason', timestamp: 123 }), verdict: { kind: 'gone', since: 123 } },
+  { answer: { status: 400, reason: 'New' }, verdict: { kind: 'refused', reason: 'New', fault: 'setup' } },
+  { answer: { status: 418, reason: '' }, verdict: { kind: 'refused', reason: '', fault: 'setup' } },
+  { answer: { unusable: 'ended' }, verdict: { kind: 'refused', reason: 'ended', fault: 'setup' } },
+  { answer: later(429, 'TooManyRequests'), verdict: wait('device', 'TooManyRequests', 15_000) },
+  { answer: later(429, 'TooManyRequests', 7_000), verdict: wait('device', 'TooManyRequests', 7_000) },
+  {
+    answer: later(429, 'TooManyProviderTokenUpdates'),
+    verdict: wait('all', 'TooManyProviderTokenUpdates', 20 * 60_000),
+  },
+  { answer: later(503, 'ServiceUnavailable'), verdict: wait('push', 'ServiceUnavailable') },
+  { answer: later(503, 'Shutdown', 30_000), verdict: wait('push', 'Shutdown', 30_000) },
+  { answer: later(502, ''), verdict: wait('push', '') },
+  { answer: { fault: 'reset', of: 'stream' }, verdict: { kind: 'broken', reason: 'reset', of: 'stream' } },
+  {
+    answer: { fault: 'reset', of: 'connection' },
+    verdict: { kind: 'broken', reason: 'reset', of: 'connection' },
+  },
 ]
 
-for (const [answer, verdict] of OTHERS) {
+for (const { answer, verdict } of OTHERS) {
   test(`${JSON.stringify(answer)} means ${verdict.kind}`, () => {
     assert.deepEqual(verdictOf(answer, NOW), verdict)
   })
+}
+
+function gone(changes: { reason?: string; timestamp?: number }): Answer {
+  return { status: 410, reason: 'Unregistered', ...changes }
+}
+
+function later(status: number, reason: string, retryAfterMs?: number): Answer {
+  return { status, reason, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
+}
+
+function wait(whom: 'device' | 'push' | 'all', reason: string, afterMs?: number): Verdict {
+  return { kind: 'later', whom, reason, ...(afterMs === undefined ? {} : { afterMs }) }
 }

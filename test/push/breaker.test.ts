@@ -153,7 +153,7 @@ test('an Apple that comes and goes is not tried faster and faster', async () => 
   }
 })
 
-test('disposed of, it keeps no timer', async () => {
+test('after its end it keeps no timer', async () => {
   const b = bench()
   b.waiting = 5_000
   b.breaker.failed(CONNECTION, b.clock.now())
@@ -163,6 +163,6 @@ test('disposed of, it keeps no timer', async () => {
   for (let underWay = 0; underWay < 300; underWay += 1) b.breaker.pass(underWay)
   assert.equal(b.clock.timers, 1, 'the pace of the recovery')
   b.breaker.failed(CONNECTION, b.clock.now())
-  b.breaker.dispose()
+  b.breaker.close()
   assert.equal(b.clock.timers, 0)
 })

@@ -1,6 +1,7 @@
 /** Simulates a day of 10,000 devices in one process and counts pushes, the sender's and the model's. A worker thread. */
 
 import { parentPort } from 'node:worker_threads'
+import { seededNumbers } from '../fuzz/random.ts'
 import { pushTimes } from './model.ts'
 import { SETTINGS } from './parts.ts'
 import type { Seen } from './schedules.ts'
@@ -12,7 +13,7 @@ const LATENCY_MS = 45
 async function simulate(): Promise<void> {
   const played = world({ latencyMs: LATENCY_MS })
   const { clock, apple, senders } = played
-  const events = dayOfEvents(DEVICES, clock.now() + 1, seeded(20_300_101))
+  const events = dayOfEvents(DEVICES, clock.now() + 1, seededNumbers(20_300_101))
   await play(played, events)
   parentPort?.postMessage({
     pushes: apple.accepted().length,
@@ -47,17 +48,6 @@ function dayOfEvents(devices: number, start: number, random: () => number): Seen
     }
   }
   return events.sort((a, b) => a.at - b.at)
-}
-
-/** Numbers from 0 to 1, the same in every run (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 void simulate()

@@ -2,26 +2,16 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { seededNumbers } from '../fuzz/random.ts'
 import { OK, tokenOf } from './parts.ts'
 import { type Bench, bench, UNAVAILABLE } from './sender-bench.ts'
 
 const MINUTES = 11
 const DEVICES = 300
 
-/** Numbers from 0 to 1, the same in every run (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 /** Lets ten mails a second come in while Apple answers this share of pushes with 503. Resolves with their times. */
 async function busyDay(b: Bench, share: number): Promise<{ at: number; device: number }[]> {
-  const random = seeded(7)
+  const random = seededNumbers(7)
   b.apple.latencyMs = 30
   b.apple.answer = () => (random() < share ? UNAVAILABLE : OK)
   const mails: { at: number; device: number }[] = []

@@ -67,23 +67,6 @@ test('429 TooManyRequests: that device alone waits, each time longer, and is the
   assert.deepEqual(b.log.loud(), [])
 })
 
-for (const answer of [
-  { status: 410, reason: 'Unregistered', timestamp: 7 },
-  { status: 400, reason: 'BadDeviceToken' },
-  { status: 400, reason: 'DeviceTokenNotForTopic' },
-]) {
-  test(`${answer.reason} is settled and not tried again`, async () => {
-    const b = bench()
-    b.apple.answer = () => answer
-    b.happen(1)
-    await b.clock.advance(60_000)
-    assert.equal(b.apple.arrivals.length, 1)
-    assert.equal(b.settled.length, 1)
-    assert.equal(b.sender.pending, 0)
-    assert.deepEqual(b.log.loud(), [])
-  })
-}
-
 test('a fault inside the plugin ends that push, says so, and loses no later event', async () => {
   const b = bench()
   b.apple.answer = ({ token }) => {

@@ -147,7 +147,7 @@ test('refused credentials: one error, a try a minute, nothing deleted, and all i
   assert.equal(b.log.loud().length, 1)
   assert.match(b.log.loud()[0] ?? '', /^error: Apple refuses our pushes; .*cause=BadCertificate$/)
   b.apple.answer = () => OK
-  b.sender.mended()
+  b.sender.retryNow()
   await b.clock.advance(1_000)
   assert.equal(b.apple.accepted().length, 20, 'without waiting for the minute to end')
 })

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import test, { type TestContext } from 'node:test'
 import type { Credentials } from '../../plugins/xaps/apns/credentials.ts'
 import type { Device, UserRecord } from '../../plugins/xaps/device/device.ts'
-import { removeGone } from '../../plugins/xaps/device/record.ts'
-import { openPusher, type Pusher, type PusherParts } from '../../plugins/xaps/push/pusher.ts'
+import { Pusher, type PusherParts } from '../../plugins/xaps/push/pusher.ts'
+import { certificateFor } from '../apns/bench.ts'
 import { MAIL_TOPIC, pushCertificate } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { claimsInMemory } from '../support/claims.ts'
@@ -28,8 +28,8 @@ interface Side {
 
 const pair = pushCertificate({ topics: [MAIL_TOPIC] })
 
-function credentialsFor({ ca }: Apple, { certificate: cert, key } = pair, topic = MAIL_TOPIC): Credentials {
-  return { proof: { kind: 'certificate', cert, key }, topic, topics: [topic], ca }
+function credentialsFor(apple: Apple, certificate = pair, topic = MAIL_TOPIC): Credentials {
+  return { ...certificateFor(apple, certificate), topic, topics: [topic] }
 }
 
 /** A push side over a store in memory. The user `one` has device 1, `two` device 2, and so on up to 9. */
@@ -55,8 +55,7 @@ async function side(t: TestContext): Promise<Side> {
       claim: (push, request) => claims.claim(push, request),
       onReady: () => undefined,
     },
-    pusher: openPusher(
-      credentialsFor(apple),
+    pusher: new Pusher(
       {
         ...SETTINGS,
         windowMs: 300,
@@ -72,7 +71,9 @@ async function side(t: TestContext): Promise<Side> {
           claim: (push, request) => s.store.claim(push, request),
           onReady: () => undefined,
         },
-        removeGone,
+        credentials: credentialsFor(apple),
+        files: [],
+        load: () => credentialsFor(apple),
         log,
       },
     ),
@@ -113,15 +114,6 @@ test('a device that Apple reports gone is removed; one that registered since sta
   await until(() => devicesOf(s, 'user1').length === 0, 'the removal')
   await until(() => s.log.lines.some(({ message }) => /registered again/.test(message)), 'the other verdict')
   assert.equal(devicesOf(s, 'user2').length, 1)
-})
-
-test('a 410 from the future leaves no report in the future behind', async t => {
-  const s = await side(t)
-  s.apple.faults.answerDevice(tokenOf(1), 'Unregistered', { timestamp: Date.now() + 3_600_000 })
-  s.mail('user1')
-  await until(() => devicesOf(s, 'user1').length === 0, 'the removal')
-  const [gone] = s.records.get('user1')?.gone ?? []
-  assert.ok(gone && gone.at <= Date.now(), `gone at ${gone?.at}, now ${Date.now()}`)
 })
 
 test('BadDeviceToken removes a device only while others are accepted with the same credentials', async t => {

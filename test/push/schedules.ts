@@ -1,8 +1,8 @@
 /** Random schedules of events, for fast-check. */
 
 import fc from 'fast-check'
+import type { DeviceEvent } from '../../plugins/xaps/push/rule.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import type { DeviceEvent } from './model.ts'
 
 /** An event for one of some devices, seen by one of some processes. */
 export interface Seen extends DeviceEvent {

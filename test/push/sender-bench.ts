@@ -41,7 +41,6 @@ export function bench(
       claim: (push, request) => claims.claim(push, request),
       mayPush: () => true,
       settler: { settle: async (target, verdict) => void settled.push({ target, verdict }) },
-      accepted: () => undefined,
       log,
       random: () => 1,
       ...parts(clock),

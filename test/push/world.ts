@@ -54,7 +54,6 @@ export function world(options: WorldOptions): World {
     claim,
     mayPush: () => true,
     settler: { settle: async () => undefined },
-    accepted: () => undefined,
     log: noLog,
   }
   const senders = Array.from(

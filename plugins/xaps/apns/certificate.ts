@@ -1,8 +1,15 @@
-/** What Apple writes into a push certificate. Looks extensions up by their OID, never by their position. */
+/**
+ * The two formats of a push certificate that Node does not read: what Apple writes into its extensions, looked up by OID
+ * and never by position, and the PKCS#12 files of macOS Keychain, whose ciphers (RC2, 3DES) Node's OpenSSL 3 refuses.
+ */
 
 import type { X509Certificate } from 'node:crypto'
 import type forgeTypes from 'node-forge'
-import { forge } from './forge.ts'
+
+/** Loaded when it is first used: that takes a while, and a companion that starts again has none to lose. */
+function forge(): typeof import('node-forge') {
+  return require('node-forge')
+}
 
 export interface ApnsCertificate {
   /** The subject's UID first, then the further topics that the certificate lists. */
@@ -59,4 +66,36 @@ function stringsIn(node: forgeTypes.asn1.Asn1): string[] {
 
 function children(node: forgeTypes.asn1.Asn1 | undefined): forgeTypes.asn1.Asn1[] {
   return Array.isArray(node?.value) ? node.value : []
+}
+
+export interface Pkcs12 {
+  /** PEM, in the order of the file. */
+  readonly certificates: readonly string[]
+  /** PEM, without a passphrase. */
+  readonly key: string
+}
+
+/** Throws an Error that says whether passphrase or file is wrong. */
+export function readPkcs12(der: Buffer, passphrase: string): Pkcs12 {
+  const bags = open(der, passphrase).safeContents.flatMap(contents => contents.safeBags)
+  const keys = bags.flatMap(bag => (bag.key ? [bag.key] : []))
+  const [key, second] = keys
+  if (!key) throw new Error('no private key in the file: export certificate and key together')
+  if (second) throw new Error('more than one private key in the file')
+  const certificates = bags.flatMap(bag => (bag.cert ? [forge().pki.certificateToPem(bag.cert)] : []))
+  return { certificates, key: forge().pki.privateKeyToPem(key) }
+}
+
+function open(der: Buffer, passphrase: string): forgeTypes.pkcs12.Pkcs12Pfx {
+  let asn1: forgeTypes.asn1.Asn1
+  try {
+    asn1 = forge().asn1.fromDer(der.toString('latin1'))
+  } catch (error) {
+    throw new Error('expected a PKCS#12 file', { cause: error })
+  }
+  try {
+    return forge().pkcs12.pkcs12FromAsn1(asn1, false, passphrase)
+  } catch (error) {
+    throw new Error('cannot be opened, is passphrase right?', { cause: error })
+  }
 }

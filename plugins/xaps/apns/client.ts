@@ -51,7 +51,7 @@ interface Client {
   shutdown(): Promise<void>
 }
 
-/** Apn's own ping only writes a debug line; ours (session.ts) ends a dead connection. The longest delay of a timer. */
+/** Apn's own ping only writes a debug line; ours (connection.ts) ends a dead connection. The longest delay of a timer. */
 const NO_HEARTBEAT_MS = 2 ** 31 - 1
 
 /** Apple takes a provider token for an hour. */
@@ -120,22 +120,22 @@ export class ApnClient {
   }
 }
 
-function optionsOf({ proof }: Credentials, endpoint: Endpoint): ProviderOptions {
+function optionsOf({ auth }: Credentials, endpoint: Endpoint): ProviderOptions {
   return {
-    ...(proof.kind === 'certificate' ? { cert: proof.cert, key: proof.key } : { token: proof }),
+    ...(auth.kind === 'certificate' ? { cert: auth.cert, key: auth.key } : { token: auth }),
     production: endpoint.environment === 'production',
     connectionRetryLimit: 0,
     heartBeat: NO_HEARTBEAT_MS,
   }
 }
 
-function tlsOptions({ proof, ca }: Credentials, host: string, port: number): ConnectionOptions {
+function tlsOptions({ auth, ca }: Credentials, host: string, port: number): ConnectionOptions {
   return {
     host,
     port,
     ALPNProtocols: ['h2'],
     ...(isIP(host) ? {} : { servername: host }),
-    ...(proof.kind === 'certificate' ? { cert: proof.cert, key: proof.key } : {}),
+    ...(auth.kind === 'certificate' ? { cert: auth.cert, key: auth.key } : {}),
     ...(ca === undefined ? {} : { ca }),
   }
 }
@@ -146,7 +146,7 @@ function slowDown(token: ProviderToken, clock: Clock): void {
   let renewedAt = clock.now()
   token.regenerate = generation => {
     const ageMs = clock.now() - renewedAt
-    // Negative after a clock set back: who knows how old it is.
+    // Negative after a clock set back: its age is unknown then.
     if (ageMs >= 0 && ageMs < PROVIDER_TOKEN_MIN_AGE_MS) return
     renewedAt = clock.now()
     regenerate(generation)

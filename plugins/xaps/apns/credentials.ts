@@ -8,8 +8,10 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { reasonOf } from '../base/log.ts'
 import { type Config, configFile, keyInFile } from '../config/config.ts'
-import { type ApnsCertificate, readCertificate } from './certificate.ts'
-import { readPkcs12 } from './pkcs12.ts'
+import { readCertificate, readPkcs12 } from './certificate.ts'
+
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+const PRIVATE_KEY = 'PRIVATE KEY-----'
 
 /** The keys of [apns] that say where the credentials are. */
 export type CredentialSettings = Pick<
@@ -26,9 +28,9 @@ export type CredentialSettings = Pick<
   | 'ca'
 >
 
-/** What is needed to push, all in memory; plain data, so that it can be handed to a process that may not read the files. */
+/** All that is needed to push, in memory; plain data, so that it can be handed to a process that may not read the files. */
 export interface Credentials {
-  readonly proof:
+  readonly auth:
     | { readonly kind: 'certificate'; readonly cert: string; readonly key: string }
     | { readonly kind: 'token'; readonly key: string; readonly keyId: string; readonly teamId: string }
   /** The topic that phones are told at registration. Never empty. */
@@ -46,7 +48,7 @@ export class CredentialsError extends Error {
   override name = 'CredentialsError'
 }
 
-/** Every file that the settings name, as absolute paths: what to watch for a renewal. */
+/** Every file that the settings name, as absolute paths: those to watch for a renewal. */
 export function credentialFiles(settings: CredentialSettings, harakaDir: string): string[] {
   const { certificate, key, pkcs12, tokenKey, ca } = settings
   return [certificate, key, pkcs12, tokenKey, ca]
@@ -65,17 +67,22 @@ export function loadCredentials(settings: CredentialSettings, harakaDir: string)
 }
 
 function load(settings: CredentialSettings, harakaDir: string): Credentials {
-  const read = (name: KeyOfFile): Buffer => readFile(name, settings, harakaDir)
-  const proof = onlyOne(settings)
-  const ca = settings.ca === '' ? {} : { ca: readRoots(settings, read('ca')) }
-  if (proof === 'tokenKey') return { ...tokenCredentials(settings, read('tokenKey')), ...ca }
-  const pair = proof === 'pkcs12' ? openPkcs12(settings, read('pkcs12')) : openPem(settings, read)
-  return { ...certificateCredentials(pair, settings, proof), ...ca }
+  const read = (name: FileKey): Buffer => readFile(name, settings, harakaDir)
+  const source = onlySource(settings)
+  const ca = settings.ca === '' ? {} : { ca: certificatesIn(read('ca'), settings, 'ca').map(String).join('') }
+  if (source === 'tokenKey') return { ...tokenCredentials(settings, read('tokenKey')), ...ca }
+  const pair = source === 'pkcs12' ? openPkcs12(settings, read('pkcs12')) : openPem(settings, read)
+  return { ...certificateCredentials(pair, settings, source), ...ca }
 }
 
-type KeyOfFile = 'certificate' | 'key' | 'pkcs12' | 'tokenKey' | 'ca'
+type FileKey = 'certificate' | 'key' | 'pkcs12' | 'tokenKey' | 'ca'
 
-function onlyOne(settings: CredentialSettings): 'certificate' | 'pkcs12' | 'tokenKey' {
+/** What is wrong with the file that the key `name` of [apns] names. */
+function unusable(settings: CredentialSettings, name: FileKey, problem: string): CredentialsError {
+  return new CredentialsError(`[apns] ${keyInFile('apns', name)} = ${settings[name]}: ${problem}`)
+}
+
+function onlySource(settings: CredentialSettings): 'certificate' | 'pkcs12' | 'tokenKey' {
   const named = (['certificate', 'pkcs12', 'tokenKey'] as const).filter(name => settings[name] !== '')
   const [first, second] = named
   if (first === undefined) {
@@ -83,24 +90,18 @@ function onlyOne(settings: CredentialSettings): 'certificate' | 'pkcs12' | 'toke
       '[apns] names no credentials: set certificate and key, or pkcs12, or token_key with key_id, team_id and topic',
     )
   }
-  const useless = second ?? (first !== 'certificate' && settings.key !== '' ? 'key' : undefined)
-  if (useless === undefined) return first
+  const surplus = second ?? (first !== 'certificate' && settings.key !== '' ? 'key' : undefined)
+  if (surplus === undefined) return first
   throw new CredentialsError(
-    `[apns] names both ${keyInFile('apns', first)} and ${keyInFile('apns', useless)}: keep one of them`,
+    `[apns] names both ${keyInFile('apns', first)} and ${keyInFile('apns', surplus)}: keep one of them`,
   )
 }
 
-/** A setting as messages name it: section, key and value. */
-function at(name: KeyOfFile, settings: CredentialSettings): string {
-  return `[apns] ${keyInFile('apns', name)} = ${settings[name]}`
-}
-
-function readFile(name: KeyOfFile, settings: CredentialSettings, harakaDir: string): Buffer {
-  const file = path.resolve(harakaDir, settings[name])
+function readFile(name: FileKey, settings: CredentialSettings, harakaDir: string): Buffer {
   try {
-    return readFileSync(file)
+    return readFileSync(path.resolve(harakaDir, settings[name]))
   } catch (error) {
-    throw new CredentialsError(`${at(name, settings)}: cannot be read: ${reasonOf(error)}`)
+    throw unusable(settings, name, `cannot be read: ${reasonOf(error)}`)
   }
 }
 
@@ -111,10 +112,10 @@ function tokenCredentials(settings: CredentialSettings, pem: Buffer): Credential
   if (missing.length > 0) throw new CredentialsError(`[apns] token_key needs ${missing.join(', ')} as well`)
   const key = privateKey(pem, settings, 'tokenKey')
   if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
-    throw new CredentialsError(`${at('tokenKey', settings)}: expected Apple's .p8 file, an EC key on P-256`)
+    throw unusable(settings, 'tokenKey', "expected Apple's .p8 file, an EC key on P-256")
   }
   const { keyId, teamId, topic } = settings
-  return { proof: { kind: 'token', key: toPem(key), keyId, teamId }, topic, topics: [topic] }
+  return { auth: { kind: 'token', key: toPem(key), keyId, teamId }, topic, topics: [topic] }
 }
 
 interface Pair {
@@ -127,51 +128,37 @@ function openPkcs12(settings: CredentialSettings, der: Buffer): Pair {
     const { certificates, key } = readPkcs12(der, settings.passphrase)
     return { chain: certificates.map(pem => new X509Certificate(pem)), key: createPrivateKey(key) }
   } catch (error) {
-    throw new CredentialsError(`[apns] pkcs12 = ${settings.pkcs12}: ${reasonOf(error)}`)
+    throw unusable(settings, 'pkcs12', reasonOf(error))
   }
 }
 
 /** The key may stand in the certificate's file, as in the PEM bundles that openssl writes. */
-function openPem(settings: CredentialSettings, read: (name: KeyOfFile) => Buffer): Pair {
+function openPem(settings: CredentialSettings, read: (name: FileKey) => Buffer): Pair {
   const pem = read('certificate')
   const chain = certificatesIn(pem, settings, 'certificate')
   if (settings.key !== '') return { chain, key: privateKey(read('key'), settings, 'key') }
-  if (!pem.includes('PRIVATE KEY-----')) {
-    throw new CredentialsError(`[apns] certificate = ${settings.certificate}: no key in this file: set key`)
-  }
-  return { chain, key: privateKey(pem, settings, 'certificate') }
-}
-
-function readRoots(settings: CredentialSettings, pem: Buffer): string {
-  return certificatesIn(pem, settings, 'ca').map(String).join('')
+  if (pem.includes(PRIVATE_KEY)) return { chain, key: privateKey(pem, settings, 'certificate') }
+  throw unusable(settings, 'certificate', 'no key in this file: set key')
 }
 
 /** All certificates in a PEM file; whatever openssl writes between them is skipped. */
-function certificatesIn(
-  pem: Buffer,
-  settings: CredentialSettings,
-  name: 'certificate' | 'ca',
-): X509Certificate[] {
-  const blocks =
-    pem.toString('utf8').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  const where = at(name, settings)
-  if (blocks.length === 0) throw new CredentialsError(`${where}: expected a PEM certificate`)
+function certificatesIn(pem: Buffer, settings: CredentialSettings, name: FileKey): X509Certificate[] {
+  const blocks = pem.toString('utf8').match(CERTIFICATES) ?? []
+  if (blocks.length === 0) throw unusable(settings, name, 'expected a PEM certificate')
   try {
     return blocks.map(block => new X509Certificate(block))
   } catch (error) {
-    throw new CredentialsError(`${where}: a damaged certificate: ${reasonOf(error)}`)
+    throw unusable(settings, name, `a damaged certificate: ${reasonOf(error)}`)
   }
 }
 
-function privateKey(pem: Buffer, settings: CredentialSettings, name: KeyOfFile): KeyObject {
-  const where = at(name, settings)
-  if (!pem.includes('PRIVATE KEY-----')) throw new CredentialsError(`${where}: expected a PEM private key`)
+function privateKey(pem: Buffer, settings: CredentialSettings, name: FileKey): KeyObject {
+  if (!pem.includes(PRIVATE_KEY)) throw unusable(settings, name, 'expected a PEM private key')
   try {
     return createPrivateKey({ key: pem, passphrase: settings.passphrase })
   } catch (error) {
-    throw new CredentialsError(
-      `${where}: no usable private key: ${reasonOf(error)}${hint(pem, settings.passphrase)}`,
-    )
+    const problem = `no usable private key: ${reasonOf(error)}${hint(pem, settings.passphrase)}`
+    throw unusable(settings, name, problem)
   }
 }
 
@@ -183,32 +170,27 @@ function hint(pem: Buffer, passphrase: string): string {
 function certificateCredentials(
   { chain, key }: Pair,
   settings: CredentialSettings,
-  proof: 'certificate' | 'pkcs12',
+  source: 'certificate' | 'pkcs12',
 ): Credentials {
   const leaf = chain.find(certificate => certificate.checkPrivateKey(key))
-  const where = at(proof, settings)
-  if (!leaf) throw new CredentialsError(`${where}: certificate and key do not belong together`)
-  const facts = readCertificate(leaf)
-  checkEnvironment(facts, settings, where)
-  const topic = settings.topic || facts.topics[0]
-  if (!topic)
-    throw new CredentialsError(
-      `${where}: no topic in the certificate (subject UID); is it a push certificate?`,
-    )
+  if (!leaf) throw unusable(settings, source, 'certificate and key do not belong together')
+  const { environments, topics, notAfter } = readCertificate(leaf)
+  if (environments.length > 0 && !environments.includes(settings.environment)) {
+    const problem = `the certificate is for ${environments.join(' and ')}, but environment = ${settings.environment}`
+    throw unusable(settings, source, problem)
+  }
+  const topic = settings.topic || topics[0]
+  if (!topic) {
+    const problem = 'no topic in the certificate (subject UID); is it a push certificate?'
+    throw unusable(settings, source, problem)
+  }
   const rest = chain.filter(certificate => certificate !== leaf)
   return {
-    proof: { kind: 'certificate', cert: [leaf, ...rest].map(String).join(''), key: toPem(key) },
+    auth: { kind: 'certificate', cert: [leaf, ...rest].map(String).join(''), key: toPem(key) },
     topic,
-    topics: [...new Set([topic, ...facts.topics])],
-    notAfter: facts.notAfter,
+    topics: [...new Set([topic, ...topics])],
+    notAfter,
   }
-}
-
-function checkEnvironment(facts: ApnsCertificate, settings: CredentialSettings, where: string): void {
-  if (facts.environments.length === 0 || facts.environments.includes(settings.environment)) return
-  throw new CredentialsError(
-    `${where}: the certificate is for ${facts.environments.join(' and ')}, but environment = ${settings.environment}`,
-  )
 }
 
 function toPem(key: KeyObject): string {

@@ -24,8 +24,8 @@ export interface Renewal {
 }
 
 /**
- * Calls `renewed` with the result of `load` whenever one of `files` has changed. What cannot be loaded leaves the old
- * credentials in use and says so once per change.
+ * Calls `renewed` with the result of `load` whenever one of `files` has changed. If that throws, the old ones
+ * stay in use, which is said once per change.
  */
 export function watchCredentials(
   files: readonly string[],
@@ -43,45 +43,39 @@ export function watchCredentials(
     timer = clock.after(seen === used ? LOOK_EVERY_MS : SETTLED_AFTER_MS, look)
     if (seen === used || seen !== before) return
     used = seen
-    take(load, renewed, log)
+    try {
+      renewed(load())
+      log.notice('the credentials for Apple changed on disk; the new ones are in use')
+    } catch (error) {
+      log.error('the changed credentials are of no use; the old ones stay in use', { cause: reasonOf(error) })
+    }
   }
   timer = clock.after(LOOK_EVERY_MS, look)
   return { close: () => timer.cancel() }
 }
 
-function take(load: () => Credentials, renewed: (credentials: Credentials) => void, log: Log): void {
-  try {
-    renewed(load())
-    log.notice('the credentials for Apple changed on disk; the new ones are in use')
-  } catch (error) {
-    log.error('the changed credentials are of no use; the old ones stay in use', { cause: reasonOf(error) })
-  }
-}
-
-/** What changes when one of the files is written, replaced or linked elsewhere. */
+/** Text that changes when one of the files is written, replaced or linked to another. */
 export function fingerprint(files: readonly string[]): string {
-  return files.map(stamp).join('\n')
-}
-
-function stamp(file: string): string {
-  try {
-    const { ino, size, mtimeMs } = statSync(file)
-    return `${ino} ${size} ${mtimeMs}`
-  } catch (error) {
-    return reasonOf(error)
+  const stamp = (file: string): string => {
+    try {
+      const { ino, size, mtimeMs } = statSync(file)
+      return `${ino} ${size} ${mtimeMs}`
+    } catch (error) {
+      return reasonOf(error)
+    }
   }
+  return files.map(stamp).join('\n')
 }
 
 /** One sentence when a certificate has ended or ends within 30 days, else undefined. Times in ms since the epoch. */
 export function expiryWarning(notAfter: number | undefined, now: number): string | undefined {
   if (notAfter === undefined) return undefined
   const date = new Date(notAfter).toISOString().slice(0, 10)
-  if (notAfter <= now)
-    return `the certificate for Apple ended on ${date}: no push gets through until it is renewed`
   const days = Math.ceil((notAfter - now) / DAY_MS)
-  return days <= 30
-    ? `the certificate for Apple ends on ${date}, in ${days} day${days === 1 ? '' : 's'}`
-    : undefined
+  if (days > 30) return undefined
+  return days <= 0
+    ? `the certificate for Apple ended on ${date}: no push gets through until it is renewed`
+    : `the certificate for Apple ends on ${date}, in ${days} day${days === 1 ? '' : 's'}`
 }
 
 /** Writes the warning at the start and again when 30, 14, 7 and 1 days are left, and when none is. */

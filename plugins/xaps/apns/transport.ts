@@ -1,43 +1,27 @@
 /**
  * Pushes to Apple over one long-lived connection, which is replaced when it has ended, has stopped answering, or has
  * outlived its credentials. Sends one push per call and answers with what Apple said, or with the fault; never
- * rejects. Decides nothing: what an answer means stands in verdict.ts.
+ * rejects. Decides nothing: verdict.ts says what an answer means.
  */
 
 import { isDeepStrictEqual } from 'node:util'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
-import { ApnClient, type Endpoint } from './client.ts'
+import type { ApnClient, Endpoint } from './client.ts'
 import { Connection } from './connection.ts'
 import type { Credentials } from './credentials.ts'
 import type { Push } from './payload.ts'
 import type { Answer } from './verdict.ts'
 
-export interface Transport {
-  /** Opens the connection ahead of the first push. Returns at once; what fails shows with that push. */
-  connect(): void
-  send(push: Push): Promise<Answer>
-  /** From the next push on, uses a new connection with these credentials. */
-  renew(credentials: Credentials): void
-  /** Sends no more, lets what is under way finish for `graceMs` milliseconds, and closes. Never rejects. */
-  close(graceMs?: number): Promise<void>
-}
+/** Loaded for the first connection, with `apn` and HTTP/2: a companion that starts again answers phones meanwhile. */
+const clientModule = () => require('./client.js') as typeof import('./client.ts')
 
 /** How long an orderly end may take when nothing is under way. */
 const CLOSE_MS = 500
 
 const CLOSED: Answer = { fault: 'the connection was closed', of: 'connection' }
 
-export function openTransport(
-  credentials: Credentials,
-  endpoint: Endpoint,
-  log: Log,
-  clock: Clock = systemClock,
-): Transport {
-  return new ApnTransport(credentials, endpoint, log, clock)
-}
-
-class ApnTransport implements Transport {
+export class Transport {
   readonly #endpoint: Endpoint
   readonly #log: Log
   readonly #clock: Clock
@@ -48,33 +32,37 @@ class ApnTransport implements Transport {
   readonly #connections = new Set<Connection>()
   #closed = false
 
-  constructor(credentials: Credentials, endpoint: Endpoint, log: Log, clock: Clock) {
+  constructor(credentials: Credentials, endpoint: Endpoint, log: Log, clock: Clock = systemClock) {
     this.#credentials = credentials
     this.#endpoint = endpoint
     this.#log = log
     this.#clock = clock
   }
 
+  /** Opens the connection ahead of the first push. Returns at once; a failure shows with that push. */
   connect(): void {
     if (!this.#closed) this.#usable()
   }
 
+  /** Never rejects. */
   send(push: Push): Promise<Answer> {
     if (this.#closed) return Promise.resolve(CLOSED)
     const connection = this.#usable()
     return 'unusable' in connection ? Promise.resolve(connection) : connection.send(push)
   }
 
+  /** From the next push on, uses a new connection with these credentials. */
   renew(credentials: Credentials): void {
-    const { proof, ca } = this.#credentials
+    const { auth, ca } = this.#credentials
     this.#credentials = credentials
     // A new client would sign a new provider token, and Apple counts those.
-    if (isDeepStrictEqual([proof, ca], [credentials.proof, credentials.ca])) return
+    if (isDeepStrictEqual([auth, ca], [credentials.auth, credentials.ca])) return
     this.#disposeClient()
     this.#connection?.retire()
     this.#connection = undefined
   }
 
+  /** Sends no more, lets what is under way finish for `graceMs` milliseconds, and closes. Never rejects. */
   async close(graceMs = CLOSE_MS): Promise<void> {
     this.#closed = true
     this.#disposeClient()
@@ -91,7 +79,7 @@ class ApnTransport implements Transport {
     }
     if (this.#connection?.open) return this.#connection
     try {
-      this.#client ??= new ApnClient(this.#credentials, this.#endpoint, this.#clock)
+      this.#client ??= new (clientModule().ApnClient)(this.#credentials, this.#endpoint, this.#clock)
       return this.#open(this.#client)
     } catch (error) {
       return { unusable: reasonOf(error) }

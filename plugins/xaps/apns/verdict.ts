@@ -1,6 +1,7 @@
 /**
  * What Apple's answer to a push means. One table: a row per (status, reason), from Apple's "Handling notification
- * responses from APNs". Apple's "no" is a value here; nothing throws. What is done about it stands in sender.ts.
+ * responses from APNs". Apple's "no" is a value here; nothing throws. push/consequences.ts says what
+ * is done about it.
  */
 
 /** Apple's answer to one push, or the fault that kept it from us. */
@@ -43,11 +44,11 @@ export type Verdict =
     }
   /**
    * No. `fault` says where: `token` the token is wrong, if others are right; `device` this device until it registers
-   * again; `setup` credentials, configuration or code: an operator has to mend it, and no device is to blame.
+   * again; `setup` credentials, configuration or code: an operator has to repair it, and no device is to blame.
    */
   | { readonly kind: 'refused'; readonly reason: string; readonly fault: 'token' | 'device' | 'setup' }
   /** No answer, for no reason that lies with the device. */
-  | { readonly kind: 'broken'; readonly cause: string; readonly of: Fault['of'] }
+  | { readonly kind: 'broken'; readonly reason: string; readonly of: Fault['of'] }
 
 type Said = Extract<Answer, { status: number }>
 type Rule = (answer: Said, now: number) => Verdict
@@ -67,7 +68,7 @@ const later =
     const afterMs = retryAfterMs ?? standardMs
     return { kind: 'later', whom, reason, ...(afterMs === undefined ? {} : { afterMs }) }
   }
-const broken: Rule = ({ reason }) => ({ kind: 'broken', cause: reason, of: 'stream' })
+const broken: Rule = ({ reason }) => ({ kind: 'broken', reason, of: 'stream' })
 
 /** The table. `*` stands for every other reason with that status. */
 const TABLE: Readonly<Record<string, Rule>> = {
@@ -91,7 +92,7 @@ const TABLE: Readonly<Record<string, Rule>> = {
 
 /** What `answer` means. `now`, ms since the epoch: a 410 counts from then where it names no time, or a later one. */
 export function verdictOf(answer: Answer, now: number): Verdict {
-  if ('fault' in answer) return { kind: 'broken', cause: answer.fault, of: answer.of }
+  if ('fault' in answer) return { kind: 'broken', reason: answer.fault, of: answer.of }
   if ('unusable' in answer) return { kind: 'refused', reason: answer.unusable, fault: 'setup' }
   const rule = TABLE[`${answer.status} ${answer.reason}`] ?? TABLE[`${answer.status} *`]
   if (rule) return rule(answer, now)

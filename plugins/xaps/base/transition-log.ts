@@ -24,7 +24,7 @@ export class TransitionLog {
   #timer: Timer | undefined
   #closed = false
 
-  /** `state`: what needs no line at the start. */
+  /** `state`: the one that needs no line at the start. */
   constructor(state: string, clock: Clock = systemClock) {
     this.#state = state
     this.#clock = clock
@@ -65,7 +65,7 @@ export class TransitionLog {
     this.#timer ??= this.#clock.after(this.#periodFrom + PERIOD_MS - this.#clock.now(), () => this.#end())
   }
 
-  /** While it flaps a period follows upon the other, with one line each; what was said in the first is not said again. */
+  /** While it flaps, period follows upon period with one line each; states said in the first are not said again. */
   #end(): void {
     this.#timer = undefined
     this.#say?.({ changes: this.#counted, minutes: PERIOD_MS / 60_000 })

@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { type Credentials, loadCredentials } from '../apns/credentials.ts'
 import { makePush } from '../apns/payload.ts'
 import { expiryWarning } from '../apns/renewal.ts'
-import { openTransport } from '../apns/transport.ts'
+import { Transport } from '../apns/transport.ts'
 import { verdictOf } from '../apns/verdict.ts'
 import { noLog, reasonOf } from '../base/log.ts'
 import { withoutPassword } from '../base/store-uri.ts'
@@ -14,6 +14,7 @@ import { exposedSecrets } from '../config/secrets.ts'
 import { readSmtpIni } from '../config/smtp-ini.ts'
 import type { Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
+import { consequenceOf, inWords } from '../push/consequences.ts'
 import { isShortTopic } from '../registration/topic.ts'
 import { spoolDirectory } from '../state.ts'
 import { configOf, Failure, print, withExistingStore } from './context.ts'
@@ -75,9 +76,9 @@ function checkConfig(config: Config): Finding[] {
 
 function checkCredentials({ apns }: Config, loaded: Loaded): Finding[] {
   if ('problem' in loaded) return [fail(loaded.problem)]
-  const { proof, topic, notAfter } = loaded.credentials
+  const { auth, topic, notAfter } = loaded.credentials
   const until = notAfter === undefined ? '' : `, valid until ${new Date(notAfter).toISOString().slice(0, 10)}`
-  const findings = [ok(`credentials: ${proof.kind}, topic ${topic}, ${apns.environment}${until}`)]
+  const findings = [ok(`credentials: ${auth.kind}, topic ${topic}, ${apns.environment}${until}`)]
   const ending = expiryWarning(notAfter, Date.now())
   if (ending) findings.push(notAfter !== undefined && notAfter <= Date.now() ? fail(ending) : warn(ending))
   if (!/^com\.apple\.(?:mail\.XServer|mobilemail\.push)\./.test(topic)) {
@@ -110,15 +111,14 @@ function checkTopic({ registration }: Config, loaded: Loaded): Finding[] {
 async function checkApple({ apns }: Config, loaded: Loaded): Promise<Finding[]> {
   if ('problem' in loaded) return []
   const host = apns.host || `Apple's ${apns.environment} servers`
-  const transport = openTransport(loaded.credentials, apns, noLog)
+  const transport = new Transport(loaded.credentials, apns, noLog)
   try {
     const push = makePush(probe(loaded.credentials.topic), apns, Date.now())
     const verdict = verdictOf(await transport.send(push), Date.now())
-    if (verdict.kind === 'broken') return [fail(`${host}: no answer: ${verdict.cause}`)]
-    if (verdict.kind === 'refused' && verdict.fault === 'setup')
-      return [fail(`${host}: refused: ${verdict.reason}`)]
-    if (verdict.kind === 'later') return [warn(`${host}: not now: ${verdict.reason}`)]
-    return [ok(`${host}: credentials and topic accepted`)]
+    const level = consequenceOf(verdict).check
+    return [
+      { level, text: `${host}: ${level === 'ok' ? 'credentials and topic accepted' : inWords(verdict)}` },
+    ]
   } finally {
     await transport.close()
   }

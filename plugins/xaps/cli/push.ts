@@ -3,13 +3,13 @@
 import type { Command } from 'commander'
 import { loadCredentials } from '../apns/credentials.ts'
 import { makePush } from '../apns/payload.ts'
-import { openTransport } from '../apns/transport.ts'
-import { type Verdict, verdictOf } from '../apns/verdict.ts'
+import { Transport } from '../apns/transport.ts'
+import { verdictOf } from '../apns/verdict.ts'
 import { canonicalUser } from '../base/canonical-names.ts'
 import { maskToken } from '../base/log.ts'
 import { stderrLog } from '../base/stderr-log.ts'
-import { removeGone } from '../device/record.ts'
-import { makeSettler } from '../push/settle.ts'
+import { inWords } from '../push/consequences.ts'
+import { Settler } from '../push/settle.ts'
 import { configOf, Failure, print, withExistingStore } from './context.ts'
 
 export function addPush(xaps: Command): void {
@@ -21,15 +21,10 @@ export function addPush(xaps: Command): void {
       const config = configOf(command)
       const user = canonicalUser(name, config.users)
       const log = stderrLog()
-      const transport = openTransport(loadCredentials(config.apns, config.harakaDir), config.apns, log)
+      const transport = new Transport(loadCredentials(config.apns, config.harakaDir), config.apns, log)
       let accepted = 0
       await withExistingStore(config, async store => {
-        const settler = makeSettler(
-          (owner, change) => store.update(owner, change),
-          removeGone,
-          log,
-          () => false,
-        )
+        const settler = new Settler(store, log)
         const devices = await store.devices(user)
         if (devices.length === 0) throw new Failure(`${user}: no device`)
         for (const device of devices) {
@@ -37,24 +32,9 @@ export function addPush(xaps: Command): void {
           const verdict = verdictOf(await transport.send(makePush(device, config.apns, now)), now)
           print(`${maskToken(device.token)}  ${inWords(verdict)}`)
           if (verdict.kind === 'sent') accepted += 1
-          await settler.settle({ user, device }, verdict)
+          else await settler.settle({ user, device }, verdict, now)
         }
       }).finally(() => transport.close())
       if (accepted === 0) throw new Failure(`${user}: Apple accepted none`)
     })
-}
-
-function inWords(verdict: Verdict): string {
-  switch (verdict.kind) {
-    case 'sent':
-      return 'accepted by Apple'
-    case 'gone':
-      return `gone since ${new Date(verdict.since).toISOString()}`
-    case 'later':
-      return `not now: ${verdict.reason}`
-    case 'refused':
-      return `refused: ${verdict.reason}`
-    case 'broken':
-      return `no answer: ${verdict.cause}`
-  }
 }

@@ -17,17 +17,25 @@ export function decideClaim(last: number | undefined, now: number, request: Clai
   return ms > 0 ? { kind: 'wait', ms } : granted
 }
 
+const LEAST_KEPT_MS = 10 * 60_000
+
 /** How long a claim is remembered, in milliseconds: who asks late must still see that the push has been made. */
 export function keptMs({ windowMs }: ClaimRequest): number {
-  return Math.max(10 * 60_000, 2 * windowMs)
+  return Math.max(LEAST_KEPT_MS, 2 * windowMs)
 }
 
 /** The time of the last claim of each device, in this process's memory. */
 export class LastClaims {
+  readonly #leastKeptMs: number
   /** The oldest come first, as long as no clock is set back. */
   readonly #lasts = new Map<string, number>()
   #keptMs = 0
   #sweptAt = 0
+
+  /** `leastKeptMs`: claims are remembered for two windows, and for so long at least. */
+  constructor(leastKeptMs = LEAST_KEPT_MS) {
+    this.#leastKeptMs = leastKeptMs
+  }
 
   /** What claim() would decide. */
   ask(key: string, now: number, request: ClaimRequest): Claim {
@@ -37,13 +45,16 @@ export class LastClaims {
   /** Decides, and remembers what is granted. `now` in milliseconds since the epoch. */
   claim(key: string, now: number, request: ClaimRequest): Claim {
     const claim = this.ask(key, now, request)
-    if (claim.kind === 'granted') {
-      this.#lasts.delete(key)
-      this.#lasts.set(key, claim.id)
-    }
-    this.#keptMs = Math.max(this.#keptMs, keptMs(request))
-    if (Math.abs(now - this.#sweptAt) > this.#keptMs / 2) this.#sweep(now)
+    if (claim.kind === 'granted') this.record(key, claim.id, request.windowMs)
     return claim
+  }
+
+  /** Remembers a claim of `key` at `at`, for pushes that keep the window `windowMs`. */
+  record(key: string, at: number, windowMs: number): void {
+    this.#lasts.delete(key)
+    this.#lasts.set(key, at)
+    this.#keptMs = Math.max(this.#keptMs, this.#leastKeptMs, 2 * windowMs)
+    if (Math.abs(at - this.#sweptAt) > this.#keptMs / 2) this.#sweep(at)
   }
 
   /** Now and then is enough: the memory is for the devices pushed in one and a half times the period. */

@@ -6,12 +6,13 @@
  * devices.
  */
 
-import { backoffMs, STANDARD_BACKOFF } from '../base/backoff.ts'
+import { Backoff, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { TransitionLog } from '../base/transition-log.ts'
+import type { Consequence } from './consequences.ts'
 
-/** Credentials and configuration errors are mended by people: no sense in asking more often. */
+/** Credentials and configuration are repaired by people: no sense in asking more often. */
 export const SETUP_RETRY_MS = 60_000
 
 /** After an outage those that waited are pushed at this rate at most: every push makes a phone fetch mail. */
@@ -24,8 +25,7 @@ export const ALONE_IN_A_ROW = 10
 export const LAST_PUSHES = 50
 
 export interface Trouble {
-  /** `connection`: nobody answers. `busy`: Apple asks to wait. `setup`: an operator has to mend something. */
-  readonly kind: 'connection' | 'busy' | 'setup'
+  readonly kind: NonNullable<Consequence['trouble']>
   readonly cause: string
   /** How long to wait at least, where Apple said so, in milliseconds. */
   readonly afterMs?: number
@@ -51,15 +51,14 @@ export class CircuitBreaker {
   readonly #parts: BreakerParts
   readonly #clock: Clock
   readonly #transitions: TransitionLog
-  /** What keeps pushes from being sent, until the breaker closes. */
+  /** Why pushes are not sent, until the breaker closes. */
   #trouble: (Trouble & { readonly since: number }) | undefined
   /** Set while the breaker is open. Trouble without it: half-open. */
   #timer: Timer | undefined
   #openedAt = 0
-  /** How often it has opened without a full recovery in between. */
-  #failures = 0
-  /** Pushes that failed each by itself since the last answer, and how the last pushes went: true for a failure. */
-  #alone = 0
+  /** Counts how often it has opened without a full recovery in between. */
+  readonly #backoff: Backoff
+  /** How the last pushes went: true for a push that failed by itself. */
   #lately: boolean[] = []
   /** After an outage: how many of those that waited have not started yet, and how many may be under way. */
   #backlog = 0
@@ -71,6 +70,7 @@ export class CircuitBreaker {
   constructor(parts: BreakerParts, clock: Clock = systemClock) {
     this.#parts = parts
     this.#clock = clock
+    this.#backoff = new Backoff(STANDARD_BACKOFF, parts.random)
     this.#transitions = new TransitionLog('closed', clock)
   }
 
@@ -86,36 +86,34 @@ export class CircuitBreaker {
     if (this.#backlog === 0) return true
     if (underWay >= this.#allowed || !this.#withinRate()) return false
     this.#backlog -= 1
-    if (this.#backlog === 0) this.#failures = 0
+    if (this.#backlog === 0) this.#backoff.reset()
     return true
   }
 
   /** Apple answered a push, whatever it said of the device. */
   answered(): void {
     if (this.open) return
-    this.#alone = 0
     this.#remember(false)
-    if (this.#trouble) this.#close(this.#trouble)
+    if (this.#trouble) this.#recover(this.#trouble)
     else this.#allowed += 1
   }
 
   /** A push that started at `startedAt` met `trouble` that all would meet. Of many that fail together one counts. */
   failed(trouble: Trouble, startedAt: number): void {
     if (startedAt <= this.#openedAt || this.#ended) return
-    this.#failures += 1
+    const backoffMs = this.#backoff.next()
     this.#report(trouble)
-    this.#openFor(Math.max(trouble.afterMs ?? 0, this.#standardWait(trouble)))
+    this.#openFor(Math.max(trouble.afterMs ?? 0, trouble.kind === 'setup' ? SETUP_RETRY_MS : backoffMs))
   }
 
   /** A push that started at `startedAt` failed by itself, on a connection that works. */
   failedAlone(trouble: Trouble, startedAt: number): void {
     if (startedAt <= this.#openedAt) return
-    this.#alone += 1
     this.#remember(true)
-    if (this.#trouble || this.#alone >= ALONE_IN_A_ROW || this.#mostFail()) this.failed(trouble, startedAt)
+    if (this.#trouble || this.#manyFail()) this.failed(trouble, startedAt)
   }
 
-  /** Half-open now: something was mended, or there is no time to wait. */
+  /** Half-open now: something was repaired, or there is no time to wait. */
   tryNow(): void {
     if (!this.#timer) return
     this.#timer.cancel()
@@ -123,7 +121,7 @@ export class CircuitBreaker {
   }
 
   /** Sets no timer and writes no line any more. */
-  dispose(): void {
+  close(): void {
     this.#ended = true
     this.#timer?.cancel()
     this.#pause?.cancel()
@@ -135,18 +133,14 @@ export class CircuitBreaker {
     if (this.#lately.length > LAST_PUSHES) this.#lately.shift()
   }
 
-  #mostFail(): boolean {
-    return this.#lately.filter(failed => failed).length > LAST_PUSHES / 2
-  }
-
-  #standardWait({ kind }: Trouble): number {
-    return kind === 'setup' ? SETUP_RETRY_MS : backoffMs(this.#failures, STANDARD_BACKOFF, this.#parts.random)
+  #manyFail(): boolean {
+    const inARow = this.#lately.length - 1 - this.#lately.lastIndexOf(false)
+    return inARow >= ALONE_IN_A_ROW || this.#lately.filter(failed => failed).length > LAST_PUSHES / 2
   }
 
   #openFor(ms: number): void {
     this.#timer?.cancel()
     this.#openedAt = this.#clock.now()
-    this.#alone = 0
     this.#lately = []
     this.#timer = this.#clock.after(ms, () => this.#halfOpen())
   }
@@ -156,7 +150,7 @@ export class CircuitBreaker {
     this.#parts.resume()
   }
 
-  #close(trouble: Trouble & { since: number }): void {
+  #recover(trouble: Trouble & { since: number }): void {
     const seconds = Math.round((this.#clock.now() - trouble.since) / 1000)
     const waiting = this.#parts.waiting()
     this.#transitions.to('closed', counted => {
@@ -165,7 +159,7 @@ export class CircuitBreaker {
     this.#backlog = waiting
     this.#trouble = undefined
     this.#allowed = 2
-    if (waiting === 0) this.#failures = 0
+    if (waiting === 0) this.#backoff.reset()
   }
 
   #report(trouble: Trouble): void {

@@ -1,35 +1,23 @@
 /**
- * When is a device due? A keyed map of what is pending, one entry per device however many events come in, and the
- * rule: a push covers every event before it, so the first event is due at once, what comes within `window` after a
- * push is due at the window's end, and a change waits `change_delay` for another push to cover it. Knows nothing of
- * Apple, stores or processes: whoever is told that an entry is ready pushes it and says how it went.
+ * When is a device due? A keyed map of what is pending, one entry per device however many events come in, by the rule in
+ * rule.ts. Remembers no push that is over: the claim for the next one tells whether it has covered the events already,
+ * or how long its window still lasts. Knows nothing of Apple, stores or processes.
  */
 
 import { type Clock, systemClock, type Timer } from '../base/clock.ts'
-import type { MailEvent } from '../event.ts'
-import { Windows } from './windows.ts'
-
-/** Events that one push is for. Times in milliseconds since the epoch. */
-interface Wanted {
-  /** A push that starts now or later covers them all. */
-  readonly newest: number
-  /** When a push for them is due. */
-  readonly due: number
-}
+import { type Batch, batchOf, covers, type DeviceEvent, merge, type Rule } from './rule.ts'
 
 /** One device with events that no push covers yet. */
 export interface Entry<T> {
   readonly key: string
   /** Whom to push: as the newest event knew the device. */
   target: T
-  /** What the next push is for. */
-  wanted: Wanted | undefined
-  /** What the push under way is for: wanted again should it fail. */
-  taken: Wanted | undefined
+  /** The events for the next push. */
+  pending: Batch | undefined
+  /** The events for the push under way: pending again should it fail. */
+  inFlight: Batch | undefined
   /** When the push under way started; undefined while it is only being prepared. */
   startedAt: number | undefined
-  /** Events up to this time need no push any more. */
-  coveredUpTo: number
   /** The store's claim under which a push is tried, until it gets through. */
   held: number | undefined
   /** The store failed to answer a claim, so a claim that it knows of may be that one. */
@@ -45,17 +33,9 @@ export interface Entry<T> {
   wakesAt: number
 }
 
-export interface Rule {
-  /** The least time from the start of one push to the start of the next, in milliseconds. */
-  readonly windowMs: number
-  /** How long a change waits for another push to cover it, in milliseconds. */
-  readonly changeDelayMs: number
-}
-
 export class Coalescer<T> {
-  /** What is pending. */
+  /** By name of the device. */
   readonly #entries = new Map<string, Entry<T>>()
-  readonly #windows: Windows
   readonly #rule: Rule
   readonly #ready: (entry: Entry<T>) => void
   readonly #clock: Clock
@@ -67,7 +47,6 @@ export class Coalescer<T> {
     this.#rule = rule
     this.#ready = ready
     this.#clock = clock
-    this.#windows = new Windows(rule.windowMs, clock)
   }
 
   /** How many devices have events that no push covers yet, or a push under way. */
@@ -81,48 +60,50 @@ export class Coalescer<T> {
   }
 
   /** An event for the device `key`. */
-  add(key: string, target: T, { kind, at }: Pick<MailEvent, 'kind' | 'at'>): void {
-    const known = this.#entries.get(key)
-    const coveredUpTo = known ? known.coveredUpTo : this.#windows.startOf(key)
-    if (at <= coveredUpTo) return
-    const entry = known ?? this.#create(key, target, coveredUpTo)
+  add(key: string, target: T, event: DeviceEvent): void {
+    const entry = this.#entries.get(key) ?? this.#create(key, target)
     entry.target = target
-    const wanted = { newest: at, due: kind === 'new' ? at : at + this.#rule.changeDelayMs }
-    if (entry.startedAt !== undefined && at <= entry.startedAt) entry.taken = merge(entry.taken, wanted)
-    else entry.wanted = merge(entry.wanted, wanted)
+    const batch = batchOf(event, this.#rule)
+    if (entry.startedAt !== undefined && covers(entry.startedAt, event.at)) {
+      entry.inFlight = merge(entry.inFlight, batch)
+    } else entry.pending = merge(entry.pending, batch)
     this.#schedule(entry)
   }
 
   /** A push of `entry` is being prepared. Returns the time of the newest event that it is for. */
   begin(entry: Entry<T>): number {
     entry.state = 'busy'
-    entry.taken = entry.wanted
-    entry.wanted = undefined
-    return entry.taken?.newest ?? 0
+    entry.inFlight = entry.pending
+    entry.pending = undefined
+    return entry.inFlight?.newest ?? 0
   }
 
   /** The push of `entry` starts now, and so is for what came in meanwhile too. Returns the time. */
   start(entry: Entry<T>): number {
-    if (entry.wanted) entry.taken = merge(entry.taken, entry.wanted)
-    entry.wanted = undefined
+    if (entry.pending) entry.inFlight = merge(entry.inFlight, entry.pending)
+    entry.pending = undefined
     entry.startedAt = this.#clock.now()
     return entry.startedAt
   }
 
-  /** The push under way is over for good: accepted, or refused in a way that another try would not change. */
+  /** The events that the push was begun for need none any more: it is over for good, or needless. */
   done(entry: Entry<T>): void {
-    this.#end(entry, entry.startedAt ?? 0)
-  }
-
-  /** The push that was begun is not made, or given up, and the events that it was for need none any more. */
-  dismiss(entry: Entry<T>): void {
-    this.#end(entry, entry.taken?.newest ?? 0)
+    entry.held = undefined
+    entry.unsure = false
+    entry.failures = 0
+    if (entry.pending) this.#rest(entry, 0)
+    else this.#entries.delete(entry.key)
   }
 
   /** The push under way did not get through; the next try is in `ms` milliseconds at the earliest. */
   wait(entry: Entry<T>, ms: number): void {
-    if (entry.taken) entry.wanted = merge(entry.wanted, entry.taken)
+    if (entry.inFlight) entry.pending = merge(entry.pending, entry.inFlight)
     this.#rest(entry, this.#clock.now() + ms)
+  }
+
+  /** The window of the last push lasts for `ms` milliseconds more; a process that is about to end keeps none. */
+  waitForWindow(entry: Entry<T>, ms: number): void {
+    this.wait(entry, this.#hurry ? 0 : ms)
   }
 
   /** The push failed for a reason that lies not with the device: `entry` is ready again at once. */
@@ -144,22 +125,19 @@ export class Coalescer<T> {
     this.#closed = true
     for (const entry of this.#entries.values()) entry.timer?.cancel()
     this.#entries.clear()
-    this.#windows.close()
   }
 
-  #create(key: string, target: T, coveredUpTo: number): Entry<T> {
-    this.#windows.end(key)
+  #create(key: string, target: T): Entry<T> {
     const entry: Entry<T> = {
       key,
       target,
-      wanted: undefined,
-      taken: undefined,
+      pending: undefined,
+      inFlight: undefined,
       startedAt: undefined,
-      coveredUpTo,
       held: undefined,
       unsure: false,
       failures: 0,
-      notBefore: coveredUpTo + this.windowMs,
+      notBefore: 0,
       state: 'resting',
       timer: undefined,
       wakesAt: 0,
@@ -168,19 +146,8 @@ export class Coalescer<T> {
     return entry
   }
 
-  /** A push is over, and the story of its tries with it; it started at `coveredUpTo`, or at least not before. */
-  #end(entry: Entry<T>, coveredUpTo: number): void {
-    entry.coveredUpTo = coveredUpTo
-    entry.held = undefined
-    entry.unsure = false
-    entry.failures = 0
-    if (entry.wanted) return this.#rest(entry, coveredUpTo + this.windowMs)
-    this.#entries.delete(entry.key)
-    if (!this.#closed) this.#windows.begin(entry.key, coveredUpTo)
-  }
-
   #rest(entry: Entry<T>, notBefore: number): void {
-    entry.taken = undefined
+    entry.inFlight = undefined
     entry.startedAt = undefined
     entry.state = 'resting'
     entry.notBefore = notBefore
@@ -190,7 +157,7 @@ export class Coalescer<T> {
   /** Sets the timer of a resting entry for its next push. */
   #schedule(entry: Entry<T>): void {
     if (entry.state !== 'resting' || this.#closed) return
-    const due = this.#hurry ? 0 : (entry.wanted?.due ?? 0)
+    const due = this.#hurry ? 0 : (entry.pending?.due ?? 0)
     const at = Math.max(due, entry.notBefore)
     const now = this.#clock.now()
     if (at <= now) return this.#wake(entry)
@@ -206,9 +173,4 @@ export class Coalescer<T> {
     entry.state = 'ready'
     this.#ready(entry)
   }
-}
-
-function merge(a: Wanted | undefined, b: Wanted): Wanted {
-  if (!a) return b
-  return { newest: Math.max(a.newest, b.newest), due: Math.min(a.due, b.due) }
 }

@@ -3,7 +3,7 @@
  * entry per user that waits until it does. Knows nothing of how or when the devices are pushed.
  */
 
-import { backoffMs } from '../base/backoff.ts'
+import { Backoff } from '../base/backoff.ts'
 import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import { TransitionLog } from '../base/transition-log.ts'
@@ -25,10 +25,10 @@ export class Lookup {
   readonly #keepForMs: number
   readonly #clock: Clock
   readonly #transitions: TransitionLog
-  /** What could not be looked up yet: the newest event of each user, as urgent as the most urgent. */
+  /** Events whose devices are not known yet: of each user the newest, as urgent as the most urgent. */
   readonly #waiting = new Map<string, MailEvent>()
   /** How often the store has failed in a row; while it is away nothing but one probe at a time goes to it. */
-  #failures = 0
+  readonly #backoff = new Backoff()
   /** Set until the next probe. */
   #timer: Timer | undefined
   /** How often the store has said that it answers again. */
@@ -51,12 +51,12 @@ export class Lookup {
 
   /**
    * Never throws and returns at once; while the store is away the event is only noted. `known`: the user's devices,
-   * where somebody has just asked for them.
+   * where they have just been looked up.
    */
   submit(event: MailEvent, known?: readonly Device[]): void {
     if (this.#closed) return
     if (known) this.#found(event, known)
-    else if (this.#failures > 0 || this.#waiting.has(event.user)) this.#note(event)
+    else if (this.#backoff.failures > 0 || this.#waiting.has(event.user)) this.#note(event)
     else void this.#look(event)
   }
 
@@ -64,8 +64,10 @@ export class Lookup {
   storeIsBack(): void {
     this.#timesBack += 1
     if (!this.#timer) return
-    this.#failures = 1
     this.#timer.cancel()
+    this.#backoff.reset()
+    // Until the probe is answered events are only noted.
+    this.#backoff.next()
     this.#probe()
   }
 
@@ -96,7 +98,7 @@ export class Lookup {
     }
     this.#underWay -= 1
     this.#found(event, devices)
-    if (this.#failures === 0) this.#catchUp()
+    if (this.#backoff.failures === 0) this.#catchUp()
     if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve()
   }
 
@@ -118,19 +120,19 @@ export class Lookup {
         ...counted,
       }),
     )
-    this.#failures = 0
+    this.#backoff.reset()
     this.#timer?.cancel()
     this.#timer = undefined
   }
 
-  /** Of many lookups that fail together the first one counts; one from before the store was back is an old tale. */
+  /** Of many lookups that fail together the first one counts; one that began before the store was back starts afresh. */
   #storeIsAway(cause: string, timesBack: number): void {
     if (this.#timer || this.#closed) return
-    this.#failures = timesBack === this.#timesBack ? this.#failures + 1 : 1
+    if (timesBack !== this.#timesBack) this.#backoff.reset()
     this.#transitions.to('away', counted =>
       this.#parts.log.warn('the device store does not answer; pushes wait for it', { cause, ...counted }),
     )
-    this.#timer = this.#clock.after(backoffMs(this.#failures), () => this.#probe())
+    this.#timer = this.#clock.after(this.#backoff.next(), () => this.#probe())
   }
 
   /** Asks for one of the users that wait; with none the next event is the probe. */
@@ -138,10 +140,10 @@ export class Lookup {
     this.#timer = undefined
     const event = this.#next()
     if (event) void this.#look(event)
-    else this.#failures = 0
+    else this.#backoff.reset()
   }
 
-  /** Looks up those who wait, some at a time: every lookup that ends starts the next. */
+  /** Looks up the users that wait, some at a time: every lookup that ends starts the next. */
   #catchUp(): void {
     while (this.#waiting.size > 0 && this.#underWay < AT_ONCE) {
       const event = this.#next()
@@ -149,7 +151,7 @@ export class Lookup {
     }
   }
 
-  /** Takes the first that waits; what is older than `keep_for` is no longer asked for. */
+  /** Removes the first event that waits; those older than `keep_for` are dropped. */
   #next(): MailEvent | undefined {
     for (const [user, event] of this.#waiting) {
       this.#waiting.delete(user)

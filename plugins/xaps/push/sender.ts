@@ -12,10 +12,11 @@ import { type Log, maskToken, maskUser, reasonOf } from '../base/log.ts'
 import { Queue } from '../base/queue.ts'
 import type { Device } from '../device/device.ts'
 import type { Claim, ClaimRequest } from '../device/store.ts'
-import type { MailEvent } from '../event.ts'
-import { CircuitBreaker, type Trouble } from './breaker.ts'
+import { CircuitBreaker } from './breaker.ts'
 import { Claiming } from './claiming.ts'
-import { Coalescer, type Entry, type Rule } from './coalesce.ts'
+import { Coalescer, type Entry } from './coalesce.ts'
+import { consequenceOf } from './consequences.ts'
+import type { DeviceEvent, Rule } from './rule.ts'
 import type { Settler, Target } from './settle.ts'
 
 const NO_NEED: Claim = { kind: 'covered' }
@@ -31,9 +32,7 @@ export interface SenderParts {
   readonly claim: (push: string, request: ClaimRequest) => Promise<Claim>
   /** Whether our credentials are good for the topic that the device listens to. */
   readonly mayPush: (device: Device) => boolean
-  readonly settler: Settler
-  /** Told of every push that Apple accepted: when it started, in milliseconds since the epoch. */
-  readonly accepted: (startedAt: number) => void
+  readonly settler: Pick<Settler, 'settle'>
   readonly log: Log
   readonly random?: () => number
 }
@@ -45,7 +44,7 @@ export class Sender {
   readonly #coalescer: Coalescer<Target>
   readonly #claiming: Claiming
   readonly #breaker: CircuitBreaker
-  /** Due, in this order. */
+  /** Entries that are due, in this order. */
   readonly #ready = new Queue<Entry<Target>>()
   /** How many are on their way, from the claim to the end. */
   #inFlight = 0
@@ -71,12 +70,13 @@ export class Sender {
   }
 
   /** Something happened that `target` is to be told of. */
-  add(target: Target, event: Pick<MailEvent, 'kind' | 'at'>): void {
-    if (!this.#closed) this.#coalescer.add(nameOf(target), target, event)
+  add(target: Target, event: DeviceEvent): void {
+    const name = nameOf(target)
+    if (!this.#closed && !this.#claiming.covers(name, event.at)) this.#coalescer.add(name, target, event)
   }
 
-  /** The credentials were renewed: what waited because of the old ones is tried now. */
-  mended(): void {
+  /** Tries at once what waits for Apple: the credentials were renewed. */
+  retryNow(): void {
     this.#breaker.tryNow()
   }
 
@@ -98,10 +98,10 @@ export class Sender {
     })
   }
 
-  /** Starts no more pushes and takes no more events; what is pending is forgotten. */
+  /** Starts no more pushes and takes no more events; pending ones are forgotten. */
   close(): void {
     this.#closed = true
-    this.#breaker.dispose()
+    this.#breaker.close()
     this.#claiming.close()
     this.#coalescer.close()
   }
@@ -128,8 +128,8 @@ export class Sender {
     this.#inFlight += 1
     try {
       const claim = await this.#claimFor(entry)
-      if (claim.kind === 'covered') this.#coalescer.dismiss(entry)
-      else if (claim.kind === 'wait') this.#coalescer.wait(entry, claim.ms)
+      if (claim.kind === 'covered') this.#coalescer.done(entry)
+      else if (claim.kind === 'wait') this.#coalescer.waitForWindow(entry, claim.ms)
       // Since the claim was asked for, pushes have come to wait for Apple, or the end has come.
       else if (this.#breaker.open || this.#closed) this.#coalescer.retry(entry)
       else await this.#send(entry)
@@ -152,14 +152,14 @@ export class Sender {
     const startedAt = this.#coalescer.start(entry)
     const answer = await this.#parts.transport.send(makePush(target.device, this.#settings, startedAt))
     const verdict = verdictOf(answer, startedAt)
-    this.#act(entry, verdict, startedAt)
-    await this.#parts.settler.settle(target, verdict)
+    this.#followUp(entry, verdict, startedAt)
+    await this.#parts.settler.settle(target, verdict, startedAt)
   }
 
   /** A fault in our own code must not stop the queue, nor be tried for ever. */
   #giveUp(entry: Entry<Target>, error: unknown): void {
     this.#parts.log.error('a push failed inside the plugin; please report this', { cause: reasonOf(error) })
-    if (entry.state === 'busy') this.#coalescer.dismiss(entry)
+    if (entry.state === 'busy') this.#coalescer.done(entry)
   }
 
   /** Whether a push for events up to `newest` is not worth the try any more. */
@@ -177,57 +177,37 @@ export class Sender {
     return true
   }
 
-  /** What follows from `verdict`, but for the store. */
-  #act(entry: Entry<Target>, verdict: Verdict, startedAt: number): void {
-    const trouble = troubleOf(verdict)
-    if (trouble) {
-      this.#breaker.failed(trouble, startedAt)
-      return this.#coalescer.retry(entry)
-    }
-    switch (verdict.kind) {
-      case 'broken':
-        this.#breaker.failedAlone({ kind: 'connection', cause: verdict.cause }, startedAt)
-        return this.#tryLater(entry, verdict.cause)
-      case 'later':
-        if (verdict.whom === 'device') this.#breaker.answered()
-        else this.#breaker.failedAlone({ kind: 'busy', cause: verdict.reason }, startedAt)
-        return this.#tryLater(entry, verdict.reason, verdict.afterMs)
-      default:
-        this.#breaker.answered()
-        this.#settled(entry, verdict, startedAt)
+  /** Applies the table of consequences to the breaker and to the device's entry. */
+  #followUp(entry: Entry<Target>, verdict: Verdict, startedAt: number): void {
+    const { breaker, trouble, entry: next } = consequenceOf(verdict)
+    const reason = 'reason' in verdict ? verdict.reason : verdict.kind
+    const afterMs = (verdict.kind === 'later' && verdict.afterMs) || 0
+    if (!trouble) this.#breaker.answered()
+    else if (breaker === 'open') this.#breaker.failed({ kind: trouble, cause: reason, afterMs }, startedAt)
+    else this.#breaker.failedAlone({ kind: trouble, cause: reason }, startedAt)
+    if (next === 'retry') this.#coalescer.retry(entry)
+    else if (next === 'backOff') this.#backOff(entry, reason, afterMs)
+    else {
+      this.#sayDone(entry.target, verdict, startedAt)
+      this.#claiming.pushed(entry.key, startedAt, this.#coalescer.windowMs)
+      this.#coalescer.done(entry)
     }
   }
 
   /** This device alone is left in peace for a while; each time for longer. */
-  #tryLater(entry: Entry<Target>, reason: string, afterMs = 0): void {
+  #backOff(entry: Entry<Target>, reason: string, afterMs: number): void {
     entry.failures += 1
     const doubled = backoffMs(entry.failures, STANDARD_BACKOFF, this.#parts.random)
     this.#parts.log.debug('a push is tried again', { ...who(entry.target), reason })
     this.#coalescer.wait(entry, Math.max(afterMs, doubled))
   }
 
-  /** Apple's answer is final. */
-  #settled(entry: Entry<Target>, verdict: Verdict, startedAt: number): void {
-    const { accepted, log } = this.#parts
-    if (verdict.kind === 'sent') {
-      accepted(startedAt)
-      log.info('push accepted by Apple', { ...who(entry.target), ms: this.#clock.now() - startedAt })
-    } else log.debug('Apple refuses a device', { ...who(entry.target), verdict: verdict.kind })
-    this.#coalescer.done(entry)
+  #sayDone(target: Target, { kind }: Verdict, startedAt: number): void {
+    const { log } = this.#parts
+    if (kind === 'sent') {
+      log.info('push accepted by Apple', { ...who(target), ms: this.#clock.now() - startedAt })
+    } else log.debug('Apple refuses a device', { ...who(target), verdict: kind })
   }
-}
-
-/** What `verdict` says of all pushes; undefined when it is about this push or device alone. */
-function troubleOf(verdict: Verdict): Trouble | undefined {
-  if (verdict.kind === 'broken' && verdict.of === 'connection') {
-    return { kind: 'connection', cause: verdict.cause }
-  }
-  if (verdict.kind === 'refused' && verdict.fault === 'setup') {
-    return { kind: 'setup', cause: verdict.reason }
-  }
-  if (verdict.kind !== 'later' || verdict.whom !== 'all') return undefined
-  const { reason, afterMs } = verdict
-  return { kind: 'busy', cause: reason, ...(afterMs === undefined ? {} : { afterMs }) }
 }
 
 /** The name of a device's pushes: the same in every process. */

@@ -1,8 +1,18 @@
-/** What a final verdict changes in the device store. The store's own faults are logged: the next push asks again. */
+/**
+ * What a verdict changes in the device store, and whether a token may be blamed for it. The store's own faults are
+ * logged: the next push asks again.
+ */
 
 import type { Verdict } from '../apns/verdict.ts'
-import { type Fields, type Log, maskToken, maskUser, reasonOf } from '../base/log.ts'
-import { type Device, sameDevice, type UserRecord } from '../device/device.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { type Log, maskToken, maskUser, reasonOf } from '../base/log.ts'
+import { type Device, sameDevice } from '../device/device.ts'
+import { removeGone } from '../device/record.ts'
+import type { DeviceStore } from '../device/store.ts'
+import { consequenceOf } from './consequences.ts'
+
+/** For how long an accepted push shows that credentials and environment are right. */
+const ACCEPTED_LATELY_MS = 3_600_000
 
 /** A device, and the user whose record holds it. */
 export interface Target {
@@ -10,65 +20,62 @@ export interface Target {
   readonly device: Device
 }
 
-type Update = (user: string, change: (record: UserRecord) => UserRecord) => Promise<UserRecord>
-type RemoveGone = (record: UserRecord, device: Pick<Device, 'account' | 'token'>, at: number) => UserRecord
+export class Settler {
+  readonly #store: Pick<DeviceStore, 'update'>
+  readonly #log: Log
+  readonly #clock: Clock
+  #acceptedAt = Number.NEGATIVE_INFINITY
+  #renewedAt = Number.NEGATIVE_INFINITY
+  #warned = false
 
-export interface Settler {
-  /** Never rejects; undefined where there is nothing to do. */
-  settle(target: Target, verdict: Verdict): Promise<void> | undefined
-}
-
-/** `othersAccepted`: whether Apple accepted other devices lately with the same credentials. */
-export function makeSettler(
-  update: Update,
-  removeGone: RemoveGone,
-  log: Log,
-  othersAccepted: () => boolean,
-): Settler {
-  const mayBlameToken = judgeOfTokens(log, othersAccepted)
-
-  async function remove({ user, device }: Target, at: number, reason: string): Promise<void> {
-    const fields = { user: maskUser(user), token: maskToken(device.token) }
-    try {
-      const record = await update(user, before => removeGone(before, device, at))
-      sayWhatCameOfIt(
-        record.devices.some(other => sameDevice(other, device)),
-        { ...fields, reason },
-        log,
-      )
-    } catch (error) {
-      log.warn('a device that Apple reports gone could not be removed', {
-        ...fields,
-        cause: reasonOf(error),
-      })
-    }
+  constructor(store: Pick<DeviceStore, 'update'>, log: Log, clock: Clock = systemClock) {
+    this.#store = store
+    this.#log = log
+    this.#clock = clock
   }
 
-  return {
-    settle(target, verdict) {
-      if (verdict.kind === 'gone') return remove(target, verdict.since, 'Unregistered')
-      if (verdict.kind !== 'refused' || verdict.fault !== 'token' || !mayBlameToken()) return undefined
-      return remove(target, target.device.lastSeen, verdict.reason)
-    },
+  /**
+   * Settles the verdict on a push that started at `startedAt` (ms since the epoch). Never rejects; undefined where
+   * there is nothing to wait for.
+   */
+  settle(target: Target, verdict: Verdict, startedAt: number): Promise<void> | undefined {
+    // A push from before a renewal shows nothing of the new credentials.
+    if (verdict.kind === 'sent' && startedAt > this.#renewedAt) this.#acceptedAt = this.#clock.now()
+    const { store } = consequenceOf(verdict)
+    if (store === 'keep' || (store === 'removeIfOthersAccepted' && !this.#othersAccepted())) return undefined
+    const at = verdict.kind === 'gone' ? verdict.since : target.device.lastSeen
+    return this.#remove(target, at, 'reason' in verdict ? verdict.reason : 'Unregistered')
   }
-}
 
-/** With the credentials of the wrong environment every token is "bad": an alarm, once, and no device is removed. */
-function judgeOfTokens(log: Log, othersAccepted: () => boolean): () => boolean {
-  let warned = false
-  return () => {
-    const others = othersAccepted()
-    if (!others && !warned) {
-      log.warn(
+  /** Other credentials are in use: pushes that were accepted before count no longer. */
+  credentialsRenewed(): void {
+    this.#renewedAt = this.#clock.now()
+    this.#acceptedAt = Number.NEGATIVE_INFINITY
+  }
+
+  /** With the credentials of the wrong environment every token is "bad": an alarm, once, and no device is removed. */
+  #othersAccepted(): boolean {
+    const others = this.#clock.now() - this.#acceptedAt < ACCEPTED_LATELY_MS
+    if (!others && !this.#warned) {
+      this.#log.warn(
         'Apple calls a device token bad and has accepted no other lately: is [apns] environment right?',
       )
     }
-    warned = !others
+    this.#warned = !others
     return others
   }
-}
 
-function sayWhatCameOfIt(kept: boolean, fields: Fields, log: Log): void {
-  if (kept) log.info('Apple reported a device gone that has registered again since', fields)
-  else log.info('device removed: Apple reports it gone', fields)
+  async #remove({ user, device }: Target, at: number, reason: string): Promise<void> {
+    const fields = { user: maskUser(user), token: maskToken(device.token) }
+    try {
+      const record = await this.#store.update(user, before => removeGone(before, device, at))
+      const kept = record.devices.some(other => sameDevice(other, device))
+      if (kept) {
+        this.#log.info('Apple reported a device gone that has registered again since', { ...fields, reason })
+      } else this.#log.info('device removed: Apple reports it gone', { ...fields, reason })
+    } catch (error) {
+      const cause = reasonOf(error)
+      this.#log.warn('a device that Apple reports gone could not be removed', { ...fields, cause })
+    }
+  }
 }

@@ -3,14 +3,14 @@
 import { loadCredentials } from '../../../plugins/xaps/apns/credentials.ts'
 import { loadConfig } from '../../../plugins/xaps/config/config.ts'
 import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
-import { openDeviceStore, openPushSide, type PushSide } from '../../../plugins/xaps/service.ts'
+import { openDeviceStore, openPushSide } from '../../../plugins/xaps/service.ts'
 import { noLog } from '../../support/recorded-log.ts'
 import { servePart } from '../part.ts'
 import { ownCpu } from '../process-use.ts'
 import { userName } from '../site.ts'
 import type { PushApi } from './push-bare.ts'
 
-let push: PushSide | undefined
+let push: ReturnType<typeof openPushSide> | undefined
 let store: DeviceStore | undefined
 /** Called for every push that Apple accepted. */
 let accepted: () => void = () => undefined

@@ -2,12 +2,12 @@
 
 import { once } from 'node:events'
 import { makePush } from '../../plugins/xaps/apns/payload.ts'
-import { openTransport } from '../../plugins/xaps/apns/transport.ts'
+import { Transport } from '../../plugins/xaps/apns/transport.ts'
+import { deviceOf, SETTINGS } from '../push/parts.ts'
 import { noLog } from '../support/recorded-log.ts'
-import { deviceOf, SETTINGS } from './parts.ts'
 
 async function main([credentials = '', endpoint = '']: string[]): Promise<void> {
-  const transport = openTransport(JSON.parse(credentials), JSON.parse(endpoint), noLog)
+  const transport = new Transport(JSON.parse(credentials), JSON.parse(endpoint), noLog)
   void transport.send(makePush(deviceOf(1), SETTINGS, Date.now()))
   process.stdout.write('sending\n')
   await once(process.stdin, 'data')

@@ -6,56 +6,56 @@ import { once } from 'node:events'
 import path from 'node:path'
 import test from 'node:test'
 import type { Apple } from '../fake/apple/server.ts'
+import { OK } from '../push/parts.ts'
 import { until } from '../support/wait.ts'
-import { certificateFor, endpointOf, faultOf, type Line, line, sendMany, TIMEOUT_MS } from './line.ts'
-import { OK } from './parts.ts'
+import { type Bench, bench, certificateFor, endpointOf, faultOf, sendMany, TIMEOUT_MS } from './bench.ts'
 
 test('close lets what is under way finish', async t => {
-  const l = await line(t)
-  await l.send(0)
-  l.apple.faults.latency(100)
-  const last = l.send(1)
-  await l.apple.waitForRequest(2)
-  await l.transport.close(TIMEOUT_MS)
+  const b = await bench(t)
+  await b.send(0)
+  b.apple.faults.latency(100)
+  const last = b.send(1)
+  await b.apple.waitForRequest(2)
+  await b.transport.close(TIMEOUT_MS)
   assert.deepEqual(await last, OK)
 })
 
 test('close ends in time, whatever the connection does', async t => {
-  const ways: Record<string, (l: Line) => unknown> = {
+  const ways: Record<string, (b: Bench) => unknown> = {
     'nothing was sent': () => undefined,
-    idle: l => l.send(1),
-    'black hole while idle': async l => {
-      await l.send(1)
-      l.apple.faults.blackHole()
+    idle: b => b.send(1),
+    'black hole while idle': async b => {
+      await b.send(1)
+      b.apple.faults.blackHole()
     },
-    'black hole with pushes': async l => {
-      await l.send(1)
-      l.apple.faults.blackHole()
-      void sendMany(l, 10)
+    'black hole with pushes': async b => {
+      await b.send(1)
+      b.apple.faults.blackHole()
+      void sendMany(b, 10)
     },
-    'black hole on the way up': l => {
-      l.apple.faults.blackHole()
-      void sendMany(l, 10)
+    'black hole on the way up': b => {
+      b.apple.faults.blackHole()
+      void sendMany(b, 10)
     },
-    'black hole after a graceful GOAWAY': async l => {
-      await l.send(1)
-      l.apple.faults.hang()
-      void l.send(1)
-      await l.apple.waitForRequest(2)
-      l.apple.faults.goAwayGracefully()
+    'black hole after a graceful GOAWAY': async b => {
+      await b.send(1)
+      b.apple.faults.hang()
+      void b.send(1)
+      await b.apple.waitForRequest(2)
+      b.apple.faults.goAwayGracefully()
       await new Promise(resolve => setTimeout(resolve, 50))
-      l.apple.faults.blackHole()
+      b.apple.faults.blackHole()
     },
-    'a port that is closed': async l => {
-      await l.apple.faults.refuse()
-      await l.send(1)
+    'a port that is closed': async b => {
+      await b.apple.faults.refuse()
+      await b.send(1)
     },
   }
   for (const [way, prepare] of Object.entries(ways)) {
-    const l = await line(t)
-    await prepare(l)
+    const b = await bench(t)
+    await prepare(b)
     const since = Date.now()
-    await l.transport.close(200)
+    await b.transport.close(200)
     assert.ok(Date.now() - since < TIMEOUT_MS, way)
   }
 })
@@ -66,11 +66,11 @@ for (const [name, prepare] of [
   ['a network that swallows everything', (apple: Apple) => apple.faults.blackHole()],
 ] as const) {
   test(`a closed transport to ${name} keeps no process alive`, async t => {
-    const { apple } = await line(t)
+    const { apple } = await bench(t)
     prepare(apple)
     const args = [certificateFor(apple), { ...endpointOf(apple), requestTimeoutMs: 60_000 }]
     const child = spawn(process.execPath, [
-      path.join(__dirname, 'closing.js'),
+      path.join(__dirname, 'closing-process.js'),
       ...args.map(arg => JSON.stringify(arg)),
     ])
     t.after(() => child.kill('SIGKILL'))
@@ -85,9 +85,9 @@ for (const [name, prepare] of [
 }
 
 test('a closed transport opens no connection', async t => {
-  const l = await line(t)
-  await l.transport.close()
-  l.transport.connect()
-  assert.equal(faultOf(await l.send(1)), 'connection')
-  assert.equal(l.apple.connections.attempts, 0)
+  const b = await bench(t)
+  await b.transport.close()
+  b.transport.connect()
+  assert.equal(faultOf(await b.send(1)), 'connection')
+  assert.equal(b.apple.connections.attempts, 0)
 })
