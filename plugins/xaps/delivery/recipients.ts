@@ -1,14 +1,12 @@
 /** Recipients of a mail → canonical names of the users whose devices are to be told. The stage's joint. */
 
+import { MAX_USER_BYTES } from '../base/limits.ts'
 import { canonicalUser } from '../base/names.ts'
 import type { Config } from '../config/config.ts'
 import type { Address, Mode } from '../haraka/types.ts'
 import type { IsLocal } from './local.ts'
 import type { UserDbAnswer } from './userdb-protocol.ts'
 import { addressWithoutDetail, userNameOf } from './username.ts'
-
-/** In bytes; a longer name cannot have registered. */
-const LONGEST_USER = 255
 
 export interface UsersOptions {
   readonly users: Config['users']
@@ -35,6 +33,7 @@ async function userOf(recipient: Address, { users, lookup }: UsersOptions): Prom
   return canonicalUser(answer?.kind === 'user' ? answer.name : userNameOf(recipient, users), users)
 }
 
+/** A longer name cannot have registered. */
 function isPossible(user: string): boolean {
-  return user !== '' && Buffer.byteLength(user) <= LONGEST_USER
+  return user !== '' && Buffer.byteLength(user) <= MAX_USER_BYTES
 }

@@ -1,8 +1,9 @@
 /** An HTTP request → its body. Knows nothing of what the body says. */
 
 import type { IncomingMessage } from 'node:http'
+import { MAX_REQUEST_BYTES } from '../base/limits.ts'
 import { tooLarge } from './refusal.ts'
-import { BadRequest, MAX_REQUEST_BYTES } from './request.ts'
+import { BadRequest } from './request.ts'
 import type { Unfinished } from './unfinished.ts'
 
 /**

@@ -8,6 +8,7 @@
 
 import { type Clock, systemClock } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
+import { TOPIC } from '../base/limits.ts'
 import { reasonOf } from '../base/log.ts'
 import type { Outages, Place } from './outages.ts'
 import { Unavailable } from './refusal.ts'
@@ -75,7 +76,7 @@ export function makeRegister(
 function checkedTopic(topic: () => string): string {
   try {
     const value = topic()
-    if (/^[\x21-\x7e]+$/.test(value)) return value
+    if (TOPIC.test(value)) return value
   } catch (cause) {
     throw new Unavailable('push is not configured', { cause })
   }

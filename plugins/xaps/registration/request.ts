@@ -1,5 +1,7 @@
 /** What Dovecot's plugins ask, whichever protocol they ask in, and how a request is refused. Values are as on the wire. */
 
+import { MAX_USER_BYTES } from '../base/limits.ts'
+
 /** A phone wants to be pushed. */
 export interface RegisterRequest {
   readonly verb: 'REGISTER'
@@ -19,15 +21,6 @@ export interface NotifyRequest {
 }
 
 export type Request = RegisterRequest | NotifyRequest
-
-/**
- * The largest request, in bytes: 500 mailboxes of 1000 bytes, each byte escaped, with quotes and comma, are
- * 1,001,500; the other values need some hundreds. A real registration of 200 mailboxes has 4,500.
- */
-export const MAX_REQUEST_BYTES = 1024 * 1024
-
-/** No user name is longer, in bytes; what is cannot go into a log line either. */
-export const MAX_USER_BYTES = 255
 
 /**
  * A request that is refused. `message` is fit to be sent back and logged: one line of printable ASCII, at most

@@ -4,8 +4,8 @@
  * large requests touches one of a usual size. Knows neither protocol.
  */
 
+import { MAX_REQUEST_BYTES } from '../base/limits.ts'
 import { busy, tooLarge } from './refusal.ts'
-import { MAX_REQUEST_BYTES } from './request.ts'
 
 /** 30 of the largest requests at once; real ones are gone before the next arrives. */
 export const UNFINISHED_REQUESTS_BYTES = 32 * 1024 * 1024

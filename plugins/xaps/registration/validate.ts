@@ -3,23 +3,22 @@
  * format. An IMAP user chooses token, account id, subtopic and mailbox names; only the user name is Dovecot's word.
  */
 
+import {
+  LINE_BREAK,
+  MAX_ACCOUNT_BYTES,
+  MAX_MAILBOX_BYTES,
+  MAX_MAILBOXES,
+  MAX_USER_BYTES,
+  TOKEN,
+} from '../base/limits.ts'
 import { canonicalMailbox, canonicalUser } from '../base/names.ts'
-import { BadRequest, MAX_USER_BYTES, type NotifyRequest, type RegisterRequest } from './request.ts'
-
-const MAX_ACCOUNT_BYTES = 128
-const MAX_MAILBOXES = 500
-const MAX_MAILBOX_BYTES = 1000
-
-/** Apple's tokens have 64 digits today, are said to grow, and go into the path of the request to Apple: hex only. */
-const TOKEN = /^(?:[0-9a-f]{2}){16,100}$/i
+import { BadRequest, type NotifyRequest, type RegisterRequest } from './request.ts'
 
 /** C0, DEL, C1 and the two line ends of Unicode: one value must stay on one line, in a log and on a terminal. */
 const CONTROL = /[\p{Control}\u2028\u2029]/u
 
 /** What the parsers leave where the bytes were not UTF-8, and half characters out of JSON's `\u`. */
 const NOT_UTF8 = /[\ufffd\p{Surrogate}]/u
-
-const BREAK = /[\r\n\0]/
 
 export interface NotifyRules {
   /** Whether ASCII's capitals in user names count as lower case. */
@@ -122,11 +121,11 @@ function checkedMailboxes(names: readonly string[]): readonly string[] {
 function checkedMailbox(name: string): string {
   if (Buffer.byteLength(name) > MAX_MAILBOX_BYTES)
     throw new BadRequest(`mailbox name: longer than ${MAX_MAILBOX_BYTES} bytes`)
-  if (BREAK.test(name)) throw new BadRequest('mailbox name: no CR, LF or NUL allowed')
+  if (LINE_BREAK.test(name)) throw new BadRequest('mailbox name: no CR, LF or NUL allowed')
   return canonicalMailbox(name)
 }
 
 function checkedEvents(events: readonly string[]): readonly string[] {
-  if (events.some(event => BREAK.test(event))) throw new BadRequest('event: no CR, LF or NUL allowed')
+  if (events.some(event => LINE_BREAK.test(event))) throw new BadRequest('event: no CR, LF or NUL allowed')
   return events.filter(event => event !== '')
 }
