@@ -18,7 +18,8 @@ import type { DeviceStore } from './device/store.ts'
 import type { Address, Mode, Plugin } from './haraka/types.ts'
 import type { Pusher } from './push/pusher.ts'
 import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
-import { spoolDirectory } from './state.ts'
+import { Spool } from './registration/spool.ts'
+import { isUsed, prepareSpool, spoolDirectory } from './state.ts'
 
 /** How long a process that ends takes to send what is pending, in milliseconds. */
 export const GRACE_MS = 3_000
@@ -119,22 +120,22 @@ export function openDeliverySide(config: Config, haraka: Plugin['config'], log: 
   }
 }
 
-/** The registration side with the push side that its notifications feed. `doors`: how the sockets are opened. */
+/** The registration side with the push side that its notifications feed. `listening`: how the sockets are opened. */
 export async function openRegistrationSide(
   config: Config,
   push: PushSide,
   store: DeviceStore,
-  doors: Pick<CompanionOptions, 'inherited' | 'socketOwner' | 'retry'>,
+  listening: Pick<CompanionOptions, 'inherited' | 'socketOwner' | 'retry'>,
   log: Log,
 ): Promise<Companion> {
   const { socket, socket_mode, listen, subtopics, pad_topic } = config.registration
   const { newMail, changes } = pushSources(config)
-  const { max_devices: maxDevices } = config.store
+  const rules = { maxDevices: config.store.max_devices }
   for (const line of olderSettings(config)) log.notice(line)
   const sweeping = sweepRegularly(store, log)
   const companion = await startCompanion(
     {
-      ...doors,
+      ...listening,
       socket: pathIn(config, socket),
       socketMode: socket_mode,
       listen,
@@ -142,11 +143,12 @@ export async function openRegistrationSide(
       notified: { newMail: newMail === 'plugin', changes },
       padTopic: pad_topic,
       lowercase: config.users.lowercase,
-      spoolDir: spoolDirectory(config),
     },
     {
-      save: ({ user, ...registration }, { live }) =>
-        store.update(user, record => register(record, registration, { maxDevices, live })),
+      save: (user, registration) =>
+        store.update(user, record => register(record, registration, { ...rules, live: true })),
+      replay: (user, registration) => store.update(user, record => register(record, registration, rules)),
+      spool: makeSpool(config, log),
       onReady: listener => store.onReady(listener),
       devices: user => store.devices(user),
       submit: (event, devices) => push.submit(event, devices),
@@ -162,6 +164,27 @@ export async function openRegistrationSide(
       return companion.close()
     },
   }
+}
+
+/**
+ * A store in LMDB beside the one that the configuration names. Beside a store on this host it is opened when it is
+ * needed, or when an earlier run has left it; beside one that is elsewhere at the start: an outage leaves no time for it.
+ */
+function makeSpool(config: Config, log: Log): Spool {
+  const directory = spoolDirectory(config)
+  const { uri, namespace, expire_days, max_devices } = config.store
+  const local = deferStore(async () => {
+    prepareSpool(directory)
+    return openStore({
+      uri: `lmdb:${directory}`,
+      namespace,
+      expireAfterMs: expire_days,
+      harakaDir: config.harakaDir,
+      log,
+    })
+  })
+  const openAtStart = !uri.startsWith('lmdb:') || isUsed(directory)
+  return new Spool({ local, directory, openAtStart, maxDevices: max_devices }, log)
 }
 
 function sweepRegularly(store: DeviceStore, log: Log): NodeJS.Timeout {

@@ -12,7 +12,7 @@ import { type Config, configFile, olderSettings, pathIn } from '../config/config
 import { exposedSecrets } from '../config/secrets.ts'
 import { readSmtpIni } from '../config/smtp-ini.ts'
 import type { Device } from '../device/device.ts'
-import { isShortTopic } from '../registration/topic.ts'
+import { isShortTopic } from '../registration/http-server.ts'
 import { spoolDirectory } from '../state.ts'
 import { askCompanion } from './companion.ts'
 import { configOf, Failure, print, withExistingStore } from './context.ts'

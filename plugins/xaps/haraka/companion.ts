@@ -16,7 +16,7 @@ import { isRoot } from '../process/only-root.ts'
 import { NOBODY_ELSE, socketOwner } from '../process/socket-owner.ts'
 import { FIRST_FD, type Supervised, supervise } from '../process/supervise.ts'
 import { bindUnixSocket } from '../process/unix-socket.ts'
-import type { InheritedDoor } from '../registration/companion.ts'
+import type { InheritedListener } from '../registration/companion.ts'
 import { prepareState } from '../state.ts'
 import type { Settings } from './settings.ts'
 
@@ -29,10 +29,10 @@ export interface CompanionKeeper {
 
 /** The first message to a companion. */
 export interface CompanionStart extends Settings {
-  readonly inherited: readonly InheritedDoor[]
+  readonly inherited: readonly InheritedListener[]
 }
 
-type Protocol = InheritedDoor['protocol']
+type Protocol = InheritedListener['protocol']
 
 /** Undefined where another process keeps the companion: in a worker, or with [registration] enabled = false. */
 export function keepCompanion(

@@ -6,7 +6,7 @@
 
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
-import { keepOpening, type Opening } from './retry-listen.ts'
+import { retryListen } from './retry-listen.ts'
 
 export interface Bound {
   readonly fd: number
@@ -37,8 +37,8 @@ export function keepListeners<Name>(
   clock: Clock = systemClock,
 ): KeptListeners<Name> {
   const found: (Bound | undefined)[] = []
-  const openings: readonly Opening[] = wanted.map(({ bind }, index) =>
-    keepOpening(
+  const attempts = wanted.map(({ bind }, index) =>
+    retryListen(
       async () => {
         found[index] = await bind()
         changed()
@@ -50,7 +50,7 @@ export function keepListeners<Name>(
   return {
     bound: () => wanted.flatMap(({ name }, index) => asList(found[index]).map(({ fd }) => ({ name, fd }))),
     async stop() {
-      await Promise.all(openings.map(opening => opening.stop()))
+      await Promise.all(attempts.map(attempt => attempt.stop()))
     },
     remove() {
       for (const bound of found.splice(0).flatMap(asList)) tryRemove(bound, log)

@@ -1,13 +1,10 @@
-/** Trying to open something until it is open. Knows nothing of what it opens. */
+/** Tries to open a listener until it is open. Knows nothing of what it opens. */
 
+import { Backoff, NO_JITTER, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 
-/** Milliseconds between two attempts: doubling, from the first to the longest. */
-const FIRST_PAUSE_MS = 500
-const LONGEST_PAUSE_MS = 15_000
-
-export interface Opening {
+export interface Attempts {
   /** Settles with the first attempt; with `retry` it resolves even if that failed. */
   readonly tried: Promise<void>
   /** Ends the attempts; resolves when none is running. */
@@ -15,23 +12,22 @@ export interface Opening {
 }
 
 /** Calls `open`, with `retry` until it resolves. What fails is logged once, and once when it went well after all. */
-export function keepOpening(
+export function retryListen(
   open: () => Promise<void>,
   { retry, log }: { readonly retry: boolean; readonly log: Log },
   clock: Clock = systemClock,
-): Opening {
+): Attempts {
+  const backoff = new Backoff(STANDARD_BACKOFF, NO_JITTER)
   let attempt: Promise<void>
   let next: Timer | undefined
   let stopped = false
-  let pause = FIRST_PAUSE_MS
 
   const failed = (error: unknown) => {
-    if (pause === FIRST_PAUSE_MS) log.error('cannot listen, trying again', { reason: reasonOf(error) })
+    if (backoff.failures === 0) log.error('cannot listen, trying again', { reason: reasonOf(error) })
     if (stopped) return
-    next = clock.after(pause, () => {
+    next = clock.after(backoff.next(), () => {
       attempt = open().then(() => log.notice('listening after all'), failed)
     })
-    pause = Math.min(pause * 2, LONGEST_PAUSE_MS)
   }
 
   attempt = retry ? open().catch(failed) : open()

@@ -12,7 +12,27 @@ import {
   TOKEN,
 } from '../base/limits.ts'
 import { canonicalMailbox, canonicalUser } from '../base/names.ts'
-import { BadRequest, type NotifyRequest, type RegisterRequest } from './request.ts'
+import { BadRequest } from './refusal.ts'
+
+/** A phone wants to be pushed. Values are as on the wire. */
+export interface RegisterRequest {
+  readonly verb: 'REGISTER'
+  readonly account: string
+  readonly token: string
+  readonly subtopic: string
+  readonly user: string
+  readonly mailboxes: readonly string[]
+}
+
+/** Something happened in a mailbox. Values are as on the wire. */
+export interface NotifyRequest {
+  readonly verb: 'NOTIFY'
+  readonly user: string
+  readonly mailbox: string
+  readonly events: readonly string[]
+}
+
+export type Request = RegisterRequest | NotifyRequest
 
 /** C0, DEL, C1 and the two line ends of Unicode: one value must stay on one line, in a log and on a terminal. */
 const CONTROL = /[\p{Control}\u2028\u2029]/u
@@ -30,8 +50,8 @@ export interface RegisterRules extends NotifyRules {
   readonly subtopics: readonly string[]
 }
 
-/** A registration fit for the store. */
-export interface Registration {
+/** A registration fit for the store, but for its topic and time. */
+export interface ValidRegister {
   /** Canonical, at most 255 bytes. */
   readonly user: string
   /** Opaque, as it came; 1 to 128 bytes without control characters. */
@@ -54,7 +74,7 @@ export interface Notification {
 }
 
 /** Throws BadRequest; the message names the value and its bound. No mailbox at all, or `""`, means INBOX. */
-export function validateRegister(request: RegisterRequest, rules: RegisterRules): Registration {
+export function validateRegister(request: RegisterRequest, rules: RegisterRules): ValidRegister {
   const user = checkedUser(request.user, rules)
   return withUser(request.user, () => ({
     user,

@@ -2,7 +2,7 @@
 
 import { LINE_BREAK, MAX_CANONICAL_MAILBOX_BYTES, MAX_MAILBOXES, TOPIC } from '../../base/limits.ts'
 import type { Device } from '../../device/device.ts'
-import { BadRequest } from '../../registration/request.ts'
+import { BadRequest } from '../../registration/refusal.ts'
 import { type RegisterRules, validateRegister } from '../../registration/validate.ts'
 import type { Entry } from './formats.ts'
 
