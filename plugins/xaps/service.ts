@@ -6,6 +6,7 @@
 import { type Credentials, credentialFiles, loadCredentials } from './apns/credentials.ts'
 import { watchCredentials } from './apns/renewal.ts'
 import type { Clock } from './base/clock.ts'
+import { STAGES } from './base/ending.ts'
 import type { Log } from './base/log.ts'
 import { type Config, olderSettings, pathIn, pushSources } from './config/config.ts'
 import { watchLocalDomains } from './delivery/local.ts'
@@ -22,7 +23,7 @@ import { Spool } from './registration/spool.ts'
 import { isUsed, prepareSpool, spoolDirectory } from './state.ts'
 
 /** How long a process that ends takes to send what is pending, in milliseconds. */
-export const GRACE_MS = 3_000
+export const GRACE_MS = STAGES.pushesMs
 
 /** How often expired devices are swept out of the store. */
 const SWEEP_EVERY_MS = 6 * 3_600_000

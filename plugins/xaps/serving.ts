@@ -20,13 +20,13 @@ export interface Serving {
 }
 
 /**
- * Opens the listeners. The store is opened after them: a registration that comes first opens it, and waits no longer than it
- * would for one that does not answer. Rejects when a listener cannot be opened, unless `listening.retry` is set.
+ * Opens the doors. The store is opened after them: a registration that comes first opens it, and waits no longer than it
+ * would for one that does not answer. Rejects when a door cannot be opened, unless `doors.retry` is set.
  */
 export async function startServing(
   config: Config,
   credentials: Credentials,
-  listening: Pick<CompanionOptions, 'inherited' | 'socketOwner' | 'retry'>,
+  doors: Pick<CompanionOptions, 'inherited' | 'socketOwner' | 'retry'>,
   log: Log,
 ): Promise<Serving> {
   const store = deferDeviceStore(config, log)
@@ -35,7 +35,7 @@ export async function startServing(
     await push.close(GRACE_MS)
     await store.close()
   }
-  const companion = await openRegistrationSide(config, push, store, listening, log).catch(async error => {
+  const companion = await openRegistrationSide(config, push, store, doors, log).catch(async error => {
     await letGo()
     throw error
   })

@@ -27,8 +27,8 @@ async function serve(config: Config, log: Log): Promise<void> {
   const owner = isRoot() ? stateOwner(config) : NOBODY_ELSE
   for (const warning of exposedSecrets(config, [process.getgid?.(), owner.gid])) log.warn(warning)
   prepareState(config, owner)
-  const listening = { socketOwner: socketOwner(config.registration, owner, log) }
-  const serving = await startServing(config, credentials, listening, log)
+  const doors = { socketOwner: socketOwner(config.registration, owner, log) }
+  const serving = await startServing(config, credentials, doors, log)
   becomeUser(owner)
   await openStore(config, serving, log)
   const systemd = makeSystemd(log)
@@ -40,7 +40,7 @@ async function serve(config: Config, log: Log): Promise<void> {
   })
 }
 
-/** Root has opened the listeners; the rest is done as the user whose the state is, as Haraka does it. */
+/** Root has opened the doors; the rest is done as the user whose the state is, as Haraka does it. */
 function becomeUser({ uid = 0, gid = 0 }: Owner): void {
   if (uid === 0) return
   process.setgroups?.([gid])

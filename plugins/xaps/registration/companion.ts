@@ -5,6 +5,7 @@
 
 import type { AddressInfo, Server } from 'node:net'
 import { type Clock, systemClock } from '../base/clock.ts'
+import { STAGES } from '../base/ending.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import type { Device } from '../device/device.ts'
 import type { MailEvent } from '../event.ts'
@@ -21,9 +22,6 @@ import { Outages } from './outages.ts'
 import { UNFINISHED_REQUESTS_BYTES, Unfinished } from './receive.ts'
 import { makeLogRefusal } from './refusal.ts'
 import type { Save, Spool } from './spool.ts'
-
-/** Requests in hand when the companion closes get so long, in milliseconds. */
-const GRACE_MS = 1_000
 
 /** No user has this name: it is looked up to see whether the store answers. */
 const PROBE_USER = 'healthz'
@@ -73,7 +71,7 @@ export interface CompanionParts {
 export interface Companion {
   /** Where it is reached by HTTP: what is open of `listen`. */
   addresses(): readonly AddressInfo[]
-  /** Stops accepting, finishes what is in hand (a second at most), removes its socket file. */
+  /** Stops accepting, finishes what is in hand (STAGES.listenersMs at most), removes its socket file. */
   close(): Promise<void>
 }
 
@@ -174,7 +172,7 @@ function toListener({ server, close }: LineServer | HttpServer, open: Open, log:
     },
     async close() {
       file?.remove()
-      await close(GRACE_MS)
+      await close(STAGES.listenersMs)
     },
   }
 }
