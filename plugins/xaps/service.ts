@@ -6,6 +6,7 @@
 import { type Credentials, credentialFiles, loadCredentials } from './apns/credentials.ts'
 import { announceExpiry } from './apns/renewal.ts'
 import type { Clock } from './base/clock.ts'
+import { STAGES } from './base/ending.ts'
 import { type Log, reasonOf } from './base/log.ts'
 import { type Config, olderSettings, pathIn, pushSources } from './config/config.ts'
 import { openUserLookup } from './delivery/recipients.ts'
@@ -16,10 +17,8 @@ import type { DeviceStore } from './device/store.ts'
 import type { Address, Mode, Plugin } from './haraka/types.ts'
 import { Pusher } from './push/pusher.ts'
 import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
-import { foreignState, spoolDirectory } from './state.ts'
-
-/** How long a process that ends takes to send what is pending, in milliseconds. */
-const GRACE_MS = 3_000
+import { Spool } from './registration/spool.ts'
+import { foreignState, isUsed, prepareSpool, spoolDirectory } from './state.ts'
 
 /** How often expired devices are swept out of the store. */
 const SWEEP_EVERY_MS = 6 * 3_600_000
@@ -113,7 +112,7 @@ export function openDeliverySide(
     async close() {
       closed = true
       lookup.close()
-      await push.close(GRACE_MS)
+      await push.close(STAGES.pushesMs)
       await store.close()
     },
   }
@@ -142,7 +141,7 @@ export async function startServing(
   const store = deferStore(() => openDeviceStore(config, log))
   const push = openPushSide(config, credentials, store, log)
   const letGo = async () => {
-    await push.close(GRACE_MS)
+    await push.close(STAGES.pushesMs)
     await store.close()
   }
   for (const line of olderSettings(config)) log.notice(line)
@@ -177,7 +176,7 @@ function startRegistration(
   log: Log,
 ): Promise<Companion> {
   const { newMail, changes } = pushSources(config)
-  const { maxDevices } = config.store
+  const rules = { maxDevices: config.store.maxDevices }
   return startCompanion(
     {
       ...config.registration,
@@ -185,11 +184,12 @@ function startRegistration(
       socket: pathIn(config, config.registration.socket),
       notified: { newMail: newMail === 'plugin', changes },
       lowercase: config.users.lowercase,
-      spoolDir: spoolDirectory(config),
     },
     {
-      save: ({ user, ...registration }, { live }) =>
-        store.update(user, record => register(record, registration, { maxDevices, live })),
+      save: (user, registration) =>
+        store.update(user, record => register(record, registration, { ...rules, live: true })),
+      replay: (user, registration) => store.update(user, record => register(record, registration, rules)),
+      spool: makeSpool(config, log),
       onReady: listener => store.onReady(listener),
       devices: user => store.devices(user),
       submit: (event, devices) => push.submit(event, devices),
@@ -198,6 +198,21 @@ function startRegistration(
       log,
     },
   )
+}
+
+/**
+ * A store in LMDB beside the one that the configuration names. Beside a store on this host it is opened when it is
+ * needed, or when an earlier run has left it; beside one that is elsewhere at the start: an outage leaves no time for it.
+ */
+function makeSpool(config: Config, log: Log): Spool {
+  const directory = spoolDirectory(config)
+  const { uri, maxDevices } = config.store
+  const local = deferStore(async () => {
+    prepareSpool(directory)
+    return openStore({ ...config.store, uri: `lmdb:${directory}`, harakaDir: config.harakaDir, log })
+  })
+  const openAtStart = !uri.startsWith('lmdb:') || isUsed(directory)
+  return new Spool({ local, directory, openAtStart, maxDevices }, log)
 }
 
 function sweepRegularly(store: DeviceStore, log: Log): NodeJS.Timeout {

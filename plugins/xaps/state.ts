@@ -22,13 +22,28 @@ export interface StateDirectory {
   readonly files: RegExp
 }
 
+const SPOOL_MODE = 0o700
+
+/** Those of LMDB, and the one file of an earlier version. */
+const SPOOL_FILES = /^((data|lock)\.mdb|registrations\.jsonl)/
+
 /** Where registrations wait while the store is away. */
 export function spoolDirectory(config: Config): string {
   return path.join(config.harakaDir, 'xaps-spool')
 }
 
+/** Makes the directory, for this process's user alone, where it is not there yet. */
+export function prepareSpool(directory: string): void {
+  fs.mkdirSync(directory, { recursive: true, mode: SPOOL_MODE })
+}
+
+/** Whether anything has been kept there. */
+export function isUsed(directory: string): boolean {
+  return namesIn(directory).length > 0
+}
+
 function directoriesOf(config: Config): StateDirectory[] {
-  const spool = { path: spoolDirectory(config), mode: 0o700, files: /^registrations\.jsonl/ }
+  const spool = { path: spoolDirectory(config), mode: SPOOL_MODE, files: SPOOL_FILES }
   const place = parseStoreUri(config.store.uri)
   return place?.kind === 'lmdb' ? [spool, lmdbDirectory(pathIn(config, place.directory))] : [spool]
 }

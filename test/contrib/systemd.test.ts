@@ -82,8 +82,9 @@ test('its user serves in its directories, and Dovecot’s processes reach it', {
     assert.equal(await registerAs([], socket), 'EACCES')
   })
   await t.test('it waits in the spool while Redis is away, in the service’s own directory', () => {
-    const { uid: owner, mode } = lstatSync(at('var/lib/xaps/spool/registrations.jsonl'))
-    assert.deepEqual([owner, mode & 0o777], [uid, 0o600])
+    const { uid: owner, mode } = lstatSync(at('var/lib/xaps/spool/data.mdb'))
+    assert.deepEqual([owner, mode & 0o777], [uid, 0o660])
+    assert.equal(lstatSync(at('var/lib/xaps/spool')).mode & 0o777, 0o700)
   })
   await t.test('nobody is warned of secrets: root writes and the service reads them', async () => {
     assert.doesNotMatch(server.output(), /holds a secret/)

@@ -65,8 +65,13 @@ test('with privileges dropped, registrations wait in a spool while the store is 
   const { site } = await droppedSite(t, 0, { store: { uri } })
   assert.equal(await registerByLine(site.socket, ALICE), `OK ${MAIL_TOPIC}\r\n`)
   const [file = ''] = await until(() => filesIn(site, 'xaps-spool'), 'the spool')
-  const { mode, uid } = statSync(path.join(site.dir, file))
-  assert.deepEqual([mode & 0o777, uid], [0o600, NOBODY])
+  for (const [name, modes] of [
+    ['xaps-spool', 0o700],
+    [file, 0o660],
+  ] as const) {
+    const { mode, uid } = statSync(path.join(site.dir, name))
+    assert.deepEqual([mode & 0o777, uid], [modes, NOBODY])
+  }
 })
 
 test('without a Unix socket only HTTP is served, and nothing is tried again and again', { skip }, async t => {

@@ -3,10 +3,11 @@
 import assert from 'node:assert/strict'
 import { parseNotifyBody, parseRegisterBody } from '../../plugins/xaps/registration/json.ts'
 import { parseLine } from '../../plugins/xaps/registration/line.ts'
-import { BadRequest, type Request } from '../../plugins/xaps/registration/request.ts'
+import { BadRequest } from '../../plugins/xaps/registration/refusal.ts'
+import type { Request } from '../../plugins/xaps/registration/validate.ts'
 import {
   type Notification,
-  type Registration,
+  type ValidRegister,
   validateNotify,
   validateRegister,
 } from '../../plugins/xaps/registration/validate.ts'
@@ -50,7 +51,7 @@ function unlessRefused<T>(run: () => T): T | undefined {
   }
 }
 
-function checkValid(request: Request): Registration | Notification {
+function checkValid(request: Request): ValidRegister | Notification {
   if (request.verb === 'NOTIFY') {
     const notification = validateNotify(request, RULES)
     checkUser(notification.user)

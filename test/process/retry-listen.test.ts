@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { keepOpening } from '../../plugins/xaps/process/retry-listen.ts'
+import { retryListen } from '../../plugins/xaps/process/retry-listen.ts'
 import { heldClock, keptLog } from '../registration/tools.ts'
 import { turns } from '../support/fake-clock.ts'
 
@@ -13,7 +13,7 @@ function setup(failures: number, retry: boolean) {
     attempts.push(clock.now() - start)
     if (attempts.length <= failures) throw new Error('in use')
   }
-  return { clock, log, attempts, opening: keepOpening(open, { retry, log }, clock) }
+  return { clock, log, attempts, opening: retryListen(open, { retry, log }, clock) }
 }
 
 test('without retry the first failure is the last', async () => {
@@ -41,7 +41,7 @@ test('stopping ends the attempts', async () => {
 test('stopping waits for the attempt that is running', async () => {
   let opened: () => void = () => undefined
   const open = () => new Promise<void>(resolve => (opened = resolve))
-  const opening = keepOpening(open, { retry: true, log: keptLog() }, heldClock())
+  const opening = retryListen(open, { retry: true, log: keptLog() }, heldClock())
   let stopped = false
   const stopping = opening.stop().then(() => (stopped = true))
   await turns()

@@ -4,8 +4,8 @@ import { closeSync, openSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import { type TestContext, test } from 'node:test'
-import { CHANNEL_FD } from '../../plugins/xaps/process/message.ts'
-import { linkToParent } from '../../plugins/xaps/process/parent-link.ts'
+import { EXIT_AFTER_MS, KILL_AFTER_MS } from '../../plugins/xaps/base/ending.ts'
+import { CHANNEL_FD, linkToParent } from '../../plugins/xaps/process/parent-link.ts'
 import { type SuperviseOptions, supervise } from '../../plugins/xaps/process/supervise.ts'
 import { heldClock, keptLog } from '../registration/tools.ts'
 import { turns } from '../support/fake-clock.ts'
@@ -163,13 +163,13 @@ test('stopping ends the child, and none is started again', async t => {
   assert.deepEqual(log.entries, [])
 })
 
-test('a child that does not want to end is killed after 5 s', async t => {
+test('a child that does not want to end is killed when its time is up', async t => {
   const script = `process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); process.stderr.write('<6>deaf\\n')`
   const { clock, child, log } = setup(t, script)
   await until(() => log.entries[0], 'the child')
   const pid = Number(child.pid)
   const stopped = child.stop()
-  await clock.advance(4_999)
+  await clock.advance(KILL_AFTER_MS - 1)
   assert.ok(processEntry(pid))
   await clock.advance(1)
   await stopped
@@ -302,7 +302,7 @@ test('an orderly end that takes too long is not waited for', async () => {
   link.endWithParent(() => new Promise(() => undefined))
   end.end()
   await until(() => clock.next !== undefined, 'the end')
-  await clock.advance(3_000)
+  await clock.advance(EXIT_AFTER_MS)
   assert.deepEqual(exits, [1])
 })
 

@@ -1,4 +1,4 @@
-/** Attackers at both doors of a companion in a process of its own: what is whole is served all the same. */
+/** Attackers at both listeners of a companion in a process of its own: what is whole is served all the same. */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -8,8 +8,8 @@ import { type TestContext, test } from 'node:test'
 import type { CompanionOptions } from '../../plugins/xaps/registration/companion.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
-import { post, registerBody, registerLine } from './doors.ts'
-import { CLOSE, parse } from './http-door.ts'
+import { CLOSE, parse } from './http-listener.ts'
+import { post, registerBody, registerLine } from './listeners.ts'
 import { type Client, connect, exchange } from './tools.ts'
 
 const COMPANION = require.resolve('../../plugins/xaps/registration/companion.js')
@@ -33,12 +33,12 @@ async function startTarget(t: TestContext, descriptors: number): Promise<Target>
     notified: { newMail: false, changes: true },
     padTopic: true,
     lowercase: true,
-    spoolDir: path.join(temp.path, 'spool'),
   }
   const script = `
     const say = (message, fields = {}) => console.log(message, JSON.stringify(fields))
     const log = { debug() {}, info() {}, notice() {}, warn: say, error: say }
-    const parts = { save: async () => {}, devices: async () => [], submit() {}, onReady() {}, pending: () => 0, topic: () => 'T', log }
+    const spool = { size: 0, add: async () => {}, start() {}, saveNow() {}, close: async () => {} }
+    const parts = { save: async () => {}, spool, devices: async () => [], submit() {}, onReady() {}, pending: () => 0, topic: () => 'T', log }
     require(${JSON.stringify(COMPANION)}).startCompanion(${JSON.stringify(options)}, parts)
       .then(companion => console.log('port', companion.addresses()[0].port))`
   const limited = `ulimit -n ${descriptors} && exec "$0" -e "$1"`
@@ -81,7 +81,7 @@ async function attackers(t: TestContext, count: number, at: NetConnectOpts, byte
   return clients
 }
 
-/** Asserts that of 68 good requests at both doors, one after another, each is answered. */
+/** Asserts that of 68 good requests at both listeners, one after another, each is answered. */
 async function served({ http, line }: Target): Promise<void> {
   const statuses: number[] = []
   for (let i = 0; i < 34; i += 1) {
@@ -106,7 +106,7 @@ for (const [count, bytes] of [
   [36, 1_000_000],
   [500, 300_000],
 ] as const) {
-  test(`${count} unfinished requests of ${bytes} bytes at each door keep no good one from its answer`, async t => {
+  test(`${count} unfinished requests of ${bytes} bytes at each listener keep no good one from its answer`, async t => {
     const target = await startTarget(t, 4_096)
     const bodies = await attackers(t, count, target.http, unfinishedBody(bytes))
     const lines = await attackers(t, count, target.line, unfinishedLine(bytes))

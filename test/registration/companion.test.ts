@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { existsSync, lstatSync, readFileSync } from 'node:fs'
+import { existsSync, lstatSync } from 'node:fs'
 import net, { type AddressInfo } from 'node:net'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Device } from '../../plugins/xaps/device/device.ts'
+import type { Registration } from '../../plugins/xaps/device/record.ts'
 import type { MailEvent } from '../../plugins/xaps/event.ts'
 import { bindUnixSocket } from '../../plugins/xaps/process/unix-socket.ts'
 import {
@@ -13,10 +14,11 @@ import {
   type CompanionParts,
   startCompanion,
 } from '../../plugins/xaps/registration/companion.ts'
-import type { SpoolEntry } from '../../plugins/xaps/registration/spool.ts'
+import type { Save } from '../../plugins/xaps/registration/spool.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
-import { NOTIFY_BODY, NOTIFY_LINE, post, registerBody, registerLine, TOPIC } from './doors.ts'
+import { NOTIFY_BODY, NOTIFY_LINE, post, registerBody, registerLine, TOPIC } from './listeners.ts'
+import { spoolIn } from './spools.ts'
 import { exchange, heldClock, keptLog } from './tools.ts'
 
 function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
@@ -30,7 +32,7 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
   const log = keptLog()
   // Held: on a slow machine no answer comes too late.
   const clock = heldClock()
-  const saved: SpoolEntry[] = []
+  const saved: Kept[] = []
   const submitted: MailEvent[] = []
   const store = { away: false, failsFor: '' }
   const options: CompanionOptions = {
@@ -42,14 +44,17 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
     notified: { newMail: false, changes: true },
     padTopic: true,
     lowercase: true,
-    spoolDir: path.join(temp.path, 'spool'),
     ...more,
   }
-  const parts: CompanionParts = {
-    async save(entry) {
-      if (store.away || entry.user === store.failsFor) throw new Error('the store is away')
-      saved.push(entry)
-    },
+  const save: Save = async (user, registration) => {
+    if (store.away || user === store.failsFor) throw new Error('the store is away')
+    saved.push({ user, ...registration })
+  }
+  const openSpool = () => spoolIn(path.join(temp.path, 'spool'), log, clock)
+  const parts = (): CompanionParts => ({
+    save,
+    replay: save,
+    spool: openSpool(),
     onReady: () => undefined,
     async devices(user) {
       if (store.away) throw new Error('the store is away')
@@ -59,9 +64,9 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
     pending: () => 3,
     topic: () => TOPIC,
     log,
-  }
+  })
   const start = async () => {
-    const companion = await startCompanion(options, parts, clock)
+    const companion = await startCompanion(options, parts(), clock)
     companions.push(companion)
     return companion
   }
@@ -74,7 +79,9 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
   return { temp, log, saved, submitted, store, options, start, pass }
 }
 
-function asDevice({ user: _, at, ...identity }: SpoolEntry): Device {
+type Kept = Registration & { readonly user: string }
+
+function asDevice({ user: _, at, ...identity }: Kept): Device {
   return { ...identity, registeredAt: at, lastSeen: at }
 }
 
@@ -85,7 +92,7 @@ function portOf(companion: Companion): { host: string; port: number } {
 const ask = (companion: Companion, bytes: string) => exchange(portOf(companion), bytes)
 const CLOSE = ['Connection: close']
 
-test('registers and notifies through both doors', async t => {
+test('registers and notifies through both listeners', async t => {
   const { options, saved, submitted, start } = setup(t)
   const companion = await start()
   const socket = { path: options.socket }
@@ -148,7 +155,6 @@ test('what the spool of an earlier companion holds is saved', async t => {
   const first = await start()
   await exchange({ path: options.socket }, registerLine())
   await first.close()
-  assert.match(readFileSync(path.join(options.spoolDir, 'registrations.jsonl'), 'utf8'), /user@example\.org/)
   store.away = false
   await start()
   await pass(() => saved.length === 1, 'the registration to be saved')
@@ -165,7 +171,7 @@ test('removes its socket and stops listening when it closes', async t => {
   await companion.close()
 })
 
-test('without retry a door that cannot be opened fails the start and closes the others', async t => {
+test('without retry a listener that cannot be opened fails the start and closes the others', async t => {
   const taken = net.createServer().listen(0, '127.0.0.1')
   t.after(() => taken.close())
   await until(() => taken.listening, 'the port')
@@ -175,7 +181,7 @@ test('without retry a door that cannot be opened fails the start and closes the 
   assert.equal(existsSync(options.socket), false)
 })
 
-test('with retry the other doors open, and the one that could not opens when it can', async t => {
+test('with retry the other listeners open, and the one that could not opens when it can', async t => {
   const taken = net.createServer().listen(0, '127.0.0.1')
   await until(() => taken.listening, 'the port')
   const { port } = taken.address() as AddressInfo
@@ -196,7 +202,8 @@ test('serves a socket that its parent bound, and leaves the file to the parent',
   const module = require.resolve('../../plugins/xaps/registration/companion.js')
   const script = `
     const log = { debug() {}, info() {}, notice() {}, warn() {}, error() {} }
-    const parts = { save: async () => {}, onReady() {}, devices: async () => [], submit() {}, pending: () => 0, topic: () => 'T', log }
+    const spool = { size: 0, add: async () => {}, start() {}, saveNow() {}, close: async () => {} }
+    const parts = { save: async () => {}, spool, onReady() {}, devices: async () => [], submit() {}, pending: () => 0, topic: () => 'T', log }
     require(${JSON.stringify(module)}).startCompanion(${JSON.stringify(options)}, parts)
       .then(companion => process.stdin.on('end', () => companion.close()).resume())`
   const child = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'inherit', 'inherit', bound.fd] })

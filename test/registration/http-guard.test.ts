@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import os from 'node:os'
 import { type TestContext, test } from 'node:test'
-import { makeDoor, NOTIFY_BODY, post, registerBody } from './doors.ts'
-import { ask, CLOSE, serve } from './http-door.ts'
+import { ask, CLOSE, serve } from './http-listener.ts'
+import { makeListener, NOTIFY_BODY, post, registerBody } from './listeners.ts'
 
-async function door(t: TestContext, listen = ['127.0.0.1:11619', 'Mail.example.org:80', '[2001:db8::1]:80']) {
-  const { parts, registered, notified, log } = makeDoor()
+async function listener(
+  t: TestContext,
+  listen = ['127.0.0.1:11619', 'Mail.example.org:80', '[2001:db8::1]:80'],
+) {
+  const { parts, registered, notified, log } = makeListener()
   const { address } = await serve(t, { ...parts, listen })
   const register = (...headers: string[]) =>
     ask(address, post('/register', registerBody(), [...CLOSE, ...headers]))
@@ -19,7 +22,7 @@ for (const type of [
   'application/json ; x=y',
 ]) {
   test(`serves Content-Type: ${type}`, async t => {
-    const { register, registered } = await door(t)
+    const { register, registered } = await listener(t)
     assert.equal((await register(`Content-Type: ${type}`)).status, 200)
     assert.equal(registered.length, 1)
   })
@@ -33,7 +36,7 @@ for (const type of [
   'text/plain; x=application/json',
 ]) {
   test(`does not serve Content-Type: ${type || '(empty)'}, which a web page can send`, async t => {
-    const { register, registered } = await door(t)
+    const { register, registered } = await listener(t)
     const { status, body } = await register(`Content-Type: ${type}`)
     assert.deepEqual([status, body], [415, 'Content-Type: application/json expected\n'])
     assert.deepEqual(registered, [])
@@ -41,7 +44,7 @@ for (const type of [
 }
 
 test('does not serve a POST without Content-Type, or with two', async t => {
-  const { address, registered } = await door(t)
+  const { address, registered } = await listener(t)
   const without = post('/register', registerBody(), CLOSE).replace(/Content-Type.*\r\n/, '')
   assert.equal((await ask(address, without)).status, 415)
   const two = post('/register', registerBody(), CLOSE).replace(
@@ -54,7 +57,7 @@ test('does not serve a POST without Content-Type, or with two', async t => {
 
 for (const origin of ['http://evil.example', 'null', 'http://localhost:11619', '']) {
   test(`does not serve a POST with Origin: ${origin || '(empty)'}`, async t => {
-    const { register, registered } = await door(t)
+    const { register, registered } = await listener(t)
     assert.equal((await register(`Origin: ${origin}`)).status, 403)
     assert.deepEqual(registered, [])
   })
@@ -71,7 +74,7 @@ for (const host of [
   '[2001:DB8:0::1]',
 ]) {
   test(`serves Host: ${host}`, async t => {
-    const { register } = await door(t)
+    const { register } = await listener(t)
     assert.equal((await register(`Host: ${host}`)).status, 200)
   })
 }
@@ -89,7 +92,7 @@ for (const host of [
   '',
 ]) {
   test(`does not serve Host: ${host || '(empty)'}, says what to set, and repeats no byte of it`, async t => {
-    const { register, registered, log } = await door(t)
+    const { register, registered, log } = await listener(t)
     const { status, head, body } = await register(`Host: ${host}`)
     assert.equal(status, 421)
     assert.match(body, /^Host is no address of \[registration\] listen: .*\n$/)
@@ -100,7 +103,7 @@ for (const host of [
 }
 
 test('looks at Host on every path, whatever the method', async t => {
-  const { address } = await door(t)
+  const { address } = await listener(t)
   for (const line of [
     'GET /healthz',
     'HEAD /healthz',
@@ -115,7 +118,7 @@ test('looks at Host on every path, whatever the method', async t => {
 })
 
 test('serves HTTP/1.0 without Host', async t => {
-  const { address } = await door(t)
+  const { address } = await listener(t)
   const request = post('/notify', NOTIFY_BODY)
     .replace('HTTP/1.1', 'HTTP/1.0')
     .replace(/Host.*\r\n/, '')
@@ -125,7 +128,7 @@ test('serves HTTP/1.0 without Host', async t => {
 
 for (const wildcard of ['0.0.0.0:11619', '[::]:11619']) {
   test(`listening on ${wildcard} this machine's name and addresses are served, and no others`, async t => {
-    const { register } = await door(t, [wildcard])
+    const { register } = await listener(t, [wildcard])
     const addresses = Object.values(os.networkInterfaces()).flatMap(found => found ?? [])
     assert.ok(addresses.length > 0)
     for (const { address, family } of addresses) {
@@ -139,7 +142,7 @@ for (const wildcard of ['0.0.0.0:11619', '[::]:11619']) {
 }
 
 test('what is refused before its body is read is cut off when it goes on', async t => {
-  const { address } = await door(t)
+  const { address } = await listener(t)
   const request = post('/register', 'x'.repeat(2_000), ['Origin: http://evil.example']).slice(0, -1_000)
   const { status, head } = await ask(address, request)
   assert.equal(status, 403)

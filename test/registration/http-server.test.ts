@@ -6,12 +6,12 @@ import type { NotifyOutcome } from '../../plugins/xaps/registration/notify.ts'
 import { Unavailable } from '../../plugins/xaps/registration/refusal.ts'
 import { turns } from '../support/fake-clock.ts'
 import { until } from '../support/wait.ts'
-import { makeDoor, NOTIFY_BODY, post, registerBody, TOPIC } from './doors.ts'
-import { answers, ask, CLOSE, parse, serve } from './http-door.ts'
+import { answers, ask, CLOSE, parse, serve } from './http-listener.ts'
+import { makeListener, NOTIFY_BODY, post, registerBody, TOPIC } from './listeners.ts'
 import { connect, exchange } from './tools.ts'
 
 test('answers a registration with the topic, padded with NUL bytes where it is short', async t => {
-  const { parts, registered } = makeDoor({ register: () => Promise.resolve('com.example.short') })
+  const { parts, registered } = makeListener({ accept: () => Promise.resolve('com.example.short') })
   const { address } = await serve(t, parts)
   const { status, head, body } = await ask(
     address,
@@ -32,7 +32,7 @@ for (const [bytes, padTopic, padded] of [
 ] as const) {
   test(`a topic of ${bytes} bytes takes ${padded} with pad_topic = ${padTopic}`, async t => {
     const topic = 'x'.repeat(bytes)
-    const { parts } = makeDoor({ register: () => Promise.resolve(topic) })
+    const { parts } = makeListener({ accept: () => Promise.resolve(topic) })
     const { address } = await serve(t, { ...parts, padTopic })
     const { body } = await ask(address, post('/register', registerBody(), CLOSE))
     assert.equal(body, topic.padEnd(padded, '\0'))
@@ -49,7 +49,7 @@ for (const name of [
   'timlaing-24-lmtp-basic',
 ]) {
   test(`answers what Dovecot sends: ${name}`, async t => {
-    const { parts } = makeDoor()
+    const { parts } = makeListener()
     const { address } = await serve(t, parts)
     const client = await connect(address, readFileSync(path.join('test/fixtures/wire', `${name}.txt`)))
     assert.equal(parse(await answers(client, 1)).status, 200)
@@ -58,7 +58,7 @@ for (const name of [
 }
 
 test('head and body of every answer on a connection leave in one write', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const { address } = await serve(t, parts)
   const client = await connect(address)
   const chunks: string[] = []
@@ -80,7 +80,7 @@ for (const [outcome, status] of [
   ['unknown', 404],
 ] as const) {
   test(`answers a notification with ${status} when the outcome is ${outcome}`, async t => {
-    const { parts } = makeDoor({ notify: () => Promise.resolve<NotifyOutcome>(outcome) })
+    const { parts } = makeListener({ notify: () => Promise.resolve<NotifyOutcome>(outcome) })
     const { address } = await serve(t, parts)
     assert.equal((await ask(address, post('/notify', NOTIFY_BODY, CLOSE))).status, status)
   })
@@ -88,7 +88,7 @@ for (const [outcome, status] of [
 
 test('answers 503 when a registration cannot be kept, and 500 without details for a fault of ours', async t => {
   const errors: Error[] = [new Unavailable('try again'), new TypeError('secret')]
-  const { parts } = makeDoor({ register: () => Promise.reject(errors.shift()) })
+  const { parts } = makeListener({ accept: () => Promise.reject(errors.shift()) })
   const { address } = await serve(t, parts)
   const request = post('/register', registerBody(), CLOSE)
   const unavailable = await ask(address, request)
@@ -103,7 +103,7 @@ for (const [what, body] of [
   ['a token that is not hex', registerBody().replace(/"abab\w+"/, '"%zz"')],
 ] as const) {
   test(`answers a registration of ${what} with 400 and one line that says why`, async t => {
-    const { parts, registered } = makeDoor()
+    const { parts, registered } = makeListener()
     const { address } = await serve(t, parts)
     const answer = await ask(address, post('/register', body, CLOSE))
     assert.equal(answer.status, 400)
@@ -113,13 +113,13 @@ for (const [what, body] of [
 }
 
 test('takes a query', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const { address } = await serve(t, parts)
   assert.equal((await ask(address, post('/notify?x=1', NOTIFY_BODY, CLOSE))).status, 200)
 })
 
 test('an invalid UTF-8 byte in a mailbox name is data', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const { address } = await serve(t, parts)
   const body = registerBody().replace('INBOX', 'caf\xe9')
   const bytes = Buffer.from(post('/register', body, CLOSE), 'latin1')
@@ -133,7 +133,7 @@ test('an invalid UTF-8 byte in a mailbox name is data', async t => {
 
 test('answers pipelined requests in their order', async t => {
   const waiting: ((topic: string) => void)[] = []
-  const { parts } = makeDoor({ register: () => new Promise(resolve => waiting.push(resolve)) })
+  const { parts } = makeListener({ accept: () => new Promise(resolve => waiting.push(resolve)) })
   const { address } = await serve(t, parts)
   const client = await connect(
     address,
@@ -148,7 +148,7 @@ test('answers pipelined requests in their order', async t => {
 })
 
 test('keeps a connection for the next request', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const { address } = await serve(t, parts)
   const client = await connect(address)
   for (let i = 1; i <= 3; i += 1) {
@@ -159,14 +159,14 @@ test('keeps a connection for the next request', async t => {
 })
 
 test('speaks HTTP/1.0, which closes', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const { address } = await serve(t, parts)
   const request = post('/notify', NOTIFY_BODY).replace('HTTP/1.1', 'HTTP/1.0')
   assert.equal((await ask(address, request)).status, 200)
 })
 
 test('takes a chunked body', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const { address } = await serve(t, parts)
   const chunks = (NOTIFY_BODY.match(/.{1,7}/g) ?? []).map(
     part => `${part.length.toString(16)}\r\n${part}\r\n`,
@@ -179,7 +179,7 @@ test('takes a chunked body', async t => {
 })
 
 test('tells a client that expects it to go on', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const { address } = await serve(t, parts)
   const [head, body] = post('/notify', NOTIFY_BODY, ['Expect: 100-continue', ...CLOSE]).split('\r\n\r\n')
   const client = await connect(address, `${head}\r\n\r\n`)
@@ -189,7 +189,7 @@ test('tells a client that expects it to go on', async t => {
 })
 
 test('takes a request that comes byte by byte', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const { address } = await serve(t, parts)
   const client = await connect(address)
   client.socket.setNoDelay(true)
@@ -201,7 +201,7 @@ test('takes a request that comes byte by byte', async t => {
 })
 
 test('knows its paths and methods', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const { address } = await serve(t, parts)
   assert.equal((await ask(address, post('/', '', CLOSE))).status, 404)
   assert.equal((await ask(address, post('/__proto__', '', CLOSE))).status, 404)
@@ -213,7 +213,7 @@ test('knows its paths and methods', async t => {
 })
 
 test('tells whether the store answers', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const { address } = await serve(t, parts)
   const well = await ask(address, 'GET /healthz HTTP/1.0\r\n\r\n')
   assert.deepEqual([well.status, well.body], [200, 'ok\n'])
@@ -230,7 +230,7 @@ for (const [what, head] of [
   ['turns out to be', 'Transfer-Encoding: chunked'],
 ] as const) {
   test(`refuses a body that ${what} too large, and its sender gets to read that`, async t => {
-    const { parts } = makeDoor()
+    const { parts } = makeListener()
     const { address } = await serve(t, parts)
     const client = await connect(
       address,

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseNotifyBody, parseRegisterBody } from '../../plugins/xaps/registration/json.ts'
-import { BadRequest, type Request } from '../../plugins/xaps/registration/request.ts'
-import { counted } from './counted.ts'
+import type { Request } from '../../plugins/xaps/registration/validate.ts'
 import { notifyMembers, printBody, registerMembers } from './printer.ts'
-import { ACCOUNT, anyNotify, anyRegister, notifyExample, registerExample, wireInput } from './requests.ts'
+import { anyNotify, anyRegister, notifyExample, registerExample, wireInput } from './requests.ts'
 
 const notify = (body: string): Request => parseNotifyBody(Buffer.from(body, 'latin1'))
 const register = (body: string): Request => parseRegisterBody(Buffer.from(body, 'latin1'))
@@ -39,6 +38,7 @@ const accepted: readonly (readonly [what: string, body: string, request: Request
   ['an unknown member named __proto__', `${FRONT},"__proto__":{"Events":["MessageNew"]}}`, noEvents],
   ['an unknown member named constructor', `${FRONT},"constructor":"x"}`, noEvents],
   ['a nested member twice', `${FRONT},"Extra":{"a":1,"a":2}}`, noEvents],
+  ['a member twice: the last counts', `${FRONT.replace('INBOX', 'Notes')},"Mailbox":"INBOX"}`, noEvents],
   ['structure inside strings', `${FRONT},"Extra":"\\"[{[{[{[{[{[{:,"}`, noEvents],
   [
     'escapes',
@@ -72,9 +72,9 @@ const broken: readonly (readonly [defect: string, body: string, message: RegExp]
   ['an empty body', '', /not valid JSON/],
   ['a body that is no JSON', 'NOTIFY dovecot-username="u"', /not valid JSON/],
   ['a body cut off', FRONT, /not valid JSON/],
-  ['a body cut off inside quotes', '{"Username":"u', /ends inside quotes/],
-  ['a body cut off after a backslash', '{"Username":"u\\', /ends inside quotes/],
-  ['a second body', `${FRONT}}${FRONT}}`, /not valid JSON|member twice/],
+  ['a body cut off inside quotes', '{"Username":"u', /not valid JSON/],
+  ['a body cut off after a backslash', '{"Username":"u\\', /not valid JSON/],
+  ['a second body', `${FRONT}}${FRONT}}`, /not valid JSON/],
   ['bytes after the body', `${FRONT}}x`, /not valid JSON/],
   ['a comma at the end', `${FRONT},}`, /not valid JSON/],
   ['a comment', `${FRONT}/* */}`, /not valid JSON/],
@@ -97,19 +97,9 @@ const broken: readonly (readonly [defect: string, body: string, message: RegExp]
   ['events that are a string', `${FRONT},"Events":"MessageNew"}`, /Events is missing or not a list/],
   ['events that are an object', `${FRONT},"Events":{"length":0}}`, /Events is missing or not a list/],
   ['an event that is a number', `${FRONT},"Events":[1]}`, /Events is missing or not a list/],
-  ['a member twice', `${FRONT},"Mailbox":"INBOX"}`, /a member twice/],
-  ['an unknown member twice', `${FRONT},"x":1,"x":1}`, /a member twice/],
-  ['a member twice, once in escapes', String.raw`${FRONT},"\u0055sername":"v"}`, /a member twice/],
-  ['__proto__ twice', `${FRONT},"__proto__":1,"__proto__":1}`, /a member twice/],
-  [
-    '65 members',
-    `{${Array.from({ length: 65 }, (_, index) => `"${index}":1`).join()}}`,
-    /more than 64 members/,
-  ],
   ['a name with an unknown escape', String.raw`${FRONT},"\x":1}`, /not valid JSON/],
-  ['lists nested too deep', `${FRONT},"x":${'['.repeat(8)}${']'.repeat(8)}}`, /nested deeper than 8 levels/],
-  ['objects nested without end', '{"a":'.repeat(100_000), /nested deeper than 8 levels/],
-  ['lists nested without end', '['.repeat(1_000_000), /nested deeper than 8 levels/],
+  ['objects nested without end', '{"a":'.repeat(200_000), /not valid JSON/],
+  ['lists nested without end', '['.repeat(1_000_000), /not valid JSON/],
 ]
 
 for (const [defect, body, message] of broken) {
@@ -151,34 +141,21 @@ test('members parse back in every order, with every character escaped', () => {
   )
 })
 
-test('whatever JSON.parse takes as an object without doubles, the scan before it takes too', () => {
-  fc.assert(
-    fc.property(fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 }), { maxKeys: 20 }), extra => {
-      const members = { ...extra, ...notifyMembers(notifyExample) }
-      assert.deepEqual(notify(JSON.stringify(members).replace(/[^ -~]/g, unicodeEscape)), notifyExample)
-    }),
-  )
-})
+const MANY = 100_000
 
-const heavy: readonly (readonly [what: string, body: string])[] = [
-  ['one long string', `{"Username":"${'a'.repeat(100_000)}"}`],
-  ['a string of escapes', `{"Username":"${'\\"'.repeat(50_000)}"}`],
-  ['many members', `{${Array.from({ length: 10_000 }, (_, i) => `"${i}":1`).join()}}`],
-  ['a long list', `{"Events":[${'"",'.repeat(33_000)}""]}`],
-  ['nothing but colons', `{"${ACCOUNT}"${':'.repeat(100_000)}`],
-  ['a long name and many colons', `{"${'a'.repeat(50_000)}"${':'.repeat(50_000)}`],
-  ['nothing but backslashes', `"${'\\'.repeat(100_000)}`],
+const heavy: readonly (readonly [what: string, extra: string])[] = [
+  ['lists nested deep', `${'['.repeat(5 * MANY)}${']'.repeat(5 * MANY)}`],
+  ['objects nested deep', `${'{"a":'.repeat(MANY)}1${'}'.repeat(MANY)}`],
+  ['many members', `{${Array.from({ length: MANY }, (_, i) => `"${i.toString(36)}":1`).join()}}`],
+  ['one long string of escapes', `"${'\\"'.repeat(5 * MANY)}"`],
 ]
 
-for (const [what, body] of heavy) {
-  test(`reads each byte a few times at most: ${what}`, () => {
-    const { bytes, work } = counted(Buffer.from(body))
-    try {
-      parseNotifyBody(bytes)
-    } catch (error) {
-      assert.ok(error instanceof BadRequest)
-    }
-    assert.ok(work() <= 12 * body.length + 1000, `${work()} steps for ${body.length} bytes`)
+for (const [what, extra] of heavy) {
+  test(`survives, and reads in bounded time, a body of a megabyte: ${what}`, () => {
+    const started = performance.now()
+    assert.deepEqual(notify(`${FRONT},"Extra":${extra}}`), noEvents)
+    const ms = performance.now() - started
+    assert.ok(ms < 2_000, `${ms} ms`)
   })
 }
 

@@ -5,29 +5,33 @@ import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type Clock, systemClock } from '../../plugins/xaps/base/clock.ts'
 import { makeLineServer } from '../../plugins/xaps/registration/line-server.ts'
-import type { DoorParts } from '../../plugins/xaps/registration/listener-parts.ts'
+import type { ListenerParts } from '../../plugins/xaps/registration/listener-parts.ts'
+import { Unfinished } from '../../plugins/xaps/registration/receive.ts'
 import { Unavailable } from '../../plugins/xaps/registration/refusal.ts'
-import { Unfinished } from '../../plugins/xaps/registration/unfinished.ts'
 import { turns } from '../support/fake-clock.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
-import { makeDoor, NOTIFY_LINE, registerLine, TOPIC } from './doors.ts'
+import { makeListener, NOTIFY_LINE, registerLine, TOPIC } from './listeners.ts'
 import { type Client, connect, exchange, heldClock } from './tools.ts'
 
-async function serve(t: TestContext, parts: DoorParts, clock: Clock = systemClock): Promise<NetConnectOpts> {
+async function serve(
+  t: TestContext,
+  parts: ListenerParts,
+  clock: Clock = systemClock,
+): Promise<NetConnectOpts> {
   const temp = tempDirectory()
   const address = { path: path.join(temp.path, 'xapsd.sock') }
-  const door = makeLineServer(parts, clock)
-  await new Promise<void>(resolve => door.server.listen(address.path, resolve))
+  const listener = makeLineServer(parts, clock)
+  await new Promise<void>(resolve => listener.server.listen(address.path, resolve))
   t.after(async () => {
-    await door.close(0)
+    await listener.close(0)
     temp.remove()
   })
   return address
 }
 
 test('answers a registration with the topic', async t => {
-  const { parts, registered } = makeDoor()
+  const { parts, registered } = makeListener()
   const address = await serve(t, parts)
   assert.equal(await exchange(address, registerLine('User@example.org')), `OK ${TOPIC}\r\n`)
   assert.equal(registered[0]?.user, 'user@example.org')
@@ -35,36 +39,36 @@ test('answers a registration with the topic', async t => {
 
 for (const name of ['st3fan-reg-basic', 'st3fan-reg-mb-comma', 'st3fan-reg-mb-mutf7']) {
   test(`answers what Dovecot sends: ${name}`, async t => {
-    const { parts } = makeDoor()
+    const { parts } = makeListener()
     const recorded = readFileSync(path.join('test/fixtures/wire', `${name}.txt`))
     assert.equal(await exchange(await serve(t, parts), recorded), `OK ${TOPIC}\r\n`)
   })
 }
 
 test('says how the companion is', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   assert.equal(await exchange(await serve(t, parts), 'STATUS\r\n'), 'OK up_seconds=1\r\n')
 })
 
 test('answers a notification before anything is looked up', async t => {
-  const { parts, notified } = makeDoor({ notify: () => new Promise(() => undefined) })
+  const { parts, notified } = makeListener({ notify: () => new Promise(() => undefined) })
   assert.equal(await exchange(await serve(t, parts), NOTIFY_LINE), 'OK \r\n')
   assert.deepEqual(notified, [{ user: 'user@example.org', mailbox: 'INBOX', events: ['FlagsSet'] }])
 })
 
 test('a notification that fails later is logged', async t => {
-  const { parts, log } = makeDoor({ notify: () => Promise.reject(new Error('broken')) })
+  const { parts, log } = makeListener({ notify: () => Promise.reject(new Error('broken')) })
   assert.equal(await exchange(await serve(t, parts), NOTIFY_LINE), 'OK \r\n')
   await until(() => log.entries.length === 1, 'the log line')
 })
 
 test('says ERROR and why when a registration cannot be kept', async t => {
-  const { parts } = makeDoor({ register: () => Promise.reject(new Unavailable('try again')) })
+  const { parts } = makeListener({ accept: () => Promise.reject(new Unavailable('try again')) })
   assert.equal(await exchange(await serve(t, parts), registerLine()), 'ERROR try again\r\n')
 })
 
 test('tells nobody what an unexpected error says', async t => {
-  const { parts, log } = makeDoor({ register: () => Promise.reject(new TypeError('secret')) })
+  const { parts, log } = makeListener({ accept: () => Promise.reject(new TypeError('secret')) })
   assert.equal(await exchange(await serve(t, parts), registerLine()), 'ERROR internal error\r\n')
   assert.equal(log.entries[0]?.level, 'error')
 })
@@ -78,14 +82,14 @@ for (const [what, line] of [
   ['a single byte', `${registerLine()}x`],
 ] as const) {
   test(`refuses all of a request with ${what} after the line`, async t => {
-    const { parts, registered } = makeDoor()
+    const { parts, registered } = makeListener()
     assert.match(await exchange(await serve(t, parts), line), /^ERROR [\x20-\x7e]+\r\n$/)
     assert.deepEqual(registered, [])
   })
 }
 
 test('refuses bytes after a line that fills exactly what is read at once', async t => {
-  const { parts, registered } = makeDoor()
+  const { parts, registered } = makeListener()
   const address = await serve(t, parts)
   const empty = registerLine('u@example.org', '("")').length
   const names = `"${'x'.repeat(999)}",`.repeat(Math.floor((65_536 - empty) / 1002))
@@ -98,7 +102,7 @@ test('refuses bytes after a line that fills exactly what is read at once', async
 })
 
 test('takes a line that comes byte by byte', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const client = await connect(await serve(t, parts))
   for (const byte of NOTIFY_LINE) {
     client.socket.write(byte)
@@ -108,21 +112,21 @@ test('takes a line that comes byte by byte', async t => {
 })
 
 test('answers a client that has ended its side', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const client = await connect(await serve(t, parts))
   client.socket.end(registerLine())
   assert.equal(await client.ended, `OK ${TOPIC}\r\n`)
 })
 
 test('refuses a line whose end never came', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const client = await connect(await serve(t, parts))
   client.socket.end('REGISTER aps-account-id="A"')
   assert.equal(await client.ended, 'ERROR the line is not complete\r\n')
 })
 
 test('a connection without a byte is nothing to log', async t => {
-  const { parts, log } = makeDoor()
+  const { parts, log } = makeListener()
   const client = await connect(await serve(t, parts))
   client.socket.end()
   assert.equal(await client.ended, '')
@@ -131,7 +135,7 @@ test('a connection without a byte is nothing to log', async t => {
 
 test('a client that resets the connection before its answer troubles nobody', async t => {
   let answer: (topic: string) => void = () => undefined
-  const { parts, registered } = makeDoor({ register: () => new Promise(resolve => (answer = resolve)) })
+  const { parts, registered } = makeListener({ accept: () => new Promise(resolve => (answer = resolve)) })
   const address = await serve(t, parts)
   const client = await connect(address, registerLine())
   await until(() => registered.length === 1, 'the registration')
@@ -143,7 +147,7 @@ test('a client that resets the connection before its answer troubles nobody', as
 
 test('a request that is half sent ends after 10 s, however slowly it goes on', async t => {
   const clock = heldClock()
-  const { parts } = makeDoor({ clock })
+  const { parts } = makeListener({ clock })
   const client = await connect(await serve(t, parts, clock), 'REG')
   await until(() => clock.next !== undefined, 'the connection')
   for (let second = 0; second < 9; second += 1) {
@@ -157,7 +161,7 @@ test('a request that is half sent ends after 10 s, however slowly it goes on', a
 
 test('a client that does not close after its reply is cut off a second later', async t => {
   const clock = heldClock()
-  const { parts } = makeDoor({ clock })
+  const { parts } = makeListener({ clock })
   const address = await serve(t, parts, clock)
   const client = await connect({ ...address, allowHalfOpen: true } as NetConnectOpts, NOTIFY_LINE)
   assert.equal(await client.ended, 'OK \r\n')
@@ -170,14 +174,14 @@ test('a client that does not close after its reply is cut off a second later', a
 })
 
 test('a line of 10 MB is refused, and its sender gets to read that', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const address = await serve(t, parts)
   assert.equal(await exchange(address, Buffer.alloc(10_000_000, 'x')), 'ERROR longer than 1048576 bytes\r\n')
   assert.equal(await exchange(address, registerLine()), `OK ${TOPIC}\r\n`)
 })
 
 test('500 half-sent requests do not keep a good one from its answer', async t => {
-  const { parts } = makeDoor()
+  const { parts } = makeListener()
   const address = await serve(t, parts)
   const clients: Client[] = []
   for (let i = 0; i < 500; i += 1) clients.push(await connect(address, 'REGISTER aps-account-id="'))
@@ -186,7 +190,7 @@ test('500 half-sent requests do not keep a good one from its answer', async t =>
 })
 
 test('unfinished requests share their memory: beyond it the oldest is refused, and it comes back', async t => {
-  const { parts } = makeDoor({ unfinished: new Unfinished(200_000) })
+  const { parts } = makeListener({ unfinished: new Unfinished(200_000) })
   const address = await serve(t, parts)
   const clients: Client[] = []
   for (let i = 1; i <= 3; i += 1) {
@@ -203,7 +207,7 @@ test('unfinished requests share their memory: beyond it the oldest is refused, a
 
 test('logs a refusal once a minute per cause and user, ten in all, and then how many more there were', async t => {
   const clock = heldClock()
-  const { parts, log } = makeDoor({ clock })
+  const { parts, log } = makeListener({ clock })
   const address = await serve(t, parts, clock)
   const bad = (user: string) => registerLine(user).replace(/token="\w+"/, 'token="%zz"')
   for (let i = 0; i < 5; i += 1) await exchange(address, bad('someone@example.org'))
@@ -222,14 +226,14 @@ test('closing ends who has not sent a request and finishes who has', async t => 
   const temp = tempDirectory()
   t.after(() => temp.remove())
   let answer: (topic: string) => void = () => undefined
-  const { parts, registered } = makeDoor({ register: () => new Promise(resolve => (answer = resolve)) })
-  const door = makeLineServer(parts)
+  const { parts, registered } = makeListener({ accept: () => new Promise(resolve => (answer = resolve)) })
+  const listener = makeLineServer(parts)
   const address = { path: path.join(temp.path, 's') }
-  await new Promise<void>(resolve => door.server.listen(address.path, resolve))
+  await new Promise<void>(resolve => listener.server.listen(address.path, resolve))
   const idle = await connect(address)
   const asking = await connect(address, registerLine())
   await until(() => registered.length === 1, 'the registration')
-  const closed = door.close(10_000)
+  const closed = listener.close(10_000)
   assert.equal(await idle.ended, '')
   answer(TOPIC)
   assert.equal(await asking.ended, `OK ${TOPIC}\r\n`)
@@ -240,13 +244,13 @@ test('closing does not wait longer than the time it is given', async t => {
   const temp = tempDirectory()
   t.after(() => temp.remove())
   const clock = heldClock()
-  const { parts, registered } = makeDoor({ register: () => new Promise(() => undefined) })
-  const door = makeLineServer(parts, clock)
+  const { parts, registered } = makeListener({ accept: () => new Promise(() => undefined) })
+  const listener = makeLineServer(parts, clock)
   const address = { path: path.join(temp.path, 's') }
-  await new Promise<void>(resolve => door.server.listen(address.path, resolve))
+  await new Promise<void>(resolve => listener.server.listen(address.path, resolve))
   const asking = await connect(address, registerLine())
   await until(() => registered.length === 1, 'the registration')
-  const closed = door.close(1_000)
+  const closed = listener.close(1_000)
   await clock.advance(1_000)
   await closed
   assert.equal(await asking.ended, '')

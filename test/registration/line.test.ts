@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { MAX_REQUEST_BYTES } from '../../plugins/xaps/base/limits.ts'
 import { parseLine } from '../../plugins/xaps/registration/line.ts'
-import { BadRequest, MAX_REQUEST_BYTES, type Request } from '../../plugins/xaps/registration/request.ts'
+import { BadRequest } from '../../plugins/xaps/registration/refusal.ts'
+import type { Request } from '../../plugins/xaps/registration/validate.ts'
 import { counted } from './counted.ts'
 import { linePairs, printLine } from './printer.ts'
 import {

@@ -1,6 +1,6 @@
 /** The reference printer: a request → the bytes that the real Dovecot plugins would send for it. */
 
-import type { NotifyRequest, RegisterRequest, Request } from '../../plugins/xaps/registration/request.ts'
+import type { NotifyRequest, RegisterRequest, Request } from '../../plugins/xaps/registration/validate.ts'
 
 /** As st3fan's plugin writes it, without the line end. */
 export function printLine(request: Request): Buffer {

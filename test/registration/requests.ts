@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import fc from 'fast-check'
-import type { NotifyRequest, RegisterRequest } from '../../plugins/xaps/registration/request.ts'
+import type { NotifyRequest, RegisterRequest } from '../../plugins/xaps/registration/validate.ts'
 
 /** From the compiled test in dist/test/registration/ to the fixtures beside the sources. */
 const WIRE = path.join(__dirname, '../../../test/fixtures/wire')

@@ -1,21 +1,23 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
-import {
-  openSpool,
-  type Spool,
-  type SpoolEntry,
-  type SpoolLimits,
-} from '../../plugins/xaps/registration/spool.ts'
+import { reasonOf } from '../../plugins/xaps/base/log.ts'
+import type { Registration } from '../../plugins/xaps/device/record.ts'
+import type { DeviceStore } from '../../plugins/xaps/device/store.ts'
+import type { Save, Spool, SpoolOptions } from '../../plugins/xaps/registration/spool.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
+import { localStore, spoolIn } from './spools.ts'
 import { heldClock, keptLog } from './tools.ts'
 
-function entry(account: string, more: Partial<SpoolEntry> = {}): SpoolEntry {
+const USER = 'user@example.org'
+
+function registration(account: string, more: Partial<Registration> = {}): Registration {
   return {
-    user: 'user@example.org',
     account,
     token: 'ab'.repeat(32),
     mailboxes: ['INBOX'],
@@ -34,15 +36,17 @@ function setup(t: TestContext) {
     temp.remove()
   })
   const directory = path.join(temp.path, 'spool')
-  const file = path.join(directory, 'registrations.jsonl')
   const clock = heldClock()
   const log = keptLog()
-  const open = async (limits: SpoolLimits = {}) => {
-    const spool = await openSpool(directory, limits, log, clock)
+  const open = (more: Partial<SpoolOptions> = {}) => {
+    const spool = spoolIn(directory, log, clock, more)
     opened.push(spool)
     return spool
   }
-  return { temp, directory, file, clock, log, open }
+  const saved: Registration[] = []
+  const save: Save = async (_, one) => void saved.push(one)
+  const accounts = () => saved.map(({ account }) => account).sort()
+  return { directory, clock, log, open, saved, save, accounts }
 }
 
 /** Lets time pass until `condition` holds; each look is one pause of the spool at most. */
@@ -54,111 +58,129 @@ async function pass(clock: FakeClock, condition: () => boolean, what: string) {
 }
 
 test('makes no directory until there is something to keep, and then one that is nobody else’s', async t => {
-  const { directory, file, open } = setup(t)
-  const spool = await open()
+  const { directory, open } = setup(t)
+  const spool = open()
   assert.equal(existsSync(directory), false)
-  await spool.add(entry('A'))
+  await spool.add(USER, registration('A'))
   assert.equal(statSync(directory).mode & 0o777, 0o700)
-  assert.equal(statSync(file).mode & 0o777, 0o600)
-})
-
-test('has an entry on disk when it says so', async t => {
-  const { file, open } = setup(t)
-  const spool = await open()
-  await spool.add(entry('A'))
-  assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')), entry('A'))
   assert.equal(spool.size, 1)
 })
 
-test('keeps all of many entries that come at once', async t => {
-  const { file, open } = setup(t)
-  const spool = await open()
-  await Promise.all(Array.from({ length: 500 }, (_, i) => spool.add(entry(`A${i}`))))
-  assert.equal(readFileSync(file, 'utf8').trim().split('\n').length, 500)
+test('is opened by its start only where that is asked for', async t => {
+  const { directory, clock, open, save } = setup(t)
+  open({ openAtStart: false }).start(save)
+  await clock.advance(10_000)
+  assert.equal(existsSync(directory), false)
+  open().start(save)
+  await clock.advance(0)
+  await until(() => existsSync(directory), 'the directory')
 })
 
-test('saves what an earlier process left, in its order and with its times, and empties the file', async t => {
-  const { file, clock, open } = setup(t)
-  const before = await open()
-  for (const account of ['A', 'B', 'C']) await before.add(entry(account, { at: 42 }))
+test('has what it has acknowledged on disk: a process that is killed then loses none of many', async t => {
+  const { directory, clock, open, save, accounts } = setup(t)
+  const script = `
+    const { spoolIn } = require(${JSON.stringify(require.resolve('./spools.js'))})
+    const log = { debug() {}, info() {}, notice() {}, warn() {}, error() {} }
+    const spool = spoolIn(${JSON.stringify(directory)}, log)
+    const one = ${JSON.stringify(registration(''))}
+    Promise.all(Array.from({ length: 300 }, (_, i) => spool.add('user' + i, { ...one, account: 'A' + i })))
+      .then(() => process.kill(process.pid, 'SIGKILL'), console.error)`
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'inherit', 'inherit'] })
+  assert.deepEqual(await once(child, 'exit'), [null, 'SIGKILL'])
+  const spool = open()
+  spool.start(save)
+  await pass(clock, () => accounts().length === 300 && spool.size === 0, 'all to be saved')
+  assert.equal(new Set(accounts()).size, 300)
+})
 
-  const spool = await open()
-  assert.equal(spool.size, 3)
-  const saved: SpoolEntry[] = []
-  spool.start(async one => void saved.push(one))
-  await pass(clock, () => spool.size === 0 && statSync(file).size === 0, 'the spool to be empty')
-  assert.deepEqual(saved, [entry('A', { at: 42 }), entry('B', { at: 42 }), entry('C', { at: 42 })])
+test('saves what an earlier process left, with its times, and forgets it', async t => {
+  const { clock, log, open, saved, save, accounts } = setup(t)
+  const before = open()
+  for (const account of ['A', 'B', 'C']) await before.add(USER, registration(account, { at: 42 }))
+  await before.close()
+
+  const spool = open()
+  spool.start(save)
+  await pass(clock, () => saved.length > 0 && spool.size === 0, 'the spool to be empty')
+  assert.deepEqual(accounts(), ['A', 'B', 'C'])
+  assert.deepEqual(saved[0], registration('A', { at: 42 }))
+  assert.ok(log.messages().includes('notice registrations wait in the spool'))
+  await spool.close()
+
+  const third = open()
+  await third.add(USER, registration('D'))
+  assert.equal(third.size, 1)
 })
 
 test('saves the latest of a device once', async t => {
-  const { clock, open } = setup(t)
-  const spool = await open()
-  await spool.add(entry('A', { at: 1 }))
-  await spool.add(entry('A', { at: 2, mailboxes: ['INBOX', 'Notes'] }))
-  const saved: SpoolEntry[] = []
-  spool.start(async one => void saved.push(one))
-  await pass(clock, () => spool.size === 0, 'the spool to be empty')
-  assert.deepEqual(saved, [entry('A', { at: 2, mailboxes: ['INBOX', 'Notes'] })])
+  const { clock, open, saved, save } = setup(t)
+  const spool = open()
+  await spool.add(USER, registration('A', { at: 1 }))
+  await spool.add(USER, registration('A', { at: 2, mailboxes: ['INBOX', 'Notes'] }))
+  assert.equal(spool.size, 1)
+  spool.start(save)
+  await pass(clock, () => saved.length > 0 && spool.size === 0, 'the spool to be empty')
+  assert.deepEqual(saved, [registration('A', { at: 2, mailboxes: ['INBOX', 'Notes'] })])
 })
 
-test('takes the same registration of a device once more without another line', async t => {
-  const { file, open } = setup(t)
-  const spool = await open()
-  await Promise.all([spool.add(entry('A', { at: 1 })), spool.add(entry('A', { at: 2 }))])
-  await spool.add(entry('A', { at: 3 }))
-  assert.equal(readFileSync(file, 'utf8').trim().split('\n').length, 1)
+test('a device that registers again while it is being saved is saved again', async t => {
+  const { clock, open, saved, save } = setup(t)
+  const spool = open()
+  await spool.add(USER, registration('A', { at: 1 }))
+  spool.start(async (user, one) => {
+    await save(user, one)
+    if (one.at === 1) await spool.add(USER, registration('A', { at: 2 }))
+  })
+  await pass(clock, () => saved.length === 2 && spool.size === 0, 'both to be saved')
+  assert.deepEqual(
+    saved.map(({ at }) => at),
+    [1, 2],
+  )
 })
 
-test('tries again after 0.5 s, 1 s, 2 s, 4 s and then every 5 s', async t => {
-  const { clock, open } = setup(t)
-  const spool = await open()
-  await spool.add(entry('A'))
+test('tries again after 0.5 s, 1 s, 2 s, 4 s and then every 5 s, and at once when the store is back', async t => {
+  const { clock, open, saved, save } = setup(t)
+  const spool = open()
+  await spool.add(USER, registration('A'))
   const attempts: number[] = []
-  const start = clock.now()
-  spool.start(() => {
-    attempts.push(clock.now() - start)
-    return Promise.reject(new Error('away'))
-  })
-  await clock.advance(20_000)
-  const pauses = attempts.slice(1).map((at, i) => at - (attempts[i] ?? 0))
-  assert.deepEqual(pauses.slice(0, 5), [500, 1000, 2000, 4000, 5000])
-})
-
-test('saves at once when the store says that it is back', async t => {
-  const { clock, open } = setup(t)
-  const spool = await open()
-  await spool.add(entry('A'))
   let away = true
-  const saved: SpoolEntry[] = []
-  spool.start(async one => {
+  spool.start(async (user, one) => {
+    attempts.push(clock.now())
     if (away) throw new Error('away')
-    saved.push(one)
+    await save(user, one)
   })
-  await clock.advance(20_000)
-  assert.ok((clock.next ?? 0) > 1_000, `the next try is ${clock.next} ms away`)
+  const timer = async () => until(() => clock.next !== undefined && clock.next > 0, 'the next pause')
+  for (const ms of [0, 500, 1000, 2000, 4000, 5000, 5000]) {
+    const tried = attempts.length
+    await clock.advance(ms)
+    await until(() => attempts.length > tried, 'an attempt')
+    await timer()
+  }
+  const pauses = attempts.slice(1).map((at, i) => at - (attempts[i] ?? 0))
+  assert.deepEqual(pauses, [500, 1000, 2000, 4000, 5000, 5000])
   away = false
   spool.saveNow()
   await clock.advance(0)
-  assert.equal(saved.length, 1)
+  await until(() => saved.length === 1, 'it to be saved')
 })
 
-test('an entry that cannot be saved does not keep the others from it', async t => {
-  const { clock, open } = setup(t)
-  const spool = await open()
-  for (let i = 0; i < 40; i += 1) await spool.add(entry(`A${i}`))
-  const saved = new Set<string>()
-  spool.start(async ({ account }) => {
-    if (account === 'A0') throw new Error('not this one')
-    saved.add(account)
+test('a registration that cannot be saved keeps neither others nor those of its user from it', async t => {
+  const { clock, open, accounts, save } = setup(t)
+  const spool = open()
+  for (let i = 0; i < 40; i += 1) await spool.add(`user${i}`, registration(`A${i}`))
+  await spool.add('user0', registration('B'))
+  spool.start(async (user, one) => {
+    if (one.account === 'A0') throw new Error('not this one')
+    await save(user, one)
   })
-  await pass(clock, () => saved.size === 39, 'the others to be saved')
-  assert.equal(spool.size, 1)
+  await pass(clock, () => accounts().length === 40, 'the others to be saved')
+  await pass(clock, () => spool.size === 1, 'the others to be forgotten')
 })
 
 test('does not wait for ever for a store that says nothing', async t => {
   const { clock, open } = setup(t)
-  const spool = await open()
-  await spool.add(entry('A'))
+  const spool = open()
+  await spool.add(USER, registration('A'))
   let attempts = 0
   spool.start(() => {
     attempts += 1
@@ -169,94 +191,118 @@ test('does not wait for ever for a store that says nothing', async t => {
 
 test('saves what is added later, too', async t => {
   const { clock, log, open } = setup(t)
-  const spool = await open()
+  const spool = open()
   spool.start(() => Promise.resolve())
-  await spool.add(entry('A'))
-  await pass(clock, () => spool.size === 0, 'the entry to be saved')
-  await spool.add(entry('B'))
-  await pass(clock, () => spool.size === 0, 'the next entry to be saved')
-  assert.ok(log.messages().includes('notice registrations from the spool are saved'))
-})
-
-test('skips the torn last line of a crash with a warning, and goes on on a line of its own', async t => {
-  const { directory, file, log, open } = setup(t)
-  mkdirSync(directory)
-  writeFileSync(file, `${JSON.stringify(entry('A'))}\n{"user":"user@exam`)
-  const spool = await open()
-  assert.equal(spool.size, 1)
-  assert.ok(log.messages().includes('warn damaged lines in the spool were skipped'))
-  await spool.add(entry('B'))
-  assert.equal((await open()).size, 2)
-})
-
-test('skips other damaged lines with a warning and keeps the rest', async t => {
-  const { directory, file, log, open } = setup(t)
-  mkdirSync(directory)
-  const lines = ['\0\0\0', '[]', 'null', '{"user":1}', JSON.stringify(entry('A')), JSON.stringify(entry('B'))]
-  writeFileSync(file, `${lines.join('\n')}\n`)
-  assert.equal((await open()).size, 2)
-  assert.equal(log.entries[0]?.fields.count, 4)
+  for (const account of ['A', 'B']) {
+    await spool.add(USER, registration(account))
+    await pass(clock, () => spool.size === 0, 'it to be saved')
+  }
+  await until(() => log.messages().includes('notice registrations from the spool are saved'), 'the line')
 })
 
 test('refuses more devices than it may hold, but not news of one that it holds', async t => {
   const { open } = setup(t)
-  const spool = await open({ maxEntries: 2 })
-  await spool.add(entry('A'))
-  await spool.add(entry('B'))
-  await assert.rejects(spool.add(entry('C')), /the spool is full/)
-  await spool.add(entry('A', { at: 2, mailboxes: [] }))
+  const spool = open({ maxEntries: 2 })
+  await spool.add(USER, registration('A'))
+  await spool.add('other', registration('B'))
+  await assert.rejects(spool.add('third', registration('C')), { cause: new Error('the spool is full') })
+  await spool.add(USER, registration('A', { at: 2, mailboxes: [] }))
+  assert.equal(spool.size, 2)
 })
 
-test('refuses more bytes than it may hold', async t => {
-  const { file, open } = setup(t)
-  const spool = await open({ maxBytes: 10_000 })
-  const results = await Promise.allSettled(
-    Array.from({ length: 100 }, (_, i) => spool.add(entry('A', { user: `user${i}@example.org` }))),
-  )
-  assert.ok(results.some(({ status }) => status === 'rejected'))
-  assert.ok(statSync(file).size <= 10_000)
-})
-
-test('leaves room for others when one user sends registrations all day', async t => {
+test('refuses more bytes than it may hold, and leaves room for others when one user sends all day', async t => {
   const { open } = setup(t)
-  const spool = await open({ maxBytes: 32_000 })
-  const results = await Promise.allSettled(Array.from({ length: 100 }, (_, i) => spool.add(entry(`A${i}`))))
-  assert.ok(results.some(({ status }) => status === 'rejected'))
-  await spool.add(entry('A', { user: 'other@example.org' }))
+  const spool = open({ maxBytes: 32_000 })
+  const flood = await Promise.allSettled(
+    Array.from({ length: 100 }, (_, i) => spool.add('flood', registration(`A${i}`))),
+  )
+  const reasons = flood.map(result => (result.status === 'rejected' ? reasonOf(result.reason) : ''))
+  assert.ok(reasons.some(reason => reason.includes("user's share")))
+  const all = await Promise.allSettled(
+    Array.from({ length: 300 }, (_, i) => spool.add(`user${i}`, registration('A'))),
+  )
+  assert.ok(all[0]?.status === 'fulfilled')
+  assert.ok(all.some(({ status }) => status === 'rejected'))
+  assert.ok(spool.size > 50 && spool.size < 200, String(spool.size))
+})
+
+test('keeps no more devices of a user than the store would, the latest', async t => {
+  const { clock, open, accounts, save } = setup(t)
+  const spool = open({ maxDevices: 2 })
+  for (const [at, account] of ['A', 'B', 'C'].entries()) await spool.add(USER, registration(account, { at }))
+  spool.start(save)
+  await pass(clock, () => spool.size === 0, 'the spool to be empty')
+  assert.deepEqual(accounts(), ['B', 'C'])
 })
 
 test('rejects what cannot be written, and works again when it can', async t => {
   const { directory, open } = setup(t)
   writeFileSync(directory, 'in the way')
-  const spool = await open()
-  await assert.rejects(spool.add(entry('A')))
+  const spool = open()
+  await assert.rejects(spool.add(USER, registration('A')))
   assert.equal(spool.size, 0)
   rmSync(directory)
-  await spool.add(entry('A'))
+  await spool.add(USER, registration('A'))
   assert.equal(spool.size, 1)
 })
 
-test('rejects on a full disk however often, and has room again afterwards', async t => {
-  const { directory, file, open } = setup(t)
-  const spool = await open({ maxBytes: 10_000 })
-  mkdirSync(directory)
-  symlinkSync('/dev/full', file)
-  for (let i = 0; i < 100; i += 1) await assert.rejects(spool.add(entry('A')), /ENOSPC/)
-  rmSync(file)
-  await spool.add(entry('A'))
-  assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')), entry('A'))
+test('on a full disk rejects however often, forgets nothing that is there, and has room again afterwards', async t => {
+  const { directory, clock, log, open, saved, save } = setup(t)
+  let full = false
+  const local = localStore(directory, log)
+  const update: DeviceStore['update'] = async (user, change) => {
+    if (!full) return local.update(user, change)
+    const [devices] = [await local.devices(user)]
+    change({ devices, gone: [] })
+    throw new Error('ENOSPC')
+  }
+  const spool = open({ local: { ...local, update }, maxEntries: 3 })
+  await spool.add(USER, registration('A', { at: 1 }))
+  full = true
+  for (let i = 0; i < 20; i += 1)
+    await assert.rejects(spool.add(USER, registration('A', { at: 2 })), /ENOSPC/)
+  for (let i = 0; i < 20; i += 1) await assert.rejects(spool.add(`user${i}`, registration('A')), /ENOSPC/)
+  assert.equal(spool.size, 1)
+  full = false
+  await spool.add('other', registration('B'))
+  spool.start(save)
+  await pass(clock, () => spool.size === 0, 'the spool to be empty')
+  assert.deepEqual(
+    saved.map(({ account, at }) => [account, at]),
+    [
+      ['A', 1],
+      ['B', 1000],
+    ],
+  )
 })
 
-test('news that cannot be written does not forget what is on disk', async t => {
-  const { directory, file, clock, open } = setup(t)
+test('a damaged spool is refused with a line in the log, and works when it is out of the way', async t => {
+  const { directory, clock, log, open, save, accounts } = setup(t)
   mkdirSync(directory)
-  writeFileSync(file, `${JSON.stringify(entry('A', { at: 1 }))}\n`)
-  const spool = await open()
-  rmSync(file)
-  symlinkSync('/dev/full', file)
-  await assert.rejects(spool.add(entry('A', { at: 2, mailboxes: [] })))
-  const saved: SpoolEntry[] = []
-  spool.start(async one => void saved.push(one))
-  await pass(clock, () => spool.size === 0, 'the entry to be saved')
-  assert.deepEqual(saved, [entry('A', { at: 1 })])
+  writeFileSync(path.join(directory, 'data.mdb'), 'x'.repeat(100_000))
+  const spool = open()
+  spool.start(save)
+  await clock.advance(0)
+  await until(() => log.messages().includes('error the spool cannot be read'), 'the line')
+  await assert.rejects(spool.add(USER, registration('A')), /damaged/)
+  rmSync(directory, { recursive: true })
+  await spool.add(USER, registration('A'))
+  await pass(clock, () => accounts().length === 1, 'it to be saved')
+})
+
+test('takes the file of an earlier version, but for lines that are damaged or torn, and removes it', async t => {
+  const { directory, clock, open, saved, save, accounts } = setup(t)
+  mkdirSync(directory)
+  const file = path.join(directory, 'registrations.jsonl')
+  const line = (account: string, at: number) =>
+    JSON.stringify({ user: USER, ...registration(account, { at }) })
+  const damaged = ['\0\0\0', '[]', 'null', '{"user":1}']
+  const lines = [...damaged, line('A', 1), line('B', 1), line('A', 2), '{"user":"user@exam']
+  writeFileSync(file, lines.join('\n'))
+  const spool = open()
+  spool.start(save)
+  await pass(clock, () => saved.length > 0 && spool.size === 0, 'the spool to be empty')
+  assert.deepEqual(accounts(), ['A', 'B'])
+  assert.equal(saved.find(({ account }) => account === 'A')?.at, 2)
+  assert.equal(existsSync(file), false)
 })

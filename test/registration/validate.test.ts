@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { BadRequest } from '../../plugins/xaps/registration/refusal.ts'
 import {
-  BadRequest,
   type NotifyRequest,
   type RegisterRequest,
-} from '../../plugins/xaps/registration/request.ts'
-import { validateNotify, validateRegister } from '../../plugins/xaps/registration/validate.ts'
+  validateNotify,
+  validateRegister,
+} from '../../plugins/xaps/registration/validate.ts'
 import { ACCOUNT, notifyExample, registerExample, TOKEN } from './requests.ts'
 
 const rules = { subtopics: ['com.apple.mobilemail', 'com.apple.mail'], lowercase: true }

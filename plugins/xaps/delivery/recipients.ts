@@ -1,6 +1,7 @@
 /** Recipients of a mail → canonical names of the users whose devices are to be told: the steps of this stage, joined. */
 
 import { canonicalUser } from '../base/canonical-names.ts'
+import { MAX_USER_BYTES } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { type Config, pathIn } from '../config/config.ts'
 import type { Address, Mode, Plugin } from '../haraka/types.ts'
@@ -8,9 +9,6 @@ import { type IsLocal, watchLocalDomains } from './local.ts'
 import { UserDb } from './userdb.ts'
 import type { UserDbAnswer } from './userdb-protocol.ts'
 import { addressWithoutDetail, userNameOf } from './username.ts'
-
-/** In bytes; a longer name cannot have registered. */
-const LONGEST_USER = 255
 
 export interface UserLookup {
   /** Users whose devices are to hear of a mail to `recipients`, each once, in no order. Never rejects. */
@@ -58,6 +56,7 @@ async function userOf(recipient: Address, { users, lookup }: UsersOptions): Prom
   return canonicalUser(answer?.kind === 'user' ? answer.name : userNameOf(recipient, users), users)
 }
 
+/** A longer name cannot have registered. */
 function isPossible(user: string): boolean {
-  return user !== '' && Buffer.byteLength(user) <= LONGEST_USER
+  return user !== '' && Buffer.byteLength(user) <= MAX_USER_BYTES
 }

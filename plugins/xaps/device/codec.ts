@@ -4,6 +4,7 @@
  * delete with it a registration that has just been written.
  */
 
+import { MAX_USER_BYTES } from '../base/limits.ts'
 import type { Cells } from './compare-and-set.ts'
 import { type Device, EMPTY_RECORD, type GoneDevice, type UserRecord } from './device.ts'
 
@@ -11,7 +12,6 @@ import { type Device, EMPTY_RECORD, type GoneDevice, type UserRecord } from './d
 export const USER_PREFIX = 'device:'
 const PUSH_PREFIX = 'claim:'
 
-const MAX_USER_BYTES = 255
 /** Account id (128 bytes at most) and token (200) with room to spare; LMDB takes keys up to 1978 bytes. */
 const MAX_PUSH_BYTES = 1024
 

@@ -8,13 +8,13 @@ import path from 'node:path'
 import type { Log } from '../base/log.ts'
 import { type Config, pathIn } from '../config/config.ts'
 import type { SmtpIni } from '../config/smtp-ini.ts'
-import { keepListeners, type Wanted } from '../process/kept-listeners.ts'
 import { bindTcp } from '../process/listener.ts'
 import { isRoot } from '../process/only-root.ts'
+import { keepListeners, type Wanted } from '../process/retry-listen.ts'
 import { NOBODY_ELSE, socketOwner } from '../process/socket-owner.ts'
 import { FIRST_FD, type Supervised, supervise } from '../process/supervise.ts'
 import { bindUnixSocket } from '../process/unix-socket.ts'
-import type { InheritedDoor } from '../registration/companion.ts'
+import type { InheritedListener } from '../registration/companion.ts'
 import type { Settings } from '../service.ts'
 
 export interface CompanionKeeper {
@@ -26,10 +26,10 @@ export interface CompanionKeeper {
 
 /** The first message to a companion. */
 export interface CompanionStart extends Settings {
-  readonly inherited: readonly InheritedDoor[]
+  readonly inherited: readonly InheritedListener[]
 }
 
-type Protocol = InheritedDoor['protocol']
+type Protocol = InheritedListener['protocol']
 
 /** Binds the listeners at once. `latest` gives the settings for a companion that starts now. */
 export function keepCompanion(

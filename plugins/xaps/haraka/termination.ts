@@ -4,10 +4,8 @@
  */
 
 import cluster, { type Worker } from 'node:cluster'
+import { KILL_AFTER_MS } from '../base/ending.ts'
 import { FINISH, FINISHED, isEvent } from '../process/message.ts'
-
-/** Longer than a process takes to end in order; a worker that hangs is not waited for. */
-const WORKERS_MS = 4_000
 
 /** Calls `finish` before SIGTERM takes its usual effect. `finish` must not reject and must end in bounded time. */
 export function onTermination(finish: () => Promise<void>): void {
@@ -27,10 +25,11 @@ function tellPrimary(): void {
   if (process.connected) process.send?.({ event: FINISHED })
 }
 
+/** A worker that hangs is not waited for. */
 async function finishWorkers(): Promise<void> {
   const workers = Object.values(cluster.workers ?? {}).filter(worker => worker?.isConnected())
   const all = Promise.all(workers.map(worker => worker && finished(worker)))
-  await Promise.race([all, new Promise(resolve => setTimeout(resolve, WORKERS_MS))])
+  await Promise.race([all, new Promise(resolve => setTimeout(resolve, KILL_AFTER_MS))])
 }
 
 function finished(worker: Worker): Promise<void> {

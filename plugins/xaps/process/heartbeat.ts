@@ -1,6 +1,6 @@
 /**
- * Asking another process for signs of life. What is counted is questions without an answer, not time: whoever was held
- * up itself has asked nothing meanwhile, and blames nobody. Knows no process and no channel.
+ * Asks another process for signs of life. Questions without an answer are counted, not time: a process that was held up
+ * itself has asked nothing meanwhile. Knows no process and no channel.
  */
 
 import type { Clock, Timer } from '../base/clock.ts'

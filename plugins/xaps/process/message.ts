@@ -1,10 +1,7 @@
 /**
- * How processes of ours talk. Between Haraka's primary and its workers: over the cluster's channel, in plain objects with
- * an `event`, as Haraka's own are; it ignores others. Between Haraka and companion: see supervise.ts.
+ * How Haraka's primary and its workers talk: over the cluster's channel, in plain objects with an `event`, as Haraka's own
+ * are; it ignores others.
  */
-
-/** The descriptor of a supervised child at which the channel to its parent is. */
-export const CHANNEL_FD = 3
 
 export interface Message<E extends string = string> {
   readonly event: E

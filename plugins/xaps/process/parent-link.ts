@@ -3,11 +3,11 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Clock, systemClock } from '../base/clock.ts'
+import { EXIT_AFTER_MS } from '../base/ending.ts'
 import { eachLine } from '../base/lines.ts'
-import { CHANNEL_FD } from './message.ts'
 
-/** How long an orderly end may take before the process ends without it, in milliseconds. */
-const END_TIMEOUT_MS = 3_000
+/** The descriptor of a supervised child at which the channel to its parent is. */
+export const CHANNEL_FD = 3
 
 export interface ParentLink {
   /** The parent's first message. Rejects when the parent is gone before it. */
@@ -33,13 +33,13 @@ export function linkToParent(
     eachLine(channel, onLine, Number.POSITIVE_INFINITY)
     void gone.then(() => reject(new Error('there is no parent process that tells what to do')))
   })
-  // Who has had it, or never asks for it, does not miss it.
+  // After it has come, or where it is never asked for, its loss is of no matter.
   hello.catch(() => undefined)
   return {
     hello,
     endWithParent(end) {
       void gone.then(() => {
-        clock.after(END_TIMEOUT_MS, () => exit(1))
+        clock.after(EXIT_AFTER_MS, () => exit(1))
         end().then(
           () => exit(0),
           () => exit(1),

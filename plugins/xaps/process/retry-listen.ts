@@ -1,13 +1,10 @@
-/** Trying to open something until it is open. Knows nothing of what it opens. */
+/** Opens listeners, trying again until they are open. Knows nothing of what is served. */
 
+import { Backoff, NO_JITTER, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 
-/** Milliseconds between two attempts: doubling, from the first to the longest. */
-const FIRST_PAUSE_MS = 500
-const LONGEST_PAUSE_MS = 15_000
-
-export interface Opening {
+export interface Attempts {
   /** Settles with the first attempt; with `retry` it resolves even if that failed. */
   readonly tried: Promise<void>
   /** Ends the attempts; resolves when none is running. */
@@ -15,23 +12,22 @@ export interface Opening {
 }
 
 /** Calls `open`, with `retry` until it resolves. What fails is logged once, and once when it went well after all. */
-export function keepOpening(
+export function retryListen(
   open: () => Promise<void>,
   { retry, log }: { readonly retry: boolean; readonly log: Log },
   clock: Clock = systemClock,
-): Opening {
+): Attempts {
+  const backoff = new Backoff(STANDARD_BACKOFF, NO_JITTER)
   let attempt: Promise<void>
   let next: Timer | undefined
   let stopped = false
-  let pause = FIRST_PAUSE_MS
 
   const failed = (error: unknown) => {
-    if (pause === FIRST_PAUSE_MS) log.error('cannot listen, trying again', { reason: reasonOf(error) })
+    if (backoff.failures === 0) log.error('cannot listen, trying again', { reason: reasonOf(error) })
     if (stopped) return
-    next = clock.after(pause, () => {
+    next = clock.after(backoff.next(), () => {
       attempt = open().then(() => log.notice('listening after all'), failed)
     })
-    pause = Math.min(pause * 2, LONGEST_PAUSE_MS)
   }
 
   attempt = retry ? open().catch(failed) : open()
@@ -42,6 +38,73 @@ export function keepOpening(
       next?.cancel()
       // What failed was told to the caller, or logged.
       await attempt.catch(() => undefined)
+    },
+  }
+}
+
+/** What a parent has bound for its child. */
+export interface Bound {
+  readonly fd: number
+  /** Lets go of it, and removes its file. Synchronous. */
+  remove(): void
+}
+
+export interface Wanted<Name> {
+  readonly name: Name
+  /** Binds as much as possible before it returns: the parent is root only while it starts. */
+  bind(): Promise<Bound>
+}
+
+export interface KeptListeners<Name> {
+  /** Those that are bound, in their order. */
+  bound(): ReadonlyArray<{ readonly name: Name; readonly fd: number }>
+  /** Ends the attempts. Never rejects. */
+  stop(): Promise<void>
+  /** Lets go of all. Synchronous, and never throws. */
+  remove(): void
+}
+
+/**
+ * Binds each of `wanted` for a child that inherits the descriptors, and calls `changed` whenever there is another one. All
+ * stay open for as long as the parent runs, so what connects while the child is started again waits and is served.
+ */
+export function keepListeners<Name>(
+  wanted: readonly Wanted<Name>[],
+  changed: () => void,
+  log: Log,
+  clock: Clock = systemClock,
+): KeptListeners<Name> {
+  const found = new Map<number, Bound>()
+  const attempts = wanted.map(({ bind }, index) =>
+    retryListen(
+      async () => {
+        found.set(index, await bind())
+        changed()
+      },
+      { retry: true, log },
+      clock,
+    ),
+  )
+  const remove = (bound: Bound) => {
+    try {
+      bound.remove()
+    } catch (error) {
+      log.debug('the socket file stays; the next start replaces it', { cause: reasonOf(error) })
+    }
+  }
+  return {
+    bound: () =>
+      wanted.flatMap(({ name }, index) => {
+        const bound = found.get(index)
+        return bound ? [{ name, fd: bound.fd }] : []
+      }),
+    async stop() {
+      await Promise.all(attempts.map(attempt => attempt.stop()))
+    },
+    remove() {
+      const all = [...found.values()]
+      found.clear()
+      for (const bound of all) remove(bound)
     },
   }
 }

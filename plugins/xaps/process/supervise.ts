@@ -1,28 +1,23 @@
 /**
  * Keeps one child process running: starts it again when it has ended or says nothing any more, and ends it. The channel
- * between the two takes lines of JSON to the child, which answers each by any byte: none is looked at here, since the child
- * may be in the hands of somebody else. It closes with the parent, however that ends (parent-link.ts is its side). Knows nothing of what the child does;
- * never throws into its owner, and keeps no event loop alive.
+ * between the two takes lines of JSON to the child (parent-link.ts is its side), which answers each by any byte: what it
+ * answers is not read, since the child may be in an attacker's hands. It closes with the parent, however that ends. Knows
+ * nothing of what the child does; never throws into its owner, and keeps no event loop alive.
  */
 
 import { type ChildProcess, spawn as nodeSpawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
+import { Backoff, NO_JITTER, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock, type Timer } from '../base/clock.ts'
+import { KILL_AFTER_MS } from '../base/ending.ts'
 import { eachLine } from '../base/lines.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import { parseLogLine } from '../base/stderr-log.ts'
 import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
-import { CHANNEL_FD } from './message.ts'
-
-/** Milliseconds between a death and the next start: none after the first, then doubling, from the shortest to the longest. */
-const SHORTEST_PAUSE_MS = 500
-const LONGEST_PAUSE_MS = 15_000
+import { CHANNEL_FD } from './parent-link.ts'
 
 /** A child that lives so long is up; its death is a first one. */
 const UP_AFTER_MS = 1_000
-
-/** From SIGTERM to SIGKILL. */
-const STOP_TIMEOUT_MS = 5_000
 
 /** All that a child needs of the environment; Haraka's may hold secrets. */
 const ENVIRONMENT = [
@@ -48,7 +43,7 @@ export interface SuperviseOptions {
   readonly fds?: () => readonly number[]
   /** The first message to each child, plain data; asked for at every start. */
   readonly hello?: () => object
-  /** Whom the child runs as, when we are root; it then has no other groups. */
+  /** The user and group of the child, when we are root; it then has no other groups. */
   readonly uid?: number | undefined
   readonly gid?: number | undefined
 }
@@ -58,7 +53,7 @@ export interface Supervised {
   readonly pid: number | undefined
   /** Ends the child and starts another one, with what `fds` and `hello` say then. Returns at once. */
   renew(): void
-  /** Ends the child, by SIGKILL when it takes more than 5 s, and starts none any more. Resolves when it has ended. */
+  /** Ends the child, by SIGKILL when it takes longer than KILL_AFTER_MS, and starts none any more. Resolves when it has ended. */
   stop(): Promise<void>
 }
 
@@ -83,7 +78,9 @@ class Supervisor implements Supervised {
   /** Of the next start, or of the report that the child is up. */
   #timer: Timer | undefined
   #heartbeat: Heartbeat | undefined
-  #pause = 0
+  readonly #backoff = new Backoff(STANDARD_BACKOFF, NO_JITTER)
+  /** Whether it was up lately: it is then started again without a pause. */
+  #wasUp = true
   /** What the log says. */
   #reported: 'up' | 'gone' | undefined
   #silent = false
@@ -112,7 +109,7 @@ class Supervisor implements Supervised {
   }
 
   renew(): void {
-    // Who is not there yet, or about to be replaced, starts with what is so then.
+    // A child that is not there yet, or about to be replaced, starts with what is so then.
     if (!this.#child || this.#renewing || this.#stopping) return
     this.#renewing = true
     this.#end(this.#child)
@@ -125,14 +122,14 @@ class Supervisor implements Supervised {
     if (!child) return Promise.resolve()
     return new Promise(resolve => {
       this.#ended = resolve
-      // Whoever waits for the end must live to see it.
+      // This process must live until the child has ended.
       child.ref()
       if (!this.#renewing) this.#end(child)
     })
   }
 
   #end(child: ChildProcess): void {
-    const kill = this.#clock.after(STOP_TIMEOUT_MS, () => child.kill('SIGKILL'))
+    const kill = this.#clock.after(KILL_AFTER_MS, () => child.kill('SIGKILL'))
     child.once('exit', () => kill.cancel())
     child.kill('SIGTERM')
   }
@@ -189,7 +186,8 @@ class Supervisor implements Supervised {
   }
 
   #onUp(): void {
-    this.#pause = 0
+    this.#backoff.reset()
+    this.#wasUp = true
     this.#report('up')
   }
 
@@ -204,8 +202,8 @@ class Supervisor implements Supervised {
     if (this.#stopping) return this.#ended()
     if (renewing) return this.start()
     this.#report('gone', reason)
-    this.#timer = this.#clock.after(this.#pause, () => this.start())
-    this.#pause = Math.min(Math.max(this.#pause * 2, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS)
+    this.#timer = this.#clock.after(this.#wasUp ? 0 : this.#backoff.next(), () => this.start())
+    this.#wasUp = false
   }
 
   #report(state: 'up' | 'gone', reason = ''): void {

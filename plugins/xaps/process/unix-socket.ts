@@ -1,6 +1,6 @@
 /**
  * A Unix socket at a path that others know, with mode and owner right before anybody can connect: it is made in a
- * directory of its own that nobody else can enter, and renamed to its path. The rename also replaces what a process that
+ * directory that no other user can enter, and renamed to its path. The rename also replaces what a process that
  * was killed left behind, without a moment in which there is no socket.
  *
  * The directory is somebody else's (Dovecot's, mostly): it is never made here and never changed. Root works in one only
@@ -21,7 +21,7 @@ import {
 import type net from 'node:net'
 import path from 'node:path'
 import { reasonOf } from '../base/log.ts'
-import { type BoundHandle, bindOnly } from './bound-handle.ts'
+import { type BoundHandle, bindOnly, listening } from './listener.ts'
 import { isRoot, onlyRoots, Untrusted } from './only-root.ts'
 
 export interface UnixSocketOptions {
@@ -34,8 +34,8 @@ export interface UnixSocketOptions {
 /** A socket file of ours. */
 export interface SocketFile {
   /**
-   * Removes the file if it still is the one that we made. Synchronous, because Haraka leaves no time when it stops;
-   * never throws, because whoever starts next replaces what stays.
+   * Removes the file if it still is the one that we made, and leaves it where this process may not: the next start
+   * replaces it. Synchronous, because Haraka leaves no time when it stops.
    */
   remove(): void
 }
@@ -48,8 +48,8 @@ export interface BoundSocket extends SocketFile {
 /** The longest path that fits into a sockaddr_un of Linux, in bytes. */
 const LONGEST_PATH = 107
 
-/** In which the socket is made, beside its path. */
-const NEST = '.x'
+/** What the name of the private directory begins with in which the socket is made, beside its path. */
+const PRIVATE = '.x'
 
 /**
  * Binds without listening. Synchronous, because Haraka is root only while its plugins register. Throws when the
@@ -59,7 +59,7 @@ export function bindUnixSocket(options: UnixSocketOptions): BoundSocket {
   const place = findPlace(options.path)
   let handle: BoundHandle | undefined
   try {
-    const file = inNest(place, options, name => {
+    const file = makeInPrivate(place, options, name => {
       handle = bindOnly(name, -1, -1)
     })
     const { fd } = handle as BoundHandle
@@ -83,7 +83,7 @@ export async function listenUnixSocket(server: net.Server, options: UnixSocketOp
   let opened = Promise.resolve()
   try {
     // Node makes the socket before `listen` returns, and tells of it later.
-    const file = inNest(place, options, name => {
+    const file = makeInPrivate(place, options, name => {
       opened = listening(server, () => server.listen(name))
     })
     await opened
@@ -95,19 +95,6 @@ export async function listenUnixSocket(server: net.Server, options: UnixSocketOp
   }
 }
 
-/** Resolves when `listen` has made the server listen, rejects with the error when it cannot. */
-export function listening(server: net.Server, listen: () => unknown): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const settle = (error?: Error) => {
-      server.off('listening', settle).off('error', settle)
-      if (error) reject(error)
-      else resolve()
-    }
-    server.on('listening', settle).on('error', settle)
-    listen()
-  })
-}
-
 /**
  * Where the socket shall be: an absolute path without links. Throws when there is no such directory, when root must not
  * work in it, and when the path is served already.
@@ -116,7 +103,7 @@ function findPlace(wanted: string): string {
   const directory = findDirectory(wanted)
   const place = path.join(directory, path.basename(wanted))
   if (
-    Math.max(Buffer.byteLength(place), Buffer.byteLength(path.join(directory, `${NEST}XXXXXX/s`))) >
+    Math.max(Buffer.byteLength(place), Buffer.byteLength(path.join(directory, `${PRIVATE}XXXXXX/s`))) >
     LONGEST_PATH
   )
     throw new Error(`${wanted}: longer than the ${LONGEST_PATH} bytes that the path of a socket can have`)
@@ -140,14 +127,14 @@ function findDirectory(wanted: string): string {
   }
 }
 
-/** Lets `bind` make a socket at the path that it is given, dresses it, and gives it its name. */
-function inNest(
+/** Lets `bind` make a socket at the path that it is given, sets mode and owner, and moves it to `place`. */
+function makeInPrivate(
   place: string,
   { mode, uid, gid }: UnixSocketOptions,
   bind: (name: string) => void,
 ): SocketFile {
-  const nest = makeNest(place)
-  const made = path.join(nest, 's')
+  const directory = makePrivateDirectory(place)
+  const made = path.join(directory, 's')
   try {
     withMode(mode, () => bind(made))
     // -1 leaves the one that is not given as it is: chown(2).
@@ -158,15 +145,15 @@ function inNest(
   } catch (error) {
     throw new Error(`${place}: the socket cannot be put in place: ${reasonOf(error)}`)
   } finally {
-    rmSync(nest, { recursive: true, force: true })
+    rmSync(directory, { recursive: true, force: true })
   }
 }
 
-/** A directory beside the socket's path that nobody else can enter. */
-function makeNest(place: string): string {
+/** A directory beside the socket's path that no other user can enter. */
+function makePrivateDirectory(place: string): string {
   const directory = path.dirname(place)
   try {
-    return mkdtempSync(path.join(directory, NEST))
+    return mkdtempSync(path.join(directory, PRIVATE))
   } catch (error) {
     throw new Error(
       `${directory}: must be writable when the socket is made: ${reasonOf(error)}; start Dovecot before Haraka, or set [registration] socket to another path`,

@@ -1,5 +1,5 @@
 /**
- * What keeps web pages out of the HTTP door: a page in a browser that reaches the address can make the browser send
+ * What keeps web pages out of the HTTP listener: a page in a browser that reaches the address can make the browser send
  * requests. It cannot send JSON, nor leave Origin out of a POST; and a name of its own that it points at this machine
  * stands in Host. Dovecot's plugins send JSON, no Origin, and as Host what their URL says.
  */

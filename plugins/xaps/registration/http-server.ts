@@ -10,11 +10,10 @@ import { within } from '../base/deadline.ts'
 import { reasonOf } from '../base/log.ts'
 import { checkPost, makeCheckHost } from './http-guard.ts'
 import { parseNotifyBody, parseRegisterBody } from './json.ts'
-import type { DoorParts } from './listener-parts.ts'
+import type { ListenerParts } from './listener-parts.ts'
 import type { NotifyOutcome } from './notify.ts'
-import { receiveBody } from './receive-body.ts'
+import { receiveBody } from './receive.ts'
 import { answerTo } from './refusal.ts'
-import { topicBody } from './topic.ts'
 import { validateNotify, validateRegister } from './validate.ts'
 
 /** Dovecot's client keeps connections; one that we closed would be opened again for the next request. */
@@ -27,11 +26,19 @@ const CHECKING_INTERVAL_MS = 1_000
 /** How long a client may go on sending what has been refused, so that it gets to read why. */
 const LINGER_MS = 1_000
 
+/**
+ * freswa's plugin ends the imap process on a body of this many bytes or fewer. It takes NUL for the end, so padding
+ * helps; timlaing's plugin takes a body with NUL for no topic at all. Longer topics go out bare, which suits both.
+ */
+const SHORT_BYTES = 50
+
+const PADDED_BYTES = 64
+
 const HEALTH_DEADLINE_MS = 500
 
 const STATUS_OF: Readonly<Record<NotifyOutcome, number>> = { accepted: 200, nothing: 204, unknown: 404 }
 
-export interface HttpParts extends DoorParts {
+export interface HttpParts extends ListenerParts {
   /** Resolves when the store answers, rejects with the reason when it does not. */
   readonly health: () => Promise<unknown>
   /** All addresses of `[registration] listen`: what a client may call this server. */
@@ -97,13 +104,12 @@ export function makeHttpServer(parts: HttpParts, clock: Clock = systemClock): Ht
 }
 
 function makeRoutes(parts: HttpParts, clock: Clock): Routes {
-  const register: Handler = async body => {
+  const registerPost: Handler = async body => {
     const receivedAt = clock.now()
-    const registration = validateRegister(parseRegisterBody(body), parts.rules)
-    const topic = await parts.register(registration, receivedAt)
+    const topic = await parts.accept(validateRegister(parseRegisterBody(body), parts.rules), receivedAt)
     return { status: 200, body: topicBody(topic, parts.padTopic) }
   }
-  const notify: Handler = async body => {
+  const notifyPost: Handler = async body => {
     const receivedAt = clock.now()
     const notification = validateNotify(parseNotifyBody(body), parts.rules)
     const outcome = await parts.notify(notification, receivedAt)
@@ -115,8 +121,8 @@ function makeRoutes(parts: HttpParts, clock: Clock): Routes {
       error => ({ status: 503, body: `${reasonOf(error)}\n` }),
     )
   return new Map([
-    ['/register', new Map([['POST', register]])],
-    ['/notify', new Map([['POST', notify]])],
+    ['/register', new Map([['POST', registerPost]])],
+    ['/notify', new Map([['POST', notifyPost]])],
     [
       '/healthz',
       new Map([
@@ -188,4 +194,14 @@ function refuseGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
     `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     () => socket.destroySoon(),
   )
+}
+
+/** Whether no answer suits both plugins. */
+export function isShortTopic(topic: string): boolean {
+  return Buffer.byteLength(topic) <= SHORT_BYTES
+}
+
+/** `pad`: a short topic is answered as freswa's plugin needs it; otherwise as timlaing's does. */
+export function topicBody(topic: string, pad: boolean): string {
+  return pad && isShortTopic(topic) ? topic.padEnd(PADDED_BYTES, '\0') : topic
 }

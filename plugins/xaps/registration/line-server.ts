@@ -6,8 +6,8 @@
 import net from 'node:net'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { parseLine } from './line.ts'
-import type { DoorParts } from './listener-parts.ts'
-import { receiveLine } from './receive-line.ts'
+import type { ListenerParts } from './listener-parts.ts'
+import { receiveLine } from './receive.ts'
 import { answerTo } from './refusal.ts'
 import { validateNotify, validateRegister } from './validate.ts'
 
@@ -24,7 +24,7 @@ export interface LineServer {
   close(graceMs: number): Promise<void>
 }
 
-export function makeLineServer(parts: DoorParts, clock: Clock = systemClock): LineServer {
+export function makeLineServer(parts: ListenerParts, clock: Clock = systemClock): LineServer {
   const waiting = new Set<net.Socket>()
   const answering = new Set<net.Socket>()
 
@@ -66,12 +66,12 @@ export function makeLineServer(parts: DoorParts, clock: Clock = systemClock): Li
   return { server, close }
 }
 
-async function answer(socket: net.Socket, line: Buffer, parts: DoorParts, clock: Clock): Promise<void> {
+async function answer(socket: net.Socket, line: Buffer, parts: ListenerParts, clock: Clock): Promise<void> {
   const receivedAt = clock.now()
   if (line.equals(STATUS)) return reply(socket, `OK ${parts.status()}`, clock)
   const request = parseLine(line)
   if (request.verb === 'REGISTER') {
-    const topic = await parts.register(validateRegister(request, parts.rules), receivedAt)
+    const topic = await parts.accept(validateRegister(request, parts.rules), receivedAt)
     return reply(socket, `OK ${topic}`, clock)
   }
   const notification = validateNotify(request, parts.rules)

@@ -6,7 +6,8 @@
  * whole line. One pass over the bytes.
  */
 
-import { BadRequest, type Request } from './request.ts'
+import { BadRequest } from './refusal.ts'
+import type { Request } from './validate.ts'
 
 const NUL = 0x00
 const TAB = 0x09
@@ -69,10 +70,10 @@ export function parseLine(line: Buffer): Request {
     expect(scan, TAB, 'a TAB between two pairs')
     pair(scan, keys)
   }
-  return verb === 'REGISTER' ? register(scan) : notify(scan)
+  return verb === 'REGISTER' ? registerIn(scan) : notifyIn(scan)
 }
 
-function register(scan: Scan): Request {
+function registerIn(scan: Scan): Request {
   return {
     verb: 'REGISTER',
     account: required(scan, scan.strings, 'aps-account-id'),
@@ -83,7 +84,7 @@ function register(scan: Scan): Request {
   }
 }
 
-function notify(scan: Scan): Request {
+function notifyIn(scan: Scan): Request {
   return {
     verb: 'NOTIFY',
     user: required(scan, scan.strings, 'dovecot-username'),

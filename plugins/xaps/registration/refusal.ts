@@ -1,9 +1,24 @@
 /** How a request that fails is answered, whichever protocol it came in, and how that is logged. */
 
 import { type Clock, systemClock } from '../base/clock.ts'
+import { MAX_USER_BYTES } from '../base/limits.ts'
 import { type Log, maskUser, reasonOf } from '../base/log.ts'
 import { onceAMinute } from '../base/once-a-minute.ts'
-import { BadRequest } from './request.ts'
+
+/**
+ * A request that is refused. `message` is fit to be sent back and logged: one line of printable ASCII, at most
+ * 100 characters, none of them the sender's.
+ */
+export class BadRequest extends Error {
+  override name = 'BadRequest'
+  /** The user name as it came, when it was read before the fault was found. To be masked in the log. */
+  readonly user: string | undefined
+
+  constructor(message: string, user?: string) {
+    super(message)
+    this.user = user !== undefined && Buffer.byteLength(user) <= MAX_USER_BYTES ? user : undefined
+  }
+}
 
 /** A good request that cannot be served now. `message` is fit to be sent back. */
 export class Unavailable extends Error {
@@ -21,16 +36,6 @@ export class Refused extends BadRequest {
   }
 }
 
-/** More bytes than any request has. */
-export function tooLarge(limit: number): Refused {
-  return new Refused(413, `longer than ${limit} bytes`)
-}
-
-/** A request that is given up before it is whole: the memory is needed for those that came later. */
-export function busy(): Unavailable {
-  return new Unavailable('busy, try again')
-}
-
 /** What the sender is told: a status of HTTP and one line of text. Only what we wrote ourselves is sent back. */
 export function answerTo(error: unknown): { readonly status: number; readonly text: string } {
   if (error instanceof Refused) return { status: error.status, text: error.message }
@@ -39,10 +44,8 @@ export function answerTo(error: unknown): { readonly status: number; readonly te
   return { status: 500, text: 'internal error' }
 }
 
-/** Where a request came in. */
-export type Door = 'socket' | 'http'
-
-export type LogRefusal = (door: Door, error: unknown) => void
+/** `door`: where the request came in. */
+export type LogRefusal = (door: 'socket' | 'http', error: unknown) => void
 
 const MINUTE_MS = 60_000
 

@@ -1,256 +1,241 @@
 /**
- * Registrations that were acknowledged while the store was away: kept on local disk, and saved when it is back.
- * Saving one twice or late is harmless, because the store keeps the newest by `at`; so a crash at any moment costs
- * nothing but a few of these. Knows no store: it is given a function.
+ * Registrations that were acknowledged while the store did not take them: kept in a device store of their own on local
+ * disk, and saved as replays when the store answers again. Saving one twice or late is harmless, so a crash at any moment
+ * costs nothing. Knows the other store by a function only.
  */
 
-import path from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { Backoff, NO_JITTER } from '../base/backoff.ts'
 import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
 import { type Log, reasonOf } from '../base/log.ts'
-import { SpoolFile } from './spool-file.ts'
-import type { Registration } from './validate.ts'
+import type { Device, UserRecord } from '../device/device.ts'
+import { forget, type Registration, register } from '../device/record.ts'
+import type { DeviceStore } from '../device/store.ts'
+import { takeOlderSpool } from './older-spool.ts'
 
-/** A registration, the topic that its phone was told, and when it came in (ms since the epoch). */
-export interface SpoolEntry extends Registration {
-  readonly topic: string
-  readonly at: number
-}
-
-export interface SpoolLimits {
-  /** Devices that wait at most. */
+export interface SpoolOptions {
+  /** On local disk, and of the spool alone. Opened at its first use. */
+  readonly local: DeviceStore
+  /** Where it is: an earlier version has left its file there, perhaps. */
+  readonly directory: string
+  /** Opened by start() already, not only when it is needed. */
+  readonly openAtStart: boolean
+  /** Devices per user, as in the store: the spool drops none that the store would keep. */
+  readonly maxDevices: number
+  /** Devices of all users at most. */
   readonly maxEntries?: number
-  /** Bytes of the file at most. */
+  /** Bytes of all records at most. */
   readonly maxBytes?: number
 }
 
-export interface Spool {
-  /** Devices that wait. */
-  readonly size: number
-  /** Resolves once the entry is on disk; rejects when the spool is full or cannot be written. */
-  add(entry: SpoolEntry): Promise<void>
-  /** Saves what waits, and what will, by `save`; tries again with a back-off as long as that rejects. */
-  start(save: (entry: SpoolEntry) => Promise<unknown>): void
-  /** The store answers again: saves what waits without waiting for the back-off. */
-  saveNow(): void
-  /** Stops saving. What waits stays on disk. */
-  close(): Promise<void>
-}
+/** Saves a registration in the store. */
+export type Save = (user: string, registration: Registration) => Promise<unknown>
 
-const FILE = 'registrations.jsonl'
-
-/** Milliseconds between two attempts: doubling, from the first to the longest. */
-const FIRST_PAUSE_MS = 500
-const LONGEST_PAUSE_MS = 5_000
+const BACKOFF = { firstMs: 500, lastMs: 5_000 }
 
 /** A store that says nothing at all does not hold up the spool for ever. */
 const SAVE_TIMEOUT_MS = 10_000
 
-/** Saved at a time; a store commits them together. */
+/** Users whose devices are saved at a time; a store commits them together. */
 const BATCH = 32
 
-/** No user may take more than this share of the file: any of them can send registrations all day. */
+/** The record of one user is no larger than this share of all: any user can send registrations all day. */
 const USER_SHARE = 1 / 16
 
-interface Waiting {
-  readonly entry: SpoolEntry
-  readonly onDisk: Promise<void>
+interface Size {
+  readonly devices: number
+  readonly bytes: number
 }
 
-/** Opens the spool in `directory`, which is made when something has to be written. Never rejects. */
-export async function openSpool(
-  directory: string,
-  limits: SpoolLimits,
-  log: Log,
-  clock: Clock = systemClock,
-): Promise<Spool> {
-  const spool = new FileSpool(directory, limits, log, clock)
-  await spool.load()
-  return spool
-}
-
-class FileSpool implements Spool {
-  readonly #path: string
-  readonly #file: SpoolFile
-  readonly #maxEntries: number
-  readonly #maxBytes: number
+export class Spool {
+  readonly #local: DeviceStore
+  readonly #options: Required<SpoolOptions>
   readonly #log: Log
   readonly #clock: Clock
-  /** By device, in the order in which they will be saved. */
-  readonly #waiting = new Map<string, Waiting>()
-  readonly #bytesOfUser = new Map<string, number>()
-  #save: ((entry: SpoolEntry) => Promise<unknown>) | undefined
+  readonly #backoff = new Backoff(BACKOFF, NO_JITTER)
+  /** By user, in the order in which they are to be saved. */
+  readonly #waiting = new Map<string, Size>()
+  #opened: Promise<void> | undefined
+  #failure = ''
+  #save: Save | undefined
   #next: Timer | undefined
   #saving = false
-  /** Before the next attempt; 0 while saving goes well. */
-  #pause = 0
   #saved = 0
   #closed = false
 
-  constructor(directory: string, limits: SpoolLimits, log: Log, clock: Clock) {
-    this.#path = path.join(directory, FILE)
-    this.#file = new SpoolFile(this.#path)
-    this.#maxEntries = limits.maxEntries ?? 10_000
-    this.#maxBytes = limits.maxBytes ?? 16 * 1024 * 1024
+  constructor(options: SpoolOptions, log: Log, clock: Clock = systemClock) {
+    this.#local = options.local
+    this.#options = { maxEntries: 10_000, maxBytes: 16 * 1024 * 1024, ...options }
     this.#log = log
     this.#clock = clock
   }
 
+  /** Devices that wait, as far as is known: none before the spool is opened. */
   get size(): number {
-    return this.#waiting.size
+    return this.#total().devices
   }
 
-  async load(): Promise<void> {
+  /** Resolves once the registration is on disk; rejects when the spool is full or cannot be written. */
+  async add(user: string, registration: Registration): Promise<void> {
+    await this.#open()
+    const rules = { maxDevices: this.#options.maxDevices, live: true }
     try {
-      const lines = await this.#file.load()
-      const entries = lines.map(parseEntry).filter(entry => entry !== undefined)
-      for (const entry of entries) this.#waiting.set(keyOf(entry), { entry, onDisk: Promise.resolve() })
-      if (entries.length < lines.length)
-        this.#log.warn('damaged lines in the spool were skipped', {
-          file: this.#path,
-          count: lines.length - entries.length,
-        })
-      if (this.size > 0) this.#log.notice('registrations wait in the spool', { count: this.size })
+      await this.#local.update(user, record => this.#takeRoom(user, register(record, registration, rules)))
     } catch (error) {
-      this.#log.error('the spool cannot be read', { file: this.#path, reason: reasonOf(error) })
-    }
-  }
-
-  async add(entry: SpoolEntry): Promise<void> {
-    const key = keyOf(entry)
-    const before = this.#waiting.get(key)
-    // The same once more tells the store nothing that the first will not.
-    if (before && sameContent(before.entry, entry)) return before.onDisk
-    const line = JSON.stringify(entry)
-    const giveBack = this.#takeRoom(entry.user, Buffer.byteLength(line) + 1, before !== undefined)
-    const waiting = { entry, onDisk: this.#file.append(line) }
-    this.#waiting.set(key, waiting)
-    try {
-      await waiting.onDisk
-    } catch (error) {
-      giveBack()
-      if (this.#waiting.get(key) === waiting) this.#putBack(key, before)
+      // What cannot be read either goes on counting.
+      await this.#recount(user).catch(() => undefined)
       throw error
     }
-    this.#schedule(FIRST_PAUSE_MS)
+    this.#schedule(BACKOFF.firstMs)
   }
 
-  start(save: (entry: SpoolEntry) => Promise<unknown>): void {
+  /** Saves what waits, and what will, by `save`; tries again with a back-off as long as that rejects. */
+  start(save: Save): void {
     this.#save = save
-    this.#schedule(0)
+    if (this.#options.openAtStart) this.#schedule(0)
   }
 
+  /** The store answers again: saves what waits without waiting for the back-off. */
   saveNow(): void {
-    this.#pause = 0
+    if (!this.#opened) return
+    this.#backoff.reset()
     this.#next?.cancel()
     this.#next = undefined
     this.#schedule(0)
   }
 
+  /** Stops saving. What waits stays on disk. */
   async close(): Promise<void> {
     this.#closed = true
     this.#next?.cancel()
-    await this.#file.close()
+    await this.#local.close()
   }
 
-  /** Throws when there is no room. Returns what gives it back. */
-  #takeRoom(user: string, bytes: number, known: boolean): () => void {
-    const ofUser = this.#bytesOf(user) + bytes
-    if (!known && this.size >= this.#maxEntries) throw new Error('the spool is full')
-    if (this.#file.size + bytes > this.#maxBytes) throw new Error('the spool is full')
-    if (ofUser > this.#maxBytes * USER_SHARE) throw new Error("the user's share of the spool is full")
-    this.#bytesOfUser.set(user, ofUser)
-    return () => this.#bytesOfUser.set(user, Math.max(0, this.#bytesOf(user) - bytes))
+  /** Opens the local store and counts what is in it. Rejects when that is impossible, and may then be called again. */
+  #open(): Promise<void> {
+    this.#opened ??= this.#load().catch(error => {
+      this.#opened = undefined
+      throw error
+    })
+    return this.#opened
   }
 
-  #bytesOf(user: string): number {
-    return this.#bytesOfUser.get(user) ?? 0
+  async #load(): Promise<void> {
+    await this.#local.warnings()
+    await takeOlderSpool(this.#options.directory, this.#local, this.#options.maxDevices, this.#log)
+    try {
+      for await (const [user, devices] of this.#local.users()) this.#count(user, devices)
+    } catch (error) {
+      // Of a damaged record, whose user has to register again.
+      this.#log.error('the spool cannot be read in full', { reason: reasonOf(error) })
+    }
+    if (this.size > 0) this.#log.notice('registrations wait in the spool', { count: this.size })
   }
 
-  #putBack(key: string, before: Waiting | undefined): void {
-    if (before) this.#waiting.set(key, before)
-    else this.#waiting.delete(key)
+  #total(): Size {
+    const sizes = [...this.#waiting.values()]
+    return {
+      devices: sizes.reduce((sum, { devices }) => sum + devices, 0),
+      bytes: sizes.reduce((sum, { bytes }) => sum + bytes, 0),
+    }
+  }
+
+  /** Counts what `user` will have; throws when there is no room for more than before. */
+  #takeRoom(user: string, record: UserRecord): UserRecord {
+    const { maxEntries, maxBytes } = this.#options
+    const before = this.#waiting.get(user) ?? { devices: 0, bytes: 0 }
+    const more = {
+      devices: record.devices.length - before.devices,
+      bytes: bytesOf(record.devices) - before.bytes,
+    }
+    const total = this.#total()
+    if (before.bytes + more.bytes > maxBytes * USER_SHARE)
+      throw new Error("the user's share of the spool is full")
+    if (more.devices > 0 && total.devices + more.devices > maxEntries) throw new Error('the spool is full')
+    if (more.bytes > 0 && total.bytes + more.bytes > maxBytes) throw new Error('the spool is full')
+    this.#count(user, record.devices)
+    return record
+  }
+
+  #count(user: string, devices: readonly Device[]): void {
+    if (devices.length === 0) this.#waiting.delete(user)
+    else this.#waiting.set(user, { devices: devices.length, bytes: bytesOf(devices) })
+  }
+
+  async #recount(user: string): Promise<void> {
+    this.#count(user, await this.#local.devices(user))
   }
 
   #schedule(ms: number): void {
     const save = this.#save
-    if (!save || this.#closed || this.#saving || this.#next || this.size === 0) return
+    if (!save || this.#closed || this.#saving || this.#next) return
     this.#next = this.#clock.after(ms, () => {
       this.#next = undefined
       this.#saving = true
-      void this.#saveWaiting(save).finally(() => {
+      void this.#saveAll(save).then(pause => {
         this.#saving = false
-        this.#schedule(this.#pause)
+        if (pause !== undefined) this.#schedule(pause)
       })
     })
   }
 
-  /** Saves until nothing waits or something fails. Never rejects. */
-  async #saveWaiting(save: (entry: SpoolEntry) => Promise<unknown>): Promise<void> {
-    while (this.size > 0 && !this.#closed) {
-      const batch = [...this.#waiting].slice(0, BATCH)
-      const results = await Promise.allSettled(
-        batch.map(([, { entry }]) => within(save(entry), SAVE_TIMEOUT_MS, 'store', this.#clock)),
-      )
-      const failed = batch.filter(([key, waiting], index) => {
-        if (results[index]?.status === 'rejected') return true
-        if (this.#waiting.get(key) === waiting) this.#waiting.delete(key)
-        return false
-      })
-      this.#saved += batch.length - failed.length
-      if (failed.length > 0) return this.#backOff(failed)
+  /** Saves until nothing waits or something fails. Resolves with the pause until the next attempt, if one is needed. */
+  async #saveAll(save: Save): Promise<number | undefined> {
+    try {
+      await this.#open()
+    } catch (error) {
+      const reason = reasonOf(error)
+      if (reason !== this.#failure) this.#log.error('the spool cannot be read', { reason })
+      this.#failure = reason
+      return this.#backoff.next()
     }
-    this.#pause = 0
-    if (this.size === 0) await this.#clear()
-  }
-
-  #backOff(failed: readonly (readonly [string, Waiting])[]): void {
-    // At the back of the queue none of them keeps the others from being saved.
-    for (const [key, waiting] of failed) {
-      if (this.#waiting.get(key) !== waiting) continue
-      this.#waiting.delete(key)
-      this.#waiting.set(key, waiting)
+    while (this.#waiting.size > 0 && !this.#closed) {
+      const users = [...this.#waiting.keys()].slice(0, BATCH)
+      const complete = await Promise.all(users.map(user => this.#saveUser(user, save)))
+      const failed = users.filter((_, index) => !complete[index])
+      if (failed.length === 0) continue
+      // At the back of the queue no user keeps the others from being saved.
+      for (const user of failed) {
+        const size = this.#waiting.get(user)
+        if (size && this.#waiting.delete(user)) this.#waiting.set(user, size)
+      }
+      return this.#backoff.next()
     }
-    this.#pause = Math.min(Math.max(this.#pause * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS)
-  }
-
-  async #clear(): Promise<void> {
+    this.#backoff.reset()
     if (this.#saved > 0) this.#log.notice('registrations from the spool are saved', { count: this.#saved })
     this.#saved = 0
+    return undefined
+  }
+
+  /** Saves the devices of `user`, and forgets each that is saved and has not registered again meanwhile. */
+  async #saveUser(user: string, save: Save): Promise<boolean> {
     try {
-      await this.#file.clear(() => this.size === 0)
-      if (this.size === 0) this.#bytesOfUser.clear()
+      const devices = await this.#local.devices(user)
+      const results = await Promise.allSettled(
+        devices.map(device =>
+          within(save(user, registrationOf(device)), SAVE_TIMEOUT_MS, 'store', this.#clock),
+        ),
+      )
+      const saved = devices.filter((_, index) => results[index]?.status === 'fulfilled')
+      this.#saved += saved.length
+      await this.#local.update(user, record => {
+        const after = forget(record, device => saved.some(other => isDeepStrictEqual(other, device)))
+        this.#count(user, after.devices)
+        return after
+      })
+      return saved.length === devices.length
     } catch (error) {
-      this.#log.warn('the spool could not be emptied', { file: this.#path, reason: reasonOf(error) })
+      this.#log.debug('the spool cannot be emptied', { reason: reasonOf(error) })
+      return false
     }
   }
 }
 
-function keyOf({ user, account, token }: SpoolEntry): string {
-  return JSON.stringify([user, account, token])
+function bytesOf(devices: readonly Device[]): number {
+  return Buffer.byteLength(JSON.stringify(devices))
 }
 
-function sameContent(a: SpoolEntry, b: SpoolEntry): boolean {
-  return JSON.stringify({ ...a, at: 0 }) === JSON.stringify({ ...b, at: 0 })
-}
-
-/** A line of the file; undefined when it is none of ours, or half of one. */
-function parseEntry(line: string): SpoolEntry | undefined {
-  try {
-    const value: unknown = JSON.parse(line)
-    return isEntry(value) ? value : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function isEntry(value: unknown): value is SpoolEntry {
-  if (typeof value !== 'object' || value === null) return false
-  const { at, mailboxes, user, account, token, subtopic, topic } = value as Record<string, unknown>
-  return (
-    [user, account, token, subtopic, topic].every(text => typeof text === 'string' && text !== '') &&
-    Array.isArray(mailboxes) &&
-    mailboxes.every(name => typeof name === 'string') &&
-    Number.isFinite(at)
-  )
+function registrationOf({ registeredAt: _, lastSeen, ...identity }: Device): Registration {
+  return { ...identity, at: lastSeen }
 }

@@ -4,22 +4,41 @@
  */
 
 import { canonicalMailbox, canonicalUser } from '../base/canonical-names.ts'
-import { BadRequest, MAX_USER_BYTES, type NotifyRequest, type RegisterRequest } from './request.ts'
+import {
+  LINE_BREAK,
+  MAX_ACCOUNT_BYTES,
+  MAX_MAILBOX_BYTES,
+  MAX_MAILBOXES,
+  MAX_USER_BYTES,
+  TOKEN,
+} from '../base/limits.ts'
+import { BadRequest } from './refusal.ts'
 
-const MAX_ACCOUNT_BYTES = 128
-const MAX_MAILBOXES = 500
-const MAX_MAILBOX_BYTES = 1000
+/** A phone wants to be pushed. Values are as on the wire. */
+export interface RegisterRequest {
+  readonly verb: 'REGISTER'
+  readonly account: string
+  readonly token: string
+  readonly subtopic: string
+  readonly user: string
+  readonly mailboxes: readonly string[]
+}
 
-/** Apple's tokens have 64 digits today, are said to grow, and go into the path of the request to Apple: hex only. */
-const TOKEN = /^(?:[0-9a-f]{2}){16,100}$/i
+/** Something happened in a mailbox. Values are as on the wire. */
+export interface NotifyRequest {
+  readonly verb: 'NOTIFY'
+  readonly user: string
+  readonly mailbox: string
+  readonly events: readonly string[]
+}
+
+export type Request = RegisterRequest | NotifyRequest
 
 /** C0, DEL, C1 and the two line ends of Unicode: one value must stay on one line, in a log and on a terminal. */
 const CONTROL = /[\p{Control}\u2028\u2029]/u
 
 /** What the parsers leave where the bytes were not UTF-8, and half characters out of JSON's `\u`. */
 const NOT_UTF8 = /[\ufffd\p{Surrogate}]/u
-
-const BREAK = /[\r\n\0]/
 
 export interface NotifyRules {
   /** Whether ASCII's capitals in user names count as lower case. */
@@ -31,8 +50,8 @@ export interface RegisterRules extends NotifyRules {
   readonly subtopics: readonly string[]
 }
 
-/** A registration fit for the store. */
-export interface Registration {
+/** A registration fit for the store, but for its topic and time. */
+export interface ValidRegister {
   /** Canonical, at most 255 bytes. */
   readonly user: string
   /** Opaque, as it came; 1 to 128 bytes without control characters. */
@@ -55,7 +74,7 @@ export interface Notification {
 }
 
 /** Throws BadRequest; the message names the value and its bound. No mailbox at all, or `""`, means INBOX. */
-export function validateRegister(request: RegisterRequest, rules: RegisterRules): Registration {
+export function validateRegister(request: RegisterRequest, rules: RegisterRules): ValidRegister {
   const user = checkedUser(request.user, rules)
   return withUser(request.user, () => ({
     user,
@@ -122,11 +141,11 @@ function checkedMailboxes(names: readonly string[]): readonly string[] {
 function checkedMailbox(name: string): string {
   if (Buffer.byteLength(name) > MAX_MAILBOX_BYTES)
     throw new BadRequest(`mailbox name: longer than ${MAX_MAILBOX_BYTES} bytes`)
-  if (BREAK.test(name)) throw new BadRequest('mailbox name: no CR, LF or NUL allowed')
+  if (LINE_BREAK.test(name)) throw new BadRequest('mailbox name: no CR, LF or NUL allowed')
   return canonicalMailbox(name)
 }
 
 function checkedEvents(events: readonly string[]): readonly string[] {
-  if (events.some(event => BREAK.test(event))) throw new BadRequest('event: no CR, LF or NUL allowed')
+  if (events.some(event => LINE_BREAK.test(event))) throw new BadRequest('event: no CR, LF or NUL allowed')
   return events.filter(event => event !== '')
 }

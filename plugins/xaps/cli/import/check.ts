@@ -1,7 +1,8 @@
 /** Whether an entry of a file may go into the store: the rules for requests, and those that only a file can break. */
 
+import { LINE_BREAK, MAX_CANONICAL_MAILBOX_BYTES, MAX_MAILBOXES, TOPIC } from '../../base/limits.ts'
 import type { Device } from '../../device/device.ts'
-import { BadRequest } from '../../registration/request.ts'
+import { BadRequest } from '../../registration/refusal.ts'
 import { type RegisterRules, validateRegister } from '../../registration/validate.ts'
 import type { Entry } from './formats.ts'
 
@@ -26,15 +27,8 @@ export interface Candidate {
 /** The old daemons serve this one only. */
 const DEFAULT_SUBTOPIC = 'com.apple.mobilemail'
 
-/** The topic goes into a header of the request to Apple. */
-const TOPIC = /^[\x21-\x7e]{1,255}$/
-
 /** RFC 3339, as Go and JavaScript write times. */
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/
-
-/** The limits of requests for names that need not be decoded any more; NFC may lengthen a name threefold. */
-const MAX_MAILBOXES = 500
-const MAX_CANONICAL_MAILBOX_BYTES = 3000
 
 /** Throws BadRequest; the message names the value and its bound, and quotes nothing. */
 export function checkEntry(entry: Entry, rules: CheckRules): Candidate {
@@ -83,7 +77,7 @@ function checkedCanonical(names: readonly string[]): readonly string[] {
   if (names.length > MAX_MAILBOXES) throw new BadRequest(`mailboxes: more than ${MAX_MAILBOXES}`)
   if (names.some(name => Buffer.byteLength(name) > MAX_CANONICAL_MAILBOX_BYTES))
     throw new BadRequest(`mailbox name: longer than ${MAX_CANONICAL_MAILBOX_BYTES} bytes`)
-  if (names.some(name => /[\r\n\0]/.test(name)))
+  if (names.some(name => LINE_BREAK.test(name)))
     throw new BadRequest('mailbox name: no CR, LF or NUL allowed')
   return names
 }

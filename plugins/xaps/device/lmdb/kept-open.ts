@@ -7,6 +7,7 @@
 import { statSync } from 'node:fs'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
+import { STAGES } from '../../base/ending.ts'
 import { type Log, reasonOf } from '../../base/log.ts'
 import { isWritable, type LmdbFiles } from './directory.ts'
 
@@ -23,7 +24,7 @@ export interface Environment {
 /** How often it is tried again, at most, when somebody wants to use it, and how often it is looked after at least. */
 const TRY_AGAIN_MS = 5_000
 const LOOK_EVERY_MS = 30_000
-const CLOSE_MS = 2_000
+const CLOSE_MS = STAGES.storeMs
 
 export class KeptOpen<E extends Environment> {
   readonly #files: LmdbFiles

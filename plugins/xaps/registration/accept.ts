@@ -8,11 +8,12 @@
 
 import { type Clock, systemClock } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
+import { TOPIC } from '../base/limits.ts'
 import { reasonOf } from '../base/log.ts'
-import type { Outages, Place } from './outages.ts'
+import type { Outages } from './outages.ts'
 import { Unavailable } from './refusal.ts'
-import type { Spool, SpoolEntry } from './spool.ts'
-import type { Registration } from './validate.ts'
+import type { Save, Spool } from './spool.ts'
+import type { ValidRegister } from './validate.ts'
 
 /** Milliseconds after the request until which the store may answer, and then the spool. */
 const STORE_DEADLINE_MS = 400
@@ -21,9 +22,9 @@ const SPOOL_DEADLINE_MS = 650
 /** What each gets at least: where this process was held up itself, the answer is late already, but the plugin may wait. */
 const LEAST_MS = 40
 
-export interface RegisterParts {
+export interface AcceptParts {
   /** Saves a live registration in the store, perhaps late. */
-  readonly save: (entry: SpoolEntry) => Promise<unknown>
+  readonly save: Save
   readonly spool: Pick<Spool, 'add'>
   /** Told of how saving and spooling go, here and elsewhere. */
   readonly outages: Outages
@@ -32,42 +33,40 @@ export interface RegisterParts {
 }
 
 /** `receivedAt`: ms since the epoch. Resolves with the topic, rejects with Unavailable. */
-export type Register = (registration: Registration, receivedAt: number) => Promise<string>
+export type Accept = (request: ValidRegister, receivedAt: number) => Promise<string>
 
-export function makeRegister(
-  { save, spool, outages, topic }: RegisterParts,
-  clock: Clock = systemClock,
-): Register {
-  const by = (deadline: number, work: Promise<unknown>, place: Place, { user, at }: SpoolEntry) => {
-    const left = Math.max(LEAST_MS, at + deadline - clock.now())
-    return outages.watch(place, user, within(work, left, place, clock))
-  }
-  const toSpool = (entry: SpoolEntry) => by(SPOOL_DEADLINE_MS, spool.add(entry), 'spool', entry)
-  const toStore = (entry: SpoolEntry, deadline: number) => by(deadline, save(entry), 'store', entry)
-
-  /** The store first, unless it is away: then trying it may cost 400 ms. */
-  const keep = async (entry: SpoolEntry): Promise<void> => {
-    if (outages.isAway('store')) {
-      await toSpool(entry).catch(async error => {
-        if (!outages.mayProbeStore()) throw error
-        await orElse(error, toStore(entry, SPOOL_DEADLINE_MS))
-      })
-    } else {
-      await toStore(entry, STORE_DEADLINE_MS).catch(async error => {
-        await orElse(error, toSpool(entry))
-        outages.sayOneWaits(entry.user)
-      })
+export function makeAccept({ save, spool, outages, topic }: AcceptParts, clock: Clock = systemClock): Accept {
+  return async ({ user, ...device }, at) => {
+    const registration = { ...device, topic: checkedTopic(topic), at }
+    const left = (deadline: number) => Math.max(LEAST_MS, at + deadline - clock.now())
+    const toStore = (deadline: number) =>
+      outages.watch('store', user, within(save(user, registration), left(deadline), 'store', clock))
+    const toSpool = () =>
+      outages.watch(
+        'spool',
+        user,
+        within(spool.add(user, registration), left(SPOOL_DEADLINE_MS), 'spool', clock),
+      )
+    /** The store first, unless it is away: then trying it may cost 400 ms. */
+    const keep = async (): Promise<void> => {
+      if (outages.isAway('store')) {
+        await toSpool().catch(async error => {
+          if (!outages.mayProbeStore()) throw error
+          await orElse(error, toStore(SPOOL_DEADLINE_MS))
+        })
+      } else {
+        await toStore(STORE_DEADLINE_MS).catch(async error => {
+          await orElse(error, toSpool())
+          outages.sayOneWaits(user)
+        })
+      }
     }
-  }
-
-  return async (registration, receivedAt) => {
-    const entry = { ...registration, topic: checkedTopic(topic), at: receivedAt }
     try {
-      await keep(entry)
+      await keep()
     } catch (error) {
       throw new Unavailable('temporarily unavailable, try again', { cause: error })
     }
-    return entry.topic
+    return registration.topic
   }
 }
 
@@ -75,7 +74,7 @@ export function makeRegister(
 function checkedTopic(topic: () => string): string {
   try {
     const value = topic()
-    if (/^[\x21-\x7e]+$/.test(value)) return value
+    if (TOPIC.test(value)) return value
   } catch (cause) {
     throw new Unavailable('push is not configured', { cause })
   }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Registration } from '../../plugins/xaps/device/record.ts'
+import { makeAccept } from '../../plugins/xaps/registration/accept.ts'
 import { Outages } from '../../plugins/xaps/registration/outages.ts'
 import { Unavailable } from '../../plugins/xaps/registration/refusal.ts'
-import { makeRegister } from '../../plugins/xaps/registration/register.ts'
-import type { SpoolEntry } from '../../plugins/xaps/registration/spool.ts'
+import type { Save } from '../../plugins/xaps/registration/spool.ts'
 import { heldClock, keptLog } from './tools.ts'
 
 const TOPIC = 'com.apple.mail.XServer.01234567-89ab-cdef-0123-456789abcdef'
@@ -19,51 +20,49 @@ const registration = {
 const never = () => new Promise<void>(() => undefined)
 const fails = () => Promise.reject(new Error('out of order'))
 
-function setup(parts: {
-  save?: (entry: SpoolEntry) => Promise<unknown>
-  add?: (entry: SpoolEntry) => Promise<void>
-  topic?: () => string
-}) {
+type Kept = Registration & { readonly user: string }
+
+function setup(parts: { save?: Save; add?: () => Promise<void>; topic?: () => string }) {
   const clock = heldClock()
   const log = keptLog()
-  const saved: SpoolEntry[] = []
-  const spooled: SpoolEntry[] = []
+  const saved: Kept[] = []
+  const spooled: Kept[] = []
   const spool = {
-    add: async (entry: SpoolEntry) => {
-      await parts.add?.(entry)
-      spooled.push(entry)
+    add: async (user: string, kept: Registration) => {
+      await parts.add?.()
+      spooled.push({ user, ...kept })
     },
   }
-  const save = async (entry: SpoolEntry) => {
-    await parts.save?.(entry)
-    saved.push(entry)
+  const save: Save = async (user, kept) => {
+    await parts.save?.(user, kept)
+    saved.push({ user, ...kept })
   }
   const outages = new Outages(log, clock)
-  const register = makeRegister({ save, spool, outages, topic: parts.topic ?? (() => TOPIC) }, clock)
-  const of = (user: string) => register({ ...registration, user }, clock.now())
+  const accept = makeAccept({ save, spool, outages, topic: parts.topic ?? (() => TOPIC) }, clock)
+  const of = (user: string) => accept({ ...registration, user }, clock.now())
   /** Two users' registrations that cannot be saved. */
   const storeIsAway = async () => {
     for (const user of ['one', 'two']) await of(user).catch(() => undefined)
   }
-  return { clock, log, saved, spooled, outages, register, of, storeIsAway }
+  return { clock, log, saved, spooled, outages, accept, of, storeIsAway }
 }
 
 test('answers with the topic once the store has the registration, with the time at which it came', async () => {
-  const { clock, saved, spooled, register } = setup({})
-  assert.equal(await register(registration, clock.now()), TOPIC)
+  const { clock, saved, spooled, accept } = setup({})
+  assert.equal(await accept(registration, clock.now()), TOPIC)
   assert.deepEqual(saved, [{ ...registration, topic: TOPIC, at: clock.now() }])
   assert.deepEqual(spooled, [])
 })
 
 test('spools a registration that the store refuses, and answers with the topic', async () => {
-  const { clock, spooled, register } = setup({ save: fails })
-  assert.equal(await register(registration, clock.now()), TOPIC)
+  const { clock, spooled, accept } = setup({ save: fails })
+  assert.equal(await accept(registration, clock.now()), TOPIC)
   assert.deepEqual(spooled, [{ ...registration, topic: TOPIC, at: clock.now() }])
 })
 
 test('spools a registration that the store does not take within 400 ms of the request', async () => {
-  const { clock, spooled, register } = setup({ save: never })
-  const answer = register(registration, clock.now() - 100)
+  const { clock, spooled, accept } = setup({ save: never })
+  const answer = accept(registration, clock.now() - 100)
   await clock.advance(299)
   assert.equal(spooled.length, 0)
   await clock.advance(1)
@@ -72,16 +71,16 @@ test('spools a registration that the store does not take within 400 ms of the re
 })
 
 test('refuses with a text fit for the phone when neither store nor spool takes the registration', async () => {
-  const { clock, register } = setup({ save: fails, add: fails })
-  await assert.rejects(register(registration, clock.now()), {
+  const { clock, accept } = setup({ save: fails, add: fails })
+  await assert.rejects(accept(registration, clock.now()), {
     name: 'Unavailable',
     message: 'temporarily unavailable, try again',
   })
 })
 
 test('refuses 650 ms after the request when store and spool hang', async () => {
-  const { clock, register } = setup({ save: never, add: never })
-  const refused = assert.rejects(register(registration, clock.now()), Unavailable)
+  const { clock, accept } = setup({ save: never, add: never })
+  const refused = assert.rejects(accept(registration, clock.now()), Unavailable)
   await clock.advance(649)
   assert.notEqual(clock.next, undefined)
   await clock.advance(1)
@@ -89,10 +88,10 @@ test('refuses 650 ms after the request when store and spool hang', async () => {
 })
 
 test('saves a request that waited for this process itself for longer than it should', async () => {
-  const { clock, saved, register } = setup({
+  const { clock, saved, accept } = setup({
     save: () => new Promise<void>(resolve => clock.after(30, resolve)),
   })
-  const answer = register(registration, clock.now() - 800)
+  const answer = accept(registration, clock.now() - 800)
   await clock.advance(30)
   assert.equal(await answer, TOPIC)
   assert.equal(saved.length, 1)
@@ -101,7 +100,7 @@ test('saves a request that waited for this process itself for longer than it sho
 test('does not try the store any more when those of two users have failed', async () => {
   const tried: string[] = []
   const { spooled, of, storeIsAway } = setup({
-    save: async ({ user }) => {
+    save: async user => {
       tried.push(user)
       throw new Error('away')
     },
@@ -117,7 +116,7 @@ test('does not try the store any more when those of two users have failed', asyn
 
 test('one user whose registrations fail sends nobody else to the spool', async () => {
   const { log, saved, spooled, of } = setup({
-    save: async ({ user }) => {
+    save: async user => {
       if (user === 'flood') throw new Error('too many at once')
     },
   })
@@ -180,10 +179,10 @@ test('a store that is away is tried once a second at most when the spool fails, 
 
 test('a store that takes a registration or fails after its time is up troubles nobody', async () => {
   let settle: (error: Error) => void = () => undefined
-  const { clock, register } = setup({
+  const { clock, accept } = setup({
     save: () => new Promise((_, reject) => (settle = reject)),
   })
-  const answer = register(registration, clock.now())
+  const answer = accept(registration, clock.now())
   await clock.advance(400)
   assert.equal(await answer, TOPIC)
   settle(new Error('too late'))
@@ -201,8 +200,8 @@ for (const [what, topic] of [
   ],
 ] as const) {
   test(`refuses, and stores nothing, when there is ${what}`, async () => {
-    const { clock, saved, spooled, register } = setup({ topic })
-    await assert.rejects(register(registration, clock.now()), Unavailable)
+    const { clock, saved, spooled, accept } = setup({ topic })
+    await assert.rejects(accept(registration, clock.now()), Unavailable)
     assert.deepEqual([...saved, ...spooled], [])
   })
 }

@@ -1,21 +1,21 @@
-/** A register and a notify to put behind a door in tests, and what a door needs besides. */
+/** A register and a notify to put behind a listener in tests, and what one needs besides. */
 
 import type { Clock } from '../../plugins/xaps/base/clock.ts'
 import { Connections } from '../../plugins/xaps/registration/connections.ts'
-import type { DoorParts } from '../../plugins/xaps/registration/listener-parts.ts'
+import type { ListenerParts } from '../../plugins/xaps/registration/listener-parts.ts'
 import type { NotifyOutcome } from '../../plugins/xaps/registration/notify.ts'
+import { UNFINISHED_REQUESTS_BYTES, Unfinished } from '../../plugins/xaps/registration/receive.ts'
 import { makeLogRefusal } from '../../plugins/xaps/registration/refusal.ts'
-import { UNFINISHED_REQUESTS_BYTES, Unfinished } from '../../plugins/xaps/registration/unfinished.ts'
-import type { Notification, Registration } from '../../plugins/xaps/registration/validate.ts'
+import type { Notification, ValidRegister } from '../../plugins/xaps/registration/validate.ts'
 import { keptLog } from './tools.ts'
 
 export const TOPIC = 'com.apple.mail.XServer.01234567-89ab-cdef-0123-456789abcdef'
 export const RULES = { subtopics: ['com.apple.mobilemail'], lowercase: true }
 export const TOKEN = 'ab'.repeat(32)
 
-export function makeDoor(
+export function makeListener(
   behaviour: {
-    register?: () => Promise<string>
+    accept?: () => Promise<string>
     notify?: () => Promise<NotifyOutcome>
     unfinished?: Unfinished
     connections?: number
@@ -23,12 +23,12 @@ export function makeDoor(
   } = {},
 ) {
   const log = keptLog()
-  const registered: Registration[] = []
+  const registered: ValidRegister[] = []
   const notified: Notification[] = []
-  const parts: DoorParts = {
-    register(registration) {
+  const parts: ListenerParts = {
+    accept(registration) {
       registered.push(registration)
-      return behaviour.register?.() ?? Promise.resolve(TOPIC)
+      return behaviour.accept?.() ?? Promise.resolve(TOPIC)
     },
     notify(notification) {
       notified.push(notification)

@@ -1,9 +1,9 @@
-/** The HTTP door, served for one test, and clients that read its answers. */
+/** The HTTP listener, served for one test, and clients that read its answers. */
 
 import type { AddressInfo, NetConnectOpts } from 'node:net'
 import type { TestContext } from 'node:test'
 import { type HttpParts, makeHttpServer } from '../../plugins/xaps/registration/http-server.ts'
-import type { DoorParts } from '../../plugins/xaps/registration/listener-parts.ts'
+import type { ListenerParts } from '../../plugins/xaps/registration/listener-parts.ts'
 import { until } from '../support/wait.ts'
 import { type Client, exchange } from './tools.ts'
 
@@ -12,12 +12,12 @@ export const HTTP = { health: () => Promise.resolve(), listen: ['127.0.0.1:11619
 
 export const CLOSE = ['Connection: close']
 
-export async function serve(t: TestContext, parts: DoorParts & Partial<HttpParts>) {
-  const door = makeHttpServer({ ...HTTP, ...parts })
-  await new Promise<void>(resolve => door.server.listen(0, '127.0.0.1', resolve))
-  t.after(() => door.close(0))
-  const { port } = door.server.address() as AddressInfo
-  return { door, address: { port, host: '127.0.0.1' } satisfies NetConnectOpts }
+export async function serve(t: TestContext, parts: ListenerParts & Partial<HttpParts>) {
+  const listener = makeHttpServer({ ...HTTP, ...parts })
+  await new Promise<void>(resolve => listener.server.listen(0, '127.0.0.1', resolve))
+  t.after(() => listener.close(0))
+  const { port } = listener.server.address() as AddressInfo
+  return { listener, address: { port, host: '127.0.0.1' } satisfies NetConnectOpts }
 }
 
 /** The parts of an answer; more answers after the first are in `rest`. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Unfinished } from '../../plugins/xaps/registration/unfinished.ts'
+import { Unfinished } from '../../plugins/xaps/registration/receive.ts'
 
 const LARGE = 100_000
 

@@ -1,0 +1,31 @@
+/** A spool on disk, for tests of what stands before it. */
+
+import { mkdirSync } from 'node:fs'
+import type { Clock } from '../../plugins/xaps/base/clock.ts'
+import { systemClock } from '../../plugins/xaps/base/clock.ts'
+import type { Log } from '../../plugins/xaps/base/log.ts'
+import { deferStore } from '../../plugins/xaps/device/deferred.ts'
+import { openStore } from '../../plugins/xaps/device/open.ts'
+import type { DeviceStore } from '../../plugins/xaps/device/store.ts'
+import { Spool, type SpoolOptions } from '../../plugins/xaps/registration/spool.ts'
+
+/** A store in LMDB in which nothing expires. Opened at its first use, and tried anew each time that fails. */
+export function localStore(directory: string, log: Log): DeviceStore {
+  const now = { ...systemClock, now: () => tries++ * 10_000 }
+  let tries = 1
+  return deferStore(async () => {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    const expireAfterMs = Number.POSITIVE_INFINITY
+    return openStore({ uri: `lmdb:${directory}`, namespace: 'xaps', expireAfterMs, harakaDir: '/', log })
+  }, now)
+}
+
+export function spoolIn(
+  directory: string,
+  log: Log,
+  clock: Clock = systemClock,
+  more: Partial<SpoolOptions> = {},
+): Spool {
+  const local = localStore(directory, log)
+  return new Spool({ local, directory, openAtStart: true, maxDevices: 50, ...more }, log, clock)
+}
