@@ -1,13 +1,11 @@
 /** `xaps import` and `xaps export` as commands, on a real LMDB store. */
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdirSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { type TestContext, test } from 'node:test'
+import { type Ended, run, XAPS } from '../e2e/run.ts'
 import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import {
@@ -21,14 +19,6 @@ import {
   TOKEN_C,
   TOPIC,
 } from './import/files.ts'
-
-const XAPS = path.join(__dirname, '..', '..', 'plugins', 'xaps', 'cli', 'main.js')
-
-interface Ended {
-  status: number | null
-  stdout: string
-  stderr: string
-}
 
 /** A Haraka directory of its own; `apns` goes into its xaps.ini. */
 function harakaDirectory(t: TestContext, apns = APNS): string {
@@ -54,21 +44,8 @@ interface Run {
   node?: readonly string[]
 }
 
-async function xaps({ dir, input = '', node = [] }: Run, ...args: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [...node, XAPS, '-c', dir, ...args], { cwd: dir })
-  const texts = [child.stdout, child.stderr].map(async stream => {
-    let text = ''
-    for await (const piece of stream.setEncoding('utf8')) text += piece
-    return text
-  })
-  const fed = pipeline([input], child.stdin)
-  const [[status], stdout = '', stderr = ''] = await Promise.all([
-    once(child, 'exit') as Promise<[number | null]>,
-    ...texts,
-    // A command that fails need not read to the end.
-    fed.catch((error: NodeJS.ErrnoException) => assert.equal(error.code, 'EPIPE')),
-  ])
-  return { status, stdout, stderr }
+function xaps({ dir, input = '', node = [] }: Run, ...args: readonly string[]): Promise<Ended> {
+  return run(process.execPath, [...node, XAPS, '-c', dir, ...args], { cwd: dir, input })
 }
 
 /** The counts of the table, by their labels. */

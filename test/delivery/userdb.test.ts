@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import net from 'node:net'
+import type net from 'node:net'
 import path from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import type { Clock } from '../../plugins/xaps/base/clock.ts'
 import { UserDb } from '../../plugins/xaps/delivery/userdb.ts'
 import { parseLine, requestLine } from '../../plugins/xaps/delivery/userdb-protocol.ts'
 import { missingDovecot, startDovecot } from '../support/dovecot.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { listenLocally } from '../support/loopback.ts'
 import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
@@ -36,52 +37,34 @@ describe("the lines of Dovecot's auth-userdb socket", () => {
   })
 })
 
-/** A log that is kept, and a clock that goes on only when told to. */
-function surroundings() {
+/** A UserDb that ends with the test, its log, and a clock that goes on only when told to. */
+function open(t: TestContext, socketPath: string) {
   const lines: string[] = []
   const write = (message: string, fields = {}) => void lines.push(`${message} ${JSON.stringify(fields)}`)
-  let now = 0
-  const timers = new Set<{ at: number; run: () => void }>()
-  const clock: Clock = {
-    now: () => now,
-    after(ms, run) {
-      const timer = { at: now + ms, run }
-      timers.add(timer)
-      return { cancel: () => void timers.delete(timer) }
-    },
-  }
-  const advance = (ms: number) => {
-    now += ms
-    for (const timer of timers) if (timer.at <= now && timers.delete(timer)) timer.run()
-  }
-  return { lines, log: { info: write, warn: write }, clock, advance }
+  const clock = new FakeClock()
+  const userDb = new UserDb(socketPath, { info: write, warn: write }, clock)
+  t.after(() => userDb.close())
+  return { userDb, lines, advance: (ms: number) => clock.advance(ms) }
 }
 
 type Answering = (line: string, socket: net.Socket) => void
 
-/** Something that listens where Dovecot would, and treats each line as the test likes. */
+/** Listens in Dovecot's place, and treats each line as the test likes. */
 async function startFake(t: TestContext, answering: Answering, socketPath?: string) {
-  const temp = tempDirectory()
-  const listenAt = socketPath ?? path.join(temp.path, 'auth-userdb')
+  const listenAt = socketPath ?? path.join(owned(t, tempDirectory()).path, 'auth-userdb')
   const asked: string[] = []
-  const sockets = new Set<net.Socket>()
-  const server = net.createServer(socket => {
-    sockets.add(socket)
-    socket.setEncoding('utf8').on('error', () => socket.destroy())
-    socket.on('data', (chunk: string) => {
+  let connections = 0
+  const serve = (socket: net.Socket) => {
+    connections += 1
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
       for (const line of chunk.split('\n').filter(line => line.startsWith('USER'))) {
         asked.push(line)
         answering(line, socket)
       }
     })
-  })
-  const stop = async () => {
-    for (const socket of sockets) socket.destroy()
-    await new Promise(resolve => server.close(resolve))
   }
-  t.after(() => stop().finally(temp.remove))
-  await new Promise<void>(resolve => server.listen(listenAt, resolve))
-  return { path: listenAt, asked, connections: () => sockets.size, stop }
+  owned(t, await listenLocally(serve, listenAt))
+  return { path: listenAt, asked, connections: () => connections }
 }
 
 const answerAll: Answering = (line, socket) =>
@@ -96,9 +79,7 @@ describe('UserDb with a real Dovecot', { skip: missingDovecot() }, () => {
         aliases: { 'boss@example.com': 'alice@example.com' },
       }),
     )
-    const { lines, log } = surroundings()
-    const userDb = new UserDb(dovecot.authUserdbPath, log)
-    t.after(() => userDb.close())
+    const { userDb, lines } = open(t, dovecot.authUserdbPath)
     const names = [
       'alice@example.com',
       'ALICE@Example.com',
@@ -113,9 +94,7 @@ describe('UserDb with a real Dovecot', { skip: missingDovecot() }, () => {
 
   test('a thousand questions at once on one connection get an answer each', async t => {
     const dovecot = owned(t, await startDovecot({ users: ['alice@example.com'] }))
-    const { lines, log } = surroundings()
-    const userDb = new UserDb(dovecot.authUserdbPath, log)
-    t.after(() => userDb.close())
+    const { userDb, lines } = open(t, dovecot.authUserdbPath)
     const names = Array.from({ length: 999 }, (_, index) => `user${index}@example.com`)
     const answers = await Promise.all([...names, 'alice@example.com'].map(name => userDb.lookup(name)))
     assert.deepEqual(answers.pop(), ALICE)
@@ -127,14 +106,12 @@ describe('UserDb with a real Dovecot', { skip: missingDovecot() }, () => {
 describe('UserDb', () => {
   test('asks once for a name that several wait for, and again when the answer is a minute old', async t => {
     const fake = await startFake(t, answerAll)
-    const { log, clock, advance } = surroundings()
-    const userDb = new UserDb(fake.path, log, clock)
-    t.after(() => userDb.close())
+    const { userDb, advance } = open(t, fake.path)
     await Promise.all([userDb.lookup('alice@example.com'), userDb.lookup('alice@example.com')])
-    advance(59_999)
+    await advance(59_999)
     assert.deepEqual(await userDb.lookup('alice@example.com'), ALICE)
     assert.equal(fake.asked.length, 1)
-    advance(1)
+    await advance(1)
     await userDb.lookup('alice@example.com')
     assert.equal(fake.asked.length, 2)
     assert.equal(fake.connections(), 1)
@@ -142,14 +119,12 @@ describe('UserDb', () => {
 
   test('remembers for ten seconds that there is no such user', async t => {
     const fake = await startFake(t, (line, socket) => void socket.write(`NOTFOUND\t${line.split('\t')[1]}\n`))
-    const { log, clock, advance } = surroundings()
-    const userDb = new UserDb(fake.path, log, clock)
-    t.after(() => userDb.close())
+    const { userDb, advance } = open(t, fake.path)
     await userDb.lookup('a')
-    advance(9_999)
+    await advance(9_999)
     assert.deepEqual(await userDb.lookup('a'), { kind: 'unknown' })
     assert.equal(fake.asked.length, 1)
-    advance(1)
+    await advance(1)
     await userDb.lookup('a')
     assert.equal(fake.asked.length, 2)
   })
@@ -157,9 +132,7 @@ describe('UserDb', () => {
   test('without a socket it answers at once, says so once, and finds it when it is there', async t => {
     const temp = owned(t, tempDirectory())
     const socketPath = path.join(temp.path, 'auth-userdb')
-    const { lines, log, clock, advance } = surroundings()
-    const userDb = new UserDb(socketPath, log, clock)
-    t.after(() => userDb.close())
+    const { userDb, lines, advance } = open(t, socketPath)
     assert.equal((await userDb.lookup('alice@example.com')).kind, 'unavailable')
     assert.equal((await userDb.lookup('bob@example.com')).kind, 'unavailable')
     assert.equal(lines.length, 1)
@@ -168,7 +141,7 @@ describe('UserDb', () => {
     const fake = await startFake(t, answerAll, socketPath)
     assert.equal((await userDb.lookup('alice@example.com')).kind, 'unavailable')
     assert.equal(fake.asked.length, 0)
-    advance(500)
+    await advance(500)
     assert.deepEqual(await userDb.lookup('alice@example.com'), ALICE)
     assert.match(lines[1] ?? '', /answers again/)
     assert.equal(lines.length, 2)
@@ -176,12 +149,10 @@ describe('UserDb', () => {
 
   test('a socket that never answers costs two seconds, and nothing while it is left alone', async t => {
     const fake = await startFake(t, () => undefined)
-    const { lines, log, clock, advance } = surroundings()
-    const userDb = new UserDb(fake.path, log, clock)
-    t.after(() => userDb.close())
+    const { userDb, lines, advance } = open(t, fake.path)
     const waiting = Promise.all([userDb.lookup('alice@example.com'), userDb.lookup('bob@example.com')])
     await until(() => fake.asked.length === 2, 'the questions')
-    advance(2_000)
+    await advance(2_000)
     assert.deepEqual(
       (await waiting).map(({ kind }) => kind),
       ['unavailable', 'unavailable'],
@@ -193,15 +164,13 @@ describe('UserDb', () => {
 
   test('the pause after failures grows to 15 seconds and not beyond', async t => {
     const fake = await startFake(t, (_, socket) => void socket.destroy())
-    const { log, clock, advance } = surroundings()
-    const userDb = new UserDb(fake.path, log, clock)
-    t.after(() => userDb.close())
+    const { userDb, advance } = open(t, fake.path)
     await userDb.lookup('a')
     for (const [index, pause] of [500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000].entries()) {
-      advance(pause - 1)
+      await advance(pause - 1)
       await userDb.lookup('a')
       assert.equal(fake.asked.length, index + 1)
-      advance(1)
+      await advance(1)
       await userDb.lookup('a')
       assert.equal(fake.asked.length, index + 2)
     }
@@ -214,9 +183,7 @@ describe('UserDb', () => {
       else answerAll(line, socket)
       restarting = false
     })
-    const { lines, log, clock } = surroundings()
-    const userDb = new UserDb(fake.path, log, clock)
-    t.after(() => userDb.close())
+    const { userDb, lines } = open(t, fake.path)
     await userDb.lookup('bob@example.com')
     restarting = true
     assert.deepEqual(await userDb.lookup('alice@example.com'), ALICE)
@@ -226,9 +193,7 @@ describe('UserDb', () => {
   test('a server of another protocol version, and one that talks without end, are left alone', async t => {
     for (const nonsense of ['VERSION\t2\t0\n', 'x'.repeat(100_000)]) {
       const fake = await startFake(t, (_, socket) => void socket.write(nonsense))
-      const { lines, log, clock } = surroundings()
-      const userDb = new UserDb(fake.path, log, clock)
-      t.after(() => userDb.close())
+      const { userDb, lines } = open(t, fake.path)
       assert.equal((await userDb.lookup('a')).kind, 'unavailable')
       assert.equal(lines.length, 1)
     }
@@ -238,21 +203,18 @@ describe('UserDb', () => {
     const fake = await startFake(t, (line, socket) =>
       line.includes('bad') ? void socket.write(`FAIL\t${line.split('\t')[1]}\n`) : answerAll(line, socket),
     )
-    const { lines, log, clock, advance } = surroundings()
-    const userDb = new UserDb(fake.path, log, clock)
-    t.after(() => userDb.close())
+    const { userDb, lines, advance } = open(t, fake.path)
     for (let round = 0; round < 5; round++) {
       assert.equal((await userDb.lookup(`bad${round}`)).kind, 'unavailable')
       assert.equal((await userDb.lookup(`good${round}`)).kind, 'user')
-      advance(10_000)
+      await advance(10_000)
     }
     assert.equal(lines.length, 2)
   })
 
   test('once closed it does not ask', async t => {
     const fake = await startFake(t, answerAll)
-    const { log } = surroundings()
-    const userDb = new UserDb(fake.path, log)
+    const { userDb } = open(t, fake.path)
     await userDb.lookup('a')
     userDb.close()
     assert.equal((await userDb.lookup('b')).kind, 'unavailable')

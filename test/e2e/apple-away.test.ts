@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Apple, startApple } from '../fake/apple/server.ts'
-import { type LmtpReceiver, startLmtp } from '../support/lmtp.ts'
+import type { LmtpReceiver } from '../support/lmtp.ts'
 import { owned } from '../support/owned.ts'
 import { until } from '../support/wait.ts'
 import { phoneOf } from './dovecot-plugins.ts'
@@ -31,10 +31,9 @@ const OUTAGES: Readonly<Record<string, Outage>> = {
 for (const [what, { first, later, last }] of Object.entries(OUTAGES)) {
   test(`while Apple is away mail flows, and afterwards each phone gets one push: ${what}`, async t => {
     const apple = owned(t, await startApple())
-    const lmtp = owned(t, await startLmtp())
     await first?.(apple)
     const xaps = { push: { window: 0 }, apns: { request_timeout: 1 } }
-    const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps })
+    const { lmtp, ...site } = await startSite(t, { apple, xaps })
     await register(site, ...USERS)
     if (!first) await pushOnce(apple, site)
     await later?.(apple)

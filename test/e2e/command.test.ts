@@ -18,8 +18,7 @@ const TABLET = phoneOf('alice@example.com', 2)
 const MASKED = `${ALICE.token.slice(0, 8)}…${ALICE.token.slice(-4)}`
 
 test('the command beside a running Haraka', async t => {
-  const apple = owned(t, await startApple())
-  const site = await startSite(t, { apple })
+  const { apple, ...site } = await startSite(t)
   await register(site, ALICE.user)
   await registerByLine(site.socket, TABLET)
   const inSite = (...args: string[]) => xaps(['-c', site.dir, ...args])
@@ -98,9 +97,8 @@ test('commands that only read make no store, also as root', async t => {
 })
 
 test('status, check and the others fail where they cannot do their work', async t => {
-  const apple = owned(t, await startApple())
   const xapsIni = { registration: { enabled: 'false' } }
-  const site = await startSite(t, { apple, xaps: xapsIni, companion: false })
+  const site = await startSite(t, { xaps: xapsIni, companion: false })
   const inSite = (...args: string[]) => xaps(['-c', site.dir, ...args])
 
   await t.test('status without a companion', async () => {
@@ -118,9 +116,8 @@ test('status, check and the others fail where they cannot do their work', async 
 test('serve ends when another process has the socket, also with a Redis that is connected', {
   skip: missingRedis(),
 }, async t => {
-  const apple = owned(t, await startApple())
   const redis = owned(t, await startRedis())
-  const site = await startSite(t, { apple, xaps: { store: { uri: redis.uri } } })
+  const site = await startSite(t, { xaps: { store: { uri: redis.uri } } })
   const { status, stderr } = await xaps(['-c', site.dir, 'serve'])
   assert.equal(status, 1)
   assert.match(stderr, /^xaps: .*xapsd\.sock: another process serves it/m)

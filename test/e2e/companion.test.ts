@@ -2,10 +2,8 @@ import assert from 'node:assert/strict'
 import { existsSync, statSync } from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
-import { type Apple, startApple } from '../fake/apple/server.ts'
-import { type LmtpReceiver, startLmtp } from '../support/lmtp.ts'
 import { owned } from '../support/owned.ts'
 import { accepts, freePort, processEntry } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
@@ -20,8 +18,7 @@ const OK = `OK ${MAIL_TOPIC}\r\n`
 
 for (const nodes of [0, 2]) {
   test(`a companion that is killed is back, with nodes=${nodes}`, async t => {
-    const { apple, lmtp } = await surroundings(t)
-    const site = await startSite(t, { apple, lmtpPort: lmtp.port, nodes })
+    const { apple, ...site } = await startSite(t, { nodes })
     await registerByLine(site.socket, ALICE)
     const first = companionOf(site)
     process.kill(first, 'SIGKILL')
@@ -53,26 +50,23 @@ for (const nodes of [0, 2]) {
 }
 
 test('a Haraka that is killed takes its companion with it, and the next one takes over', async t => {
-  const { apple, lmtp } = await surroundings(t)
   const temp = owned(t, tempDirectory())
   const xaps = { registration: { socket: path.join(temp.path, 'xapsd.sock') } }
-  const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps })
+  const site = await startSite(t, { xaps })
   const companion = companionOf(site)
   await site.kill()
   await until(() => !processEntry(companion), 'the end of its companion')
-  const next = await startSite(t, { apple, lmtpPort: lmtp.port, xaps })
+  const next = await startSite(t, { xaps })
   assert.equal(next.socket, site.socket)
   assert.equal(await registerByLine(next.socket, ALICE), OK)
 })
 
 test('a socket that another process serves is left to it, and taken when it is free', async t => {
-  const { apple, lmtp } = await surroundings(t)
   const temp = owned(t, tempDirectory())
   const socket = path.join(temp.path, 'xapsd.sock')
   const other = await serverAt(socket)
   t.after(other.stop)
-  const options = { apple, lmtpPort: lmtp.port, xaps: { registration: { socket } }, companion: false }
-  const site = await startSite(t, options)
+  const { lmtp, ...site } = await startSite(t, { xaps: { registration: { socket } }, companion: false })
 
   await t.test('the log says what to do, and mail is delivered', async () => {
     await site.waitForLog(/\[ERROR\].*xapsd\.sock: another process serves it; stop what uses it/)
@@ -91,8 +85,7 @@ test('a socket that another process serves is left to it, and taken when it is f
 })
 
 test('a companion that hangs is replaced, and a phone that registered meanwhile is served', async t => {
-  const { apple, lmtp } = await surroundings(t)
-  const site = await startSite(t, { apple, lmtpPort: lmtp.port })
+  const site = await startSite(t)
   await registerByLine(site.socket, ALICE)
   const first = companionOf(site)
   process.kill(first, 'SIGSTOP')
@@ -107,13 +100,12 @@ test('a companion that hangs is replaced, and a phone that registered meanwhile 
 })
 
 test('a port that another process has is tried again, and holds up neither the socket nor another port', async t => {
-  const { apple, lmtp } = await surroundings(t)
   const taken = net.createServer().listen(0, '127.0.0.1')
   await until(() => taken.listening, 'the other server')
   const { port } = taken.address() as net.AddressInfo
   const free = await freePort()
   const xaps = { registration: { listen: `127.0.0.1:${port}, localhost:${free}` } }
-  const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps, companion: false })
+  const site = await startSite(t, { xaps, companion: false })
   await until(() => accepts({ port: free, host: 'localhost' }), 'the free port')
   assert.equal(await until(() => registerByLine(site.socket, ALICE), 'the socket'), OK)
   await site.waitForLog(new RegExp(`127.0.0.1:${port}: another process listens there`))
@@ -124,21 +116,14 @@ test('a port that another process has is tried again, and holds up neither the s
 })
 
 test('the socket has its mode and its place, and is removed at the end', async t => {
-  const { apple, lmtp } = await surroundings(t)
   const temp = owned(t, tempDirectory())
   const socket = path.join(temp.path, 'xapsd.sock')
   const xaps = { registration: { socket, socket_mode: '0600' } }
-  const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps })
+  const site = await startSite(t, { xaps })
   assert.equal(statSync(socket).mode & 0o777, 0o600)
   await site.stop()
   assert.equal(existsSync(socket), false)
 })
-
-async function surroundings(t: TestContext): Promise<{ apple: Apple; lmtp: LmtpReceiver }> {
-  const apple = owned(t, await startApple())
-  const lmtp = owned(t, await startLmtp())
-  return { apple, lmtp }
-}
 
 async function serverAt(socketPath: string): Promise<{ stop(): Promise<void> }> {
   const server = net.createServer(socket =>

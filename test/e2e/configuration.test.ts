@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { test } from 'node:test'
-import { startApple } from '../fake/apple/server.ts'
-import { startLmtp } from '../support/lmtp.ts'
-import { owned } from '../support/owned.ts'
 import { until } from '../support/wait.ts'
 import { mailTo, pluginLines, type Sections, startSite } from './setup.ts'
 
@@ -26,9 +23,7 @@ const WRONG: Readonly<Record<string, readonly [Sections, RegExp]>> = {
 
 for (const [what, [xaps, said]] of Object.entries(WRONG)) {
   test(`with ${what} there is one clear line, no push, and mail as ever`, async t => {
-    const apple = owned(t, await startApple())
-    const lmtp = owned(t, await startLmtp())
-    const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps, companion: false })
+    const { lmtp, ...site } = await startSite(t, { xaps, companion: false })
     await mailTo(site, 'alice@example.com')
     await until(() => lmtp.mails.length === 1, 'the mail')
     const lines = pluginLines(site.log())

@@ -6,7 +6,6 @@ import { MAIL_TOPIC, pushCertificate } from '../fake/apple/certificates.ts'
 import { pkcs12 } from '../fake/apple/pkcs12.ts'
 import { providerKey } from '../fake/apple/provider-key.ts'
 import { startApple } from '../fake/apple/server.ts'
-import { startLmtp } from '../support/lmtp.ts'
 import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { phoneOf, registerByLine } from './dovecot-plugins.ts'
@@ -26,12 +25,11 @@ const KINDS = {
 for (const [kind, { bytes, keys }] of Object.entries(KINDS)) {
   test(`a mail is pushed with ${kind}`, async t => {
     const apple = owned(t, await startApple({ providerKeys: [KEY] }))
-    const lmtp = owned(t, await startLmtp())
     const temp = owned(t, tempDirectory())
     const file = path.join(temp.path, 'credentials')
     writeFileSync(file, bytes)
     const apns = { certificate: '', key: '', [kind]: file, ...keys }
-    const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps: { apns } })
+    const site = await startSite(t, { apple, xaps: { apns } })
     assert.equal(await registerByLine(site.socket, ALICE), `OK ${MAIL_TOPIC}\r\n`)
     await mailTo(site, ALICE.user)
     const [push] = await pushed(apple, site, 1)

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { startApple } from '../fake/apple/server.ts'
 import { owned } from '../support/owned.ts'
 import { missingRedis, startRedis } from '../support/redis.ts'
 import { phoneOf, registerByLine } from './dovecot-plugins.ts'
@@ -14,9 +13,8 @@ for (const kind of ['lmdb', 'redis'] as const) {
   test(`registrations that were answered survive kill -9 of everything, with ${kind}`, {
     skip: kind === 'redis' && missingRedis(),
   }, async t => {
-    const apple = owned(t, await startApple())
     const { store, kill } = await storeOf(kind, t)
-    const site = await startSite(t, { apple, xaps: store })
+    const site = await startSite(t, { xaps: store })
     const phones = Array.from({ length: USERS * PHONES }, (_, n) =>
       phoneOf(`user${n % USERS}@example.com`, n),
     )

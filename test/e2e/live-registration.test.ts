@@ -4,8 +4,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openStore } from '../../plugins/xaps/device/open.ts'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
-import { startApple } from '../fake/apple/server.ts'
-import { owned } from '../support/owned.ts'
 import { noLog } from '../support/recorded-log.ts'
 import { phoneOf, registerByHttp, registerByLine } from './dovecot-plugins.ts'
 import { startSite } from './setup.ts'
@@ -14,8 +12,7 @@ const KNOWN = phoneOf('known@example.com')
 const GONE = phoneOf('gone@example.com')
 
 test('a live registration is in the store, whatever times are', async t => {
-  const apple = owned(t, await startApple())
-  const site = await startSite(t, { apple })
+  const site = await startSite(t)
   const common = { namespace: 'xaps', expireAfterMs: 30 * 86_400_000, log: noLog }
   const store = await openStore({ ...common, uri: 'lmdb:xaps', harakaDir: site.dir })
   t.after(() => store.close())

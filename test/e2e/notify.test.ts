@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startApple } from '../fake/apple/server.ts'
 import { startLmtp } from '../support/lmtp.ts'
 import { owned } from '../support/owned.ts'
 import { until } from '../support/wait.ts'
@@ -23,20 +22,15 @@ const SOURCES: readonly [settings: Sections, ofMail: number, ofFlag: number][] =
 
 for (const [settings, ofMail, ofFlag] of SOURCES) {
   test(`a mail that Dovecot tells of before it acknowledges it is pushed once, with ${JSON.stringify(settings)}`, async t => {
-    const apple = owned(t, await startApple())
     const notify = async (name: string) => {
       const address = { port: site.httpPort, host: '127.0.0.1' }
       return httpReply(await ask(address, recorded(name, { user: ALICE.user }))).status
     }
     const answers: number[] = []
-    const lmtp = owned(
-      t,
-      await startLmtp({
-        beforeReply: async () => answers.push(await notify('freswa-lmtp-basic')),
-      }),
-    )
+    const beforeReply = async () => answers.push(await notify('freswa-lmtp-basic'))
+    const lmtp = owned(t, await startLmtp({ beforeReply }))
     const push = { window: 0, change_delay: 0.2 }
-    const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps: { push, ...settings } })
+    const { apple, ...site } = await startSite(t, { lmtpPort: lmtp.port, xaps: { push, ...settings } })
     await registerByLine(site.socket, ALICE)
 
     for (let mail = 1; mail <= MAILS; mail += 1) {
@@ -59,10 +53,8 @@ for (const [settings, ofMail, ofFlag] of SOURCES) {
 }
 
 test('with source = plugin a worker neither pushes nor connects to Apple', async t => {
-  const apple = owned(t, await startApple())
-  const lmtp = owned(t, await startLmtp())
   const xaps = { delivery: { source: 'plugin' } }
-  const site = await startSite(t, { apple, lmtpPort: lmtp.port, nodes: 2, xaps })
+  const { apple, lmtp, ...site } = await startSite(t, { nodes: 2, xaps })
   await registerByLine(site.socket, ALICE)
   await mailTo(site, ALICE.user)
   await until(() => lmtp.mails.length === 1, 'the mail to be delivered')

@@ -3,8 +3,6 @@ import { cpSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
-import { startApple } from '../fake/apple/server.ts'
-import { startLmtp } from '../support/lmtp.ts'
 import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { phoneOf, registerByLine } from './dovecot-plugins.ts'
@@ -48,11 +46,7 @@ test('the packed package', async t => {
   await t.test(
     'pushes in another Haraka directory, with nothing beside it but its dependencies',
     async context => {
-      const apple = await startApple()
-      context.after(() => apple.close())
-      const lmtp = await startLmtp()
-      context.after(lmtp.stop)
-      const site = await startSite(context, { apple, lmtpPort: lmtp.port, link: installed })
+      const { apple, ...site } = await startSite(context, { link: installed })
       assert.equal(await registerByLine(site.socket, ALICE), `OK ${MAIL_TOPIC}\r\n`)
       await mailTo(site, ALICE.user)
       const [push] = await pushed(apple, site, 1)

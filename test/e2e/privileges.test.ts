@@ -4,7 +4,6 @@ import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
-import { startLmtp } from '../support/lmtp.ts'
 import { owned } from '../support/owned.ts'
 import { freePort } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
@@ -75,9 +74,7 @@ test('with privileges dropped, registrations wait in a spool while the store is 
 })
 
 test('without a Unix socket only HTTP is served, and nothing is tried again and again', { skip }, async t => {
-  const apple = owned(t, await startApple())
   const site = await startSite(t, {
-    apple,
     user: 'nobody',
     group: 'nogroup',
     companion: false,
@@ -95,7 +92,6 @@ async function droppedSite(
   sections: Sections = {},
 ): Promise<{ apple: Apple; site: Site }> {
   const apple = owned(t, await startApple())
-  const lmtp = owned(t, await startLmtp())
   const temp = owned(t, tempDirectory())
   const socket = path.join(temp.path, 'xapsd.sock')
   const keys = path.join(temp.path, 'keys')
@@ -105,7 +101,6 @@ async function droppedSite(
   const registration = { socket, socket_group: 'mail' }
   const site = await startSite(t, {
     apple,
-    lmtpPort: lmtp.port,
     nodes,
     user: 'nobody',
     group: 'nogroup',

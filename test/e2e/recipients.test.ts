@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startApple } from '../fake/apple/server.ts'
 import { missingDovecot, startDovecot } from '../support/dovecot.ts'
 import { startLmtp } from '../support/lmtp.ts'
 import { owned } from '../support/owned.ts'
@@ -20,10 +19,8 @@ const ALIASES = {
 }
 
 test('whose phones hear of a mail over LMTP', async t => {
-  const apple = owned(t, await startApple())
   const lmtp = owned(t, await startLmtp({ refuseRcpt: new Set(['nobody@example.com']) }))
-  const site = await startSite(t, {
-    apple,
+  const { apple, ...site } = await startSite(t, {
     lmtpPort: lmtp.port,
     xaps: NO_WINDOW,
     domains: ['example.com', 'example.org'],
@@ -69,11 +66,10 @@ test('whose phones hear of a mail over LMTP', async t => {
 test('with dovecot_userdb it is Dovecot who says which user a recipient is', {
   skip: missingDovecot(),
 }, async t => {
-  const apple = owned(t, await startApple())
   const aliases = { 'sales@example.com': 'alice', 'alice@example.com': 'alice' }
   const dovecot = owned(t, await startDovecot({ users: ['alice', 'bob@example.com', MARKER.user], aliases }))
   const users = { dovecot_userdb: dovecot.authUserdbPath }
-  const site = await startSite(t, { apple, lmtpPort: dovecot.lmtpPort, xaps: { ...NO_WINDOW, users } })
+  const { apple, ...site } = await startSite(t, { lmtpPort: dovecot.lmtpPort, xaps: { ...NO_WINDOW, users } })
   await register(site, 'alice', 'bob@example.com', 'sales@example.com')
   const hears = await listener(apple, site, MARKER)
 
@@ -83,13 +79,11 @@ test('with dovecot_userdb it is Dovecot who says which user a recipient is', {
 })
 
 test('with username = local_part the part before the @ is the user', async t => {
-  const apple = owned(t, await startApple())
-  const lmtp = owned(t, await startLmtp())
   const xaps = {
     ...NO_WINDOW,
     users: { username: 'local_part', recipient_delimiter: '-', lowercase: 'false' },
   }
-  const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps })
+  const { apple, ...site } = await startSite(t, { xaps })
   await register(site, 'alice', 'Alice', 'alice@example.com')
   const hears = await listener(apple, site, { address: MARKER.address, user: 'marker' })
   await t.test('with a delimiter of its own', () => hears(['alice-shop@example.com'], ['alice']))

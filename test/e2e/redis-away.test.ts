@@ -3,8 +3,6 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
-import { startApple } from '../fake/apple/server.ts'
-import { startLmtp } from '../support/lmtp.ts'
 import { owned } from '../support/owned.ts'
 import { missingRedis, startRedis } from '../support/redis.ts'
 import { until } from '../support/wait.ts'
@@ -17,9 +15,7 @@ const OTHER = phoneOf('other@example.com')
 
 test('while Redis is away mail flows, and phones register', { skip: missingRedis() }, async t => {
   const redis = owned(t, await startRedis())
-  const apple = owned(t, await startApple())
-  const lmtp = owned(t, await startLmtp())
-  const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps: { store: { uri: redis.uri } } })
+  const { apple, lmtp, ...site } = await startSite(t, { xaps: { store: { uri: redis.uri } } })
   const spool = path.join(site.dir, 'xaps-spool', 'data.mdb')
   await registerByLine(site.socket, OLD)
   await redis.kill()

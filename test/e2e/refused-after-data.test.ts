@@ -1,5 +1,4 @@
 import { type TestContext, test } from 'node:test'
-import { startApple } from '../fake/apple/server.ts'
 import { missingDovecot, startDovecot } from '../support/dovecot.ts'
 import { startLmtp } from '../support/lmtp.ts'
 import { owned } from '../support/owned.ts'
@@ -28,8 +27,7 @@ test('the same with an LMTP server other than Dovecot', async t => {
 })
 
 async function inEveryOrder(t: TestContext, lmtpPort: number): Promise<void> {
-  const apple = owned(t, await startApple())
-  const site = await startSite(t, { apple, lmtpPort, xaps: { push: { window: 0 } } })
+  const { apple, ...site } = await startSite(t, { lmtpPort, xaps: { push: { window: 0 } } })
   await register(site, ALICE, BOB, FULL)
   const hears = await listener(apple, site, { address: MARKER, user: MARKER })
   await t.test('the last of two', () => hears([ALICE, FULL], [ALICE]))

@@ -32,10 +32,8 @@ const LOCAL = {
 
 for (const [domains, [local, hearing]] of Object.entries(LOCAL)) {
   test(`of relayed mail the phones of local domains hear, with [delivery] domains = ${domains}`, async t => {
-    const apple = owned(t, await startApple())
     const nextHop = owned(t, await startSmtpSink())
-    const site = await startSite(t, {
-      apple,
+    const { apple, ...site } = await startSite(t, {
       plugins: ['relay', 'rcpt_to.in_host_list', 'queue/lmtp', 'xaps'],
       config: relaying(
         USERS.map(user => user.replace('u@', '')),
@@ -52,10 +50,8 @@ for (const [domains, [local, hearing]] of Object.entries(LOCAL)) {
 }
 
 test('smtp_forward: the backend decides', async t => {
-  const apple = owned(t, await startApple())
   const backend = owned(t, await startSmtpSink({ refuse: new Set(['refused@example.com']) }))
-  const site = await startSite(t, {
-    apple,
+  const { apple, ...site } = await startSite(t, {
     plugins: ['rcpt_to.in_host_list', 'queue/smtp_forward', 'xaps'],
     config: { 'smtp_forward.ini': `host=127.0.0.1\nport=${backend.port}\n` },
     xaps: NO_WINDOW,
@@ -90,9 +86,8 @@ test('a mail on its way out is pushed when an LMTP server takes it', async t => 
 })
 
 test('mail that is discarded is not pushed', async t => {
-  const apple = owned(t, await startApple())
   const plugins = ['rcpt_to.in_host_list', 'queue/discard', 'xaps']
-  const site = await startSite(t, { apple, plugins, env: { YES_REALLY_DO_DISCARD: '1' } })
+  const { apple, ...site } = await startSite(t, { plugins, env: { YES_REALLY_DO_DISCARD: '1' } })
   await register(site, 'alice@example.com')
   const { accepted } = await sendMail({ port: site.port, from: FROM, to: ['alice@example.com'] })
   assert.equal(accepted, true)

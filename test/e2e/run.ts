@@ -15,16 +15,26 @@ export interface Ended {
 export interface RunOptions {
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string>>
+  /** Standard input. */
+  readonly input?: string
 }
 
 /** Resolves when `command` has ended, whatever its exit status. Rejects when it cannot be started or was killed. */
-export function run(command: string, args: readonly string[], { cwd, env }: RunOptions = {}): Promise<Ended> {
+export function run(
+  command: string,
+  args: readonly string[],
+  { cwd, env, input = '' }: RunOptions = {},
+): Promise<Ended> {
+  const options = { cwd, env: { ...process.env, ...env }, maxBuffer: Number.POSITIVE_INFINITY }
   return new Promise((resolve, reject) => {
-    execFile(command, args, { cwd, env: { ...process.env, ...env } }, (error, stdout, stderr) => {
+    const child = execFile(command, args, options, (error, stdout, stderr) => {
       const status = error ? error.code : 0
       if (typeof status === 'number') resolve({ status, stdout, stderr })
       else reject(error)
     })
+    // A command that fails need not read to the end.
+    child.stdin?.on('error', (error: NodeJS.ErrnoException) => error.code !== 'EPIPE' && reject(error))
+    child.stdin?.end(input)
   })
 }
 

@@ -3,7 +3,6 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type Apple, startApple } from '../fake/apple/server.ts'
-import { type LmtpReceiver, startLmtp } from '../support/lmtp.ts'
 import { owned } from '../support/owned.ts'
 import { processEntry } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
@@ -13,20 +12,12 @@ import { appleKeys, companionAnswers, mailTo, pluginLines, pushed, type Site, st
 
 const ALICE = phoneOf('alice@example.com')
 
-async function clusterSite(
-  t: TestContext,
-): Promise<{ site: Site; apple: Apple; lmtp: LmtpReceiver; keys: string }> {
+async function clusterSite(t: TestContext): Promise<{ site: Site; apple: Apple; keys: string }> {
   const apple = owned(t, await startApple())
-  const lmtp = owned(t, await startLmtp())
   const temp = owned(t, tempDirectory())
   const apns = appleKeys(apple, temp.path)
-  const site = await startSite(t, {
-    apple,
-    lmtpPort: lmtp.port,
-    nodes: 1,
-    xaps: { apns, push: { window: 0 } },
-  })
-  return { site, apple, lmtp, keys: temp.path }
+  const site = await startSite(t, { apple, nodes: 1, xaps: { apns, push: { window: 0 } } })
+  return { site, apple, keys: temp.path }
 }
 
 async function replaced(site: Site, is: (command: string) => boolean): Promise<void> {
@@ -77,11 +68,7 @@ test('half a file changes nothing for a worker or companion that starts again, a
 })
 
 test('with a configuration of no use a cluster has one clear line, no push, and mail as ever', async t => {
-  const apple = owned(t, await startApple())
-  const lmtp = owned(t, await startLmtp())
-  const site = await startSite(t, {
-    apple,
-    lmtpPort: lmtp.port,
+  const { lmtp, ...site } = await startSite(t, {
     nodes: 2,
     xaps: { push: { windw: 3 } },
     companion: false,

@@ -6,8 +6,10 @@ import path from 'node:path'
 import type { TestContext } from 'node:test'
 import { type Pair, pushCertificate } from '../fake/apple/certificates.ts'
 import type { PushRequest, Wanted } from '../fake/apple/journal.ts'
-import type { Apple } from '../fake/apple/server.ts'
+import { type Apple, startApple } from '../fake/apple/server.ts'
 import { type Haraka, type HarakaOptions, startHaraka } from '../support/haraka.ts'
+import { type LmtpReceiver, startLmtp } from '../support/lmtp.ts'
+import { owned } from '../support/owned.ts'
 import { accepts, freePort } from '../support/server.ts'
 import { sendMail } from '../support/smtp.ts'
 import { tempDirectory } from '../support/temp.ts'
@@ -19,8 +21,9 @@ export const FROM = 'sender@example.net'
 export type Sections = Readonly<Record<string, Readonly<Record<string, string | number>>>>
 
 export interface SiteOptions extends Omit<Partial<HarakaOptions>, 'xapsIni'> {
-  readonly apple: Apple
-  /** Where queue/lmtp hands mail over. */
+  /** A fresh stand-in where it is not given. */
+  readonly apple?: Apple
+  /** Where queue/lmtp hands mail over; the receiver of the site where it is not given. */
   readonly lmtpPort?: number
   /** Beside what is needed to reach the stand-in and to be reached. */
   readonly xaps?: Sections
@@ -35,9 +38,15 @@ export interface Site extends Haraka {
   readonly httpPort: number
 }
 
-/** Starts a Haraka with the plugin, and its companion. Both end with the test. */
-export async function startSite(t: TestContext, options: SiteOptions): Promise<Site> {
-  const { apple, lmtpPort = 24, xaps = {}, companion = true, config, ...haraka } = options
+/** Starts a Haraka with the plugin, its companion, and what they talk to. All ends with the test. */
+export async function startSite(
+  t: TestContext,
+  options: SiteOptions = {},
+): Promise<Site & { readonly apple: Apple; readonly lmtp: LmtpReceiver }> {
+  const { xaps = {}, companion = true, config, ...haraka } = options
+  const apple = options.apple ?? owned(t, await startApple())
+  const lmtp = owned(t, await startLmtp())
+  const { lmtpPort = lmtp.port } = options
   const temp = tempDirectory('xaps-site-')
   const socket = xaps.registration?.socket ?? path.join(temp.path, 'xapsd.sock')
   const httpPort = await freePort()
@@ -54,7 +63,7 @@ export async function startSite(t: TestContext, options: SiteOptions): Promise<S
   })
   t.after(() => (started.running() ? started.stop() : started.stop().catch(() => undefined)))
   t.after(temp.remove)
-  const site = { ...started, socket: String(socket), httpPort }
+  const site = { ...started, socket: String(socket), httpPort, apple, lmtp }
   if (companion) await companionAnswers(site)
   return site
 }

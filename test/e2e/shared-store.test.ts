@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { startApple } from '../fake/apple/server.ts'
-import { startLmtp } from '../support/lmtp.ts'
 import { owned } from '../support/owned.ts'
 import { missingRedis, startRedis } from '../support/redis.ts'
 import { SmtpConnection } from '../support/smtp.ts'
@@ -16,9 +15,9 @@ const WINDOW = 3
 
 test('two hosts that share a Redis share registrations and windows', { skip: missingRedis() }, async t => {
   const redis = owned(t, await startRedis())
-  const { apple, lmtp } = await surroundings(t)
+  const apple = owned(t, await startApple())
   const xaps = { store: { uri: redis.uri }, push: { window: 0 } }
-  const host = () => startSite(t, { apple, lmtpPort: lmtp.port, xaps })
+  const host = () => startSite(t, { apple, xaps })
   const [one, other] = await Promise.all([host(), host()])
   await register(one, ALICE)
   const marker = 'marker@example.com'
@@ -34,10 +33,7 @@ for (const kind of ['lmdb', 'redis'] as const) {
   test(`${MAILS} mails at once through two workers make two pushes, with ${kind}`, {
     skip: kind === 'redis' && missingRedis(),
   }, async t => {
-    const { apple, lmtp } = await surroundings(t)
-    const site = await startSite(t, {
-      apple,
-      lmtpPort: lmtp.port,
+    const { apple, lmtp, ...site } = await startSite(t, {
       nodes: 2,
       xaps: { push: { window: WINDOW }, ...(await storeOf(kind, t)) },
     })
@@ -52,12 +48,6 @@ for (const kind of ['lmdb', 'redis'] as const) {
       [phoneOf(ALICE).token, phoneOf(ALICE).token],
     )
   })
-}
-
-async function surroundings(t: TestContext) {
-  const apple = owned(t, await startApple())
-  const lmtp = owned(t, await startLmtp())
-  return { apple, lmtp }
 }
 
 async function storeOf(kind: 'lmdb' | 'redis', t: TestContext): Promise<Sections> {

@@ -4,7 +4,6 @@ import net from 'node:net'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { findGroup } from '../../plugins/xaps/base/accounts.ts'
-import { startApple } from '../fake/apple/server.ts'
 import { startDovecot } from '../support/dovecot.ts'
 import { PASSWORD } from '../support/dovecot-conf.ts'
 import { owned } from '../support/owned.ts'
@@ -62,9 +61,8 @@ test("a directory of Dovecot's that is not there is waited for, and stays Doveco
 })
 
 async function droppedSite(t: TestContext, socket?: string, companion = true) {
-  const apple = owned(t, await startApple())
   const xaps = socket === undefined ? {} : { registration: { socket } }
-  return startSite(t, { apple, nodes: 1, user: 'nobody', group: 'nogroup', xaps, companion })
+  return startSite(t, { nodes: 1, user: 'nobody', group: 'nogroup', xaps, companion })
 }
 
 interface Ids {

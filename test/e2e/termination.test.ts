@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { test } from 'node:test'
-import { startApple } from '../fake/apple/server.ts'
-import { startLmtp } from '../support/lmtp.ts'
-import { owned } from '../support/owned.ts'
 import { until } from '../support/wait.ts'
 import { phoneOf } from './dovecot-plugins.ts'
 import { register } from './hears.ts'
@@ -14,10 +11,8 @@ const ALICE = 'alice@example.com'
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   for (const nodes of [0, 2]) {
     test(`a push that waits for its window is sent before Haraka ends by ${signal}, with nodes=${nodes}`, async t => {
-      const apple = owned(t, await startApple())
-      const lmtp = owned(t, await startLmtp())
       const xaps = { push: { window: 600 } }
-      const site = await startSite(t, { apple, lmtpPort: lmtp.port, nodes, xaps })
+      const { apple, ...site } = await startSite(t, { nodes, xaps })
       await register(site, ALICE)
       await mailTo(site, ALICE)
       await pushed(apple, site, 1)
@@ -34,9 +29,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 }
 
 test('Haraka ends when it is told to, also while Apple does not answer', async t => {
-  const apple = owned(t, await startApple())
-  const lmtp = owned(t, await startLmtp())
-  const site = await startSite(t, { apple, lmtpPort: lmtp.port })
+  const { apple, ...site } = await startSite(t)
   await register(site, ALICE)
   apple.faults.hang()
   await mailTo(site, ALICE)

@@ -6,8 +6,6 @@ import net from 'node:net'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Reason } from '../fake/apple/reasons.ts'
-import { startApple } from '../fake/apple/server.ts'
-import { startLmtp } from '../support/lmtp.ts'
 import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { ask, phoneOf, registerByLine } from './dovecot-plugins.ts'
@@ -23,11 +21,9 @@ const EVE = phoneOf(`eve${HIDDEN}@gro.elpmaxe${HIDDEN}`)
 const REASON = `Nope${RED}${HIDDEN}`
 
 test('names and words of others are visible in the log and in the command', async t => {
-  const apple = owned(t, await startApple())
-  const lmtp = owned(t, await startLmtp())
   const dovecot_userdb = await userdbThatAnswers(t, EVE.user)
   const users = { dovecot_userdb }
-  const site = await startSite(t, { apple, lmtpPort: lmtp.port, xaps: { users, push: { window: 0 } } })
+  const { apple, ...site } = await startSite(t, { xaps: { users, push: { window: 0 } } })
   const inSite = (...args: string[]) => xaps(['-c', site.dir, ...args])
 
   await t.test('a registration with such a user, account id and mailbox is taken', async () => {

@@ -4,18 +4,13 @@ import type { Clock, Timer } from '../../plugins/xaps/base/clock.ts'
 
 interface Alarm {
   readonly at: number
-  /** Of alarms for the same time the first that was set goes off first. */
-  readonly order: number
-  run: (() => void) | undefined
+  readonly run: () => void
 }
 
 export class FakeClock implements Clock {
   #now: number
-  #set = 0
-  /** How many alarms are neither run nor cancelled. */
-  #live = 0
-  /** A binary heap: the next alarm is the first. Cancelled ones stay until their time. */
-  readonly #heap: Alarm[] = []
+  /** In the order in which they go off; of alarms for the same time the first that was set is first. */
+  readonly #alarms: Alarm[] = []
   readonly #letSettle: () => Promise<void>
 
   /** `letSettle`: runs between two timers. Where sockets or files take part, use turns(). */
@@ -30,23 +25,21 @@ export class FakeClock implements Clock {
 
   /** How many timers are running. */
   get timers(): number {
-    return this.#live
+    return this.#alarms.length
   }
 
   /** Milliseconds until the next timer; undefined without one. */
   get next(): number | undefined {
-    const times = this.#heap.filter(({ run }) => run).map(({ at }) => at)
-    return times.length === 0 ? undefined : Math.min(...times) - this.#now
+    return this.#alarms[0] && this.#alarms[0].at - this.#now
   }
 
   after(ms: number, run: () => void): Timer {
-    const alarm: Alarm = { at: this.#now + Math.max(0, ms), order: this.#set++, run }
-    this.#live += 1
-    rise(this.#heap, alarm)
+    const alarm: Alarm = { at: this.#now + Math.max(0, ms), run }
+    this.#alarms.splice(this.#alarms.findLastIndex(({ at }) => at <= alarm.at) + 1, 0, alarm)
     return {
       cancel: () => {
-        if (alarm.run) this.#live -= 1
-        alarm.run = undefined
+        const place = this.#alarms.indexOf(alarm)
+        if (place >= 0) this.#alarms.splice(place, 1)
       },
     }
   }
@@ -60,13 +53,9 @@ export class FakeClock implements Clock {
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms
     await this.#letSettle()
-    while (this.#heap[0] && this.#heap[0].at <= end) {
-      const alarm = sink(this.#heap)
-      if (!alarm?.run) continue
-      this.#now = Math.max(this.#now, alarm.at)
-      this.#live -= 1
-      const { run } = alarm
-      alarm.run = undefined
+    while (this.#alarms[0] && this.#alarms[0].at <= end) {
+      const { at, run } = this.#alarms.shift() as Alarm
+      this.#now = Math.max(this.#now, at)
       run()
       await this.#letSettle()
     }
@@ -84,39 +73,4 @@ export async function settle(): Promise<void> {
 /** Some turns of the event loop, enough for promises that wait for each other. */
 export async function turns(count = 5): Promise<void> {
   for (let turn = 0; turn < count; turn += 1) await new Promise(resolve => setImmediate(resolve))
-}
-
-function before(a: Alarm, b: Alarm): boolean {
-  return a.at < b.at || (a.at === b.at && a.order < b.order)
-}
-
-function rise(heap: Alarm[], alarm: Alarm): void {
-  let place = heap.length
-  while (place > 0) {
-    const above = (place - 1) >> 1
-    const parent = heap[above] as Alarm
-    if (before(parent, alarm)) break
-    heap[place] = parent
-    place = above
-  }
-  heap[place] = alarm
-}
-
-function sink(heap: Alarm[]): Alarm | undefined {
-  const [first] = heap
-  const last = heap.pop()
-  if (!last || heap.length === 0) return first
-  let place = 0
-  for (;;) {
-    let below = 2 * place + 1
-    const [left, right] = [heap[below], heap[below + 1]]
-    if (!left) break
-    if (right && before(right, left)) below += 1
-    const child = heap[below] as Alarm
-    if (before(last, child)) break
-    heap[place] = child
-    place = below
-  }
-  heap[place] = last
-  return first
 }

@@ -1,15 +1,7 @@
 /** A real Haraka in a temporary directory, with this package installed in it as a user would install it. */
 
 import { execFileSync } from 'node:child_process'
-import {
-  chownSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { chownSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { descendantsOf, freePort, type ProcessEntry, startServer } from './server.ts'
 import { tempDirectory } from './temp.ts'
@@ -50,9 +42,8 @@ export interface Haraka {
   stop(signal?: NodeJS.Signals): Promise<void>
 }
 
-/** The directory that the running test was compiled into: `dist` as a rule. */
-const COMPILED = path.resolve(__dirname, '..', '..')
-const ROOT = packageRoot(COMPILED)
+/** The package, whose `dist` holds the running test. */
+const ROOT = path.resolve(__dirname, '../../..')
 const HARAKA = path.dirname(require.resolve('haraka/package.json'))
 
 /** Starts one and resolves when it listens, in a cluster when every worker does. */
@@ -117,33 +108,10 @@ function smtpIni(port: number, { nodes = 0, user, group }: HarakaOptions): strin
 }
 
 /** Puts the package into the directory's node_modules, where Haraka looks for plugins. */
-function linkPlugin(dir: string, installed: string | undefined): void {
+function linkPlugin(dir: string, installed: string = ROOT): void {
   const target = path.join(dir, 'node_modules', 'haraka-plugin-xaps')
   mkdirSync(path.dirname(target))
-  if (installed !== undefined) symlinkSync(installed, target)
-  else if (COMPILED === path.join(ROOT, 'dist')) symlinkSync(ROOT, target)
-  else writeStandIn(target)
-}
-
-/**
- * A package that points at the code compiled together with the test, for tests that were compiled elsewhere than
- * to `dist`: the plugin that runs is the one compiled with the test.
- */
-function writeStandIn(target: string): void {
-  mkdirSync(path.join(target, 'config'), { recursive: true })
-  const main = path.relative(target, path.join(COMPILED, 'plugins', 'xaps.js'))
-  writeFileSync(path.join(target, 'package.json'), JSON.stringify({ name: 'haraka-plugin-xaps', main }))
-  const ini = path.join(ROOT, 'config', 'xaps.ini')
-  if (existsSync(ini)) copyFileSync(ini, path.join(target, 'config', 'xaps.ini'))
-}
-
-function packageRoot(directory: string): string {
-  const file = path.join(directory, 'package.json')
-  if (existsSync(file) && JSON.parse(readFileSync(file, 'utf8')).name === 'haraka-plugin-xaps')
-    return directory
-  const parent = path.dirname(directory)
-  if (parent === directory) throw new Error(`no package haraka-plugin-xaps above ${__dirname}`)
-  return packageRoot(parent)
+  symlinkSync(installed, target)
 }
 
 function lines(items: readonly string[]): string {

@@ -3,8 +3,9 @@
  * recipient after DATA in Dovecot's words. Knows neither STARTTLS nor BDAT.
  */
 
-import net from 'node:net'
+import type net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Loopback, listenLocally } from './loopback.ts'
 
 export interface ReceivedMail {
   readonly from: string
@@ -29,35 +30,13 @@ export interface LmtpOptions {
   readonly beforeReply?: (recipients: readonly string[]) => Promise<unknown>
 }
 
-export interface LmtpReceiver {
-  /** 0 when it listens on a Unix socket. */
-  readonly port: number
+export interface LmtpReceiver extends Loopback {
   readonly mails: readonly ReceivedMail[]
-  stop(): Promise<void>
 }
 
 export async function startLmtp(options: LmtpOptions = {}): Promise<LmtpReceiver> {
   const mails: ReceivedMail[] = []
-  const sockets = new Set<net.Socket>()
-  const server = net.createServer(socket => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
-    socket.on('error', () => socket.destroy())
-    serve(socket, options, mails)
-  })
-  if (options.path === undefined) server.listen(0, '127.0.0.1')
-  else server.listen(options.path)
-  await new Promise((resolve, reject) => server.once('listening', resolve).once('error', reject))
-  const address = server.address()
-  return {
-    port: typeof address === 'object' && address ? address.port : 0,
-    mails,
-    stop: () =>
-      new Promise(resolve => {
-        server.close(() => resolve())
-        for (const socket of sockets) socket.destroy()
-      }),
-  }
+  return { mails, ...(await listenLocally(socket => serve(socket, options, mails), options.path)) }
 }
 
 interface Envelope {
@@ -79,7 +58,11 @@ function serve(socket: net.Socket, options: LmtpOptions, mails: ReceivedMail[]):
     if (verb === 'RSET') envelope = { from: '', to: [] }
     const refused = verb === 'RCPT' && options.refuseRcpt?.has(addressIn(line))
     if (verb === 'RCPT' && !refused) envelope.to.push(addressIn(line))
-    reply(refused ? `550 5.1.1 <${addressIn(line)}> User doesn't exist: ${addressIn(line)}` : answerTo(verb))
+    reply(
+      refused
+        ? `550 5.1.1 <${addressIn(line)}> User doesn't exist: ${addressIn(line)}`
+        : (ANSWERS[verb] ?? '500 5.5.1 Unknown command'),
+    )
     if (verb === 'QUIT') socket.end()
   }
 
@@ -118,23 +101,14 @@ function serve(socket: net.Socket, options: LmtpOptions, mails: ReceivedMail[]):
   })
 }
 
-function answerTo(verb: string): string {
-  switch (verb) {
-    case 'LHLO':
-      return '250-receiver.example.net\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 PIPELINING'
-    case 'RCPT':
-      return '250 2.1.5 OK'
-    case 'DATA':
-      return '354 OK'
-    case 'QUIT':
-      return '221 2.0.0 Bye'
-    case 'MAIL':
-    case 'RSET':
-    case 'NOOP':
-      return '250 2.1.0 OK'
-    default:
-      return '500 5.5.1 Unknown command'
-  }
+const ANSWERS: Readonly<Record<string, string>> = {
+  LHLO: '250-receiver.example.net\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 PIPELINING',
+  MAIL: '250 2.1.0 OK',
+  RCPT: '250 2.1.5 OK',
+  DATA: '354 OK',
+  RSET: '250 2.1.0 OK',
+  NOOP: '250 2.1.0 OK',
+  QUIT: '221 2.0.0 Bye',
 }
 
 function addressIn(line: string): string {

@@ -1,7 +1,8 @@
 /** A small SMTP server that takes every mail and keeps it in memory: the next hop of a Haraka that relays. */
 
-import net from 'node:net'
+import type net from 'node:net'
 import { createInterface } from 'node:readline'
+import { type Loopback, listenLocally } from './loopback.ts'
 
 export interface SmtpSinkOptions {
   /** Addresses refused at RCPT. */
@@ -12,33 +13,14 @@ export interface SunkMail {
   readonly to: readonly string[]
 }
 
-export interface SmtpSink {
-  readonly port: number
+export interface SmtpSink extends Loopback {
   readonly mails: readonly SunkMail[]
-  stop(): Promise<void>
 }
 
 /** Listens on a free port of 127.0.0.1. */
 export async function startSmtpSink({ refuse = new Set() }: SmtpSinkOptions = {}): Promise<SmtpSink> {
   const mails: SunkMail[] = []
-  const sockets = new Set<net.Socket>()
-  const server = net.createServer(socket => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
-    socket.on('error', () => socket.destroy())
-    serve(socket, refuse, mails)
-  })
-  server.listen(0, '127.0.0.1')
-  await new Promise((resolve, reject) => server.once('listening', resolve).once('error', reject))
-  return {
-    port: (server.address() as net.AddressInfo).port,
-    mails,
-    stop: () =>
-      new Promise(resolve => {
-        server.close(() => resolve())
-        for (const socket of sockets) socket.destroy()
-      }),
-  }
+  return { mails, ...(await listenLocally(socket => serve(socket, refuse, mails))) }
 }
 
 function serve(socket: net.Socket, refuse: ReadonlySet<string>, mails: SunkMail[]): void {

@@ -1,7 +1,6 @@
 /** `xaps devices` and `xaps export`: the registered devices as lines of text. */
 
-import { Readable, type Writable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import type { Writable } from 'node:stream'
 import type { Command } from 'commander'
 import { canonicalUser } from '../base/canonical-names.ts'
 import { maskToken, visible } from '../base/log.ts'
@@ -81,32 +80,20 @@ export async function writeDevices(
   records: Records,
   lineOf: (user: string, device: Device) => string,
 ): Promise<void> {
-  let failure: unknown
-  const readable = untilFailure(records, error => {
-    failure = error
-  })
-  await pipeline(Readable.from(pieces(readable, lineOf), { objectMode: false }), output, { end: false })
-  if (failure !== undefined) throw failure
-}
-
-async function* untilFailure<T>(source: AsyncIterable<T>, tell: (error: unknown) => void): AsyncGenerator<T> {
-  try {
-    yield* source
-  } catch (error) {
-    tell(error)
-  }
-}
-
-async function* pieces(
-  records: Records,
-  lineOf: (user: string, device: Device) => string,
-): AsyncGenerator<string> {
+  const write = (text: string) =>
+    new Promise<void>((resolve, reject) => output.write(text, error => (error ? reject(error) : resolve())))
   let piece = ''
-  for await (const [user, owned] of records) {
-    for (const device of owned) piece += `${visible(lineOf(user, device))}\n`
-    if (piece.length < PIECE) continue
-    yield piece
+  const flush = (): Promise<void> => {
+    const full = piece
     piece = ''
+    return write(full)
   }
-  if (piece !== '') yield piece
+  try {
+    for await (const [user, owned] of records) {
+      for (const device of owned) piece += `${visible(lineOf(user, device))}\n`
+      if (piece.length >= PIECE) await flush()
+    }
+  } finally {
+    if (piece !== '') await flush()
+  }
 }

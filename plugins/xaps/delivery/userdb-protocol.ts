@@ -31,22 +31,19 @@ export function requestLine(id: number, name: string): string {
 /** One line of Dovecot's, without its LF. A verb that does not concern us is `other`. */
 export function parseLine(line: string): Message {
   const [verb, first = '', ...rest] = line.split('\t').map(tabUnescape)
+  const answer = (found: UserDbAnswer): Message => ({ kind: 'answer', id: Number(first), answer: found })
   switch (verb) {
     case 'VERSION':
       return { kind: 'version', major: Number(first) }
     case 'USER':
-      return { kind: 'answer', id: Number(first), answer: { kind: 'user', name: rest[0] ?? '' } }
+      return answer({ kind: 'user', name: rest[0] ?? '' })
     case 'NOTFOUND':
-      return { kind: 'answer', id: Number(first), answer: { kind: 'unknown' } }
+      return answer({ kind: 'unknown' })
     case 'FAIL':
-      return { kind: 'answer', id: Number(first), answer: { kind: 'unavailable', reason: failureOf(rest) } }
+      return answer({ kind: 'unavailable', reason: ['Dovecot answered FAIL', ...rest].join(' ') })
     default:
       return { kind: 'other' }
   }
-}
-
-function failureOf(fields: readonly string[]): string {
-  return ['Dovecot answered FAIL', ...fields].join(' ')
 }
 
 /** Dovecot's escaping: the byte 1, then one of these letters. */
@@ -54,11 +51,10 @@ const ESCAPES = new Map(Object.entries({ '\0': '0', '\x01': '1', '\t': 't', '\r'
 const ESCAPED = new Map([...ESCAPES].map(([character, letter]) => [letter, character]))
 
 function tabEscape(text: string): string {
-  const escaped = (character: string) => {
+  return text.replace(/\p{Control}/gu, character => {
     const letter = ESCAPES.get(character)
     return letter === undefined ? character : `\x01${letter}`
-  }
-  return [...text].map(escaped).join('')
+  })
 }
 
 /** A letter that is none of Dovecot's stands for itself. */
