@@ -78,12 +78,6 @@ test("Apple's no comes with its status, reason and time", async t => {
   assert.equal(b.apple.connections.attempts, 1)
 })
 
-test('Retry-After is read', async t => {
-  const b = await bench(t)
-  b.apple.faults.answer('TooManyRequests', { retryAfter: 7 })
-  assert.deepEqual(await b.send(1), { status: 429, reason: 'TooManyRequests', retryAfterMs: 7_000 })
-})
-
 test('after IdleTimeout the next push goes over a new connection', async t => {
   const b = await bench(t)
   await b.send(1)

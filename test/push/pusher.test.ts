@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import test, { type TestContext } from 'node:test'
 import type { Credentials } from '../../plugins/xaps/apns/credentials.ts'
-import type { Device, UserRecord } from '../../plugins/xaps/device/device.ts'
-import { Pusher, type PusherParts } from '../../plugins/xaps/push/pusher.ts'
-import { certificateFor } from '../apns/bench.ts'
+import { type Device, EMPTY_RECORD, type UserRecord } from '../../plugins/xaps/device/device.ts'
+import { Pusher } from '../../plugins/xaps/push/pusher.ts'
+import { certificateFor, endpointOf } from '../apns/bench.ts'
 import { MAIL_TOPIC, pushCertificate } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { claimsInMemory } from '../support/claims.ts'
@@ -21,7 +21,7 @@ interface Side {
   readonly pusher: Pusher
   /** What the store holds. */
   readonly records: Map<string, UserRecord>
-  store: PusherParts['store']
+  devices(user: string): Promise<readonly Device[]>
   /** A new mail for `user`, now. */
   mail(user: string): void
 }
@@ -45,30 +45,18 @@ async function side(t: TestContext): Promise<Side> {
     apple,
     log,
     records,
-    store: {
-      devices: async user => records.get(user)?.devices ?? [],
-      update: async (user, change) => {
-        const record = change(records.get(user) ?? { devices: [], gone: [] })
-        records.set(user, record)
-        return record
-      },
-      claim: (push, request) => claims.claim(push, request),
-      onReady: () => undefined,
-    },
+    devices: async user => records.get(user)?.devices ?? [],
     pusher: new Pusher(
-      {
-        ...SETTINGS,
-        windowMs: 300,
-        host: apple.host,
-        port: apple.port,
-        environment: 'production',
-        requestTimeoutMs: 1_500,
-      },
+      { ...SETTINGS, windowMs: 300, ...endpointOf(apple) },
       {
         store: {
-          devices: user => s.store.devices(user),
-          update: (user, change) => s.store.update(user, change),
-          claim: (push, request) => s.store.claim(push, request),
+          devices: user => s.devices(user),
+          update: async (user, change) => {
+            const record = change(records.get(user) ?? EMPTY_RECORD)
+            records.set(user, record)
+            return record
+          },
+          claim: (push, request) => claims.claim(push, request),
           onReady: () => undefined,
         },
         credentials: credentialsFor(apple),
@@ -197,7 +185,7 @@ test('close ends in time with a store that hangs, and still sends what was looke
   await s.apple.waitFor(1)
   s.mail('user1')
   await until(() => s.pusher.pending === 1, 'a push that waits for its window')
-  s.store = { ...s.store, devices: hang }
+  s.devices = hang
   s.mail('user2')
   await s.pusher.close(500)
   assert.equal(s.apple.pushes.length, 2)

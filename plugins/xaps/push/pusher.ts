@@ -91,15 +91,17 @@ export class Pusher {
     this.#sender.retryNow()
   }
 
-  /** Sends what is pending, for `graceMs` at most, and closes the connection. */
+  /** Pushes all that is pending, for `graceMs` at most, and closes the connection. */
   async close(graceMs: number): Promise<void> {
     const end = this.#clock.now() + graceMs
     const left = (): number => Math.max(0, end - this.#clock.now())
+    // When the time is over, devices that are not known or not pushed by then are let go.
+    const inTime = (work: Promise<void>): Promise<void> =>
+      within(work, left(), 'pushing all that is pending', this.#clock).catch(() => undefined)
     this.#renewal.close()
     this.#sender.hurry()
-    // Devices that are not known by then are not pushed; those that are pending still are.
-    await within(this.#lookup.settled(), left(), 'the device store', this.#clock).catch(() => undefined)
-    await this.#sender.drain(left())
+    await inTime(this.#lookup.settled())
+    await inTime(this.#sender.drain())
     this.#lookup.close()
     this.#sender.close()
     await this.#transport.close(left())

@@ -86,15 +86,11 @@ export class Sender {
     this.#breaker.tryNow()
   }
 
-  /** Resolves when nothing is pending or under way, or when `ms` milliseconds are over. */
-  async drain(ms: number): Promise<void> {
+  /** Resolves when nothing is pending or under way. */
+  async drain(): Promise<void> {
     if (this.#isIdle()) return
     await new Promise<void>(resolve => {
-      const timer = this.#clock.after(ms, resolve)
-      this.#idle = () => {
-        timer.cancel()
-        resolve()
-      }
+      this.#idle = resolve
     })
   }
 
