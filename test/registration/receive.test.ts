@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import type { Socket } from 'node:net'
 import { test } from 'node:test'
 import { Unfinished } from '../../plugins/xaps/registration/receive.ts'
+import { turns } from '../support/fake-clock.ts'
 
 const LARGE = 100_000
 
@@ -50,7 +52,7 @@ test('beyond the limit the oldest large request gives way, not the one that come
   assert.ok(unfinished.held <= 3.5 * LARGE)
 })
 
-test('who goes on sending gets no younger by it', () => {
+test('a request gets no younger by going on', () => {
   const { refused, send } = setup(3.5 * LARGE)
   const first = send('a', LARGE)
   send('b', LARGE)
@@ -81,4 +83,24 @@ test('a request that comes byte by byte costs more than its bytes', () => {
   const incoming = begin('a')
   for (let i = 0; i < 100; i += 1) incoming.add(Buffer.alloc(1))
   assert.ok(unfinished.held > 10_000)
+})
+
+test('of large requests four are read in one turn of the event loop, each in its turn, and all when they are whole', async () => {
+  const unfinished = new Unfinished(100 * LARGE)
+  const reading = new Set<number>()
+  const incoming = Array.from({ length: 10 }, (_, i) => {
+    const socket = { pause: () => reading.delete(i), resume: () => reading.add(i) }
+    reading.add(i)
+    return unfinished.begin(() => undefined, socket as unknown as Socket)
+  })
+  incoming[0]?.add(Buffer.alloc(100))
+  assert.equal(reading.size, 10)
+  for (const one of incoming) one.add(Buffer.alloc(LARGE))
+  assert.equal(reading.size, 0)
+  incoming[9]?.end()
+  assert.deepEqual([...reading], [9])
+  await turns(1)
+  assert.deepEqual([...reading], [9, 0, 1, 2, 3])
+  await turns(2)
+  assert.equal(reading.size, 10)
 })

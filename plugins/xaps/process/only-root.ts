@@ -1,5 +1,5 @@
 /**
- * Directories in which root can work by path: nobody else can put a link, or another directory, where root looks next.
+ * Directories in which root can work by path: no other user can put a link, or another directory, where root looks next.
  * Knows nothing of what is made there.
  */
 

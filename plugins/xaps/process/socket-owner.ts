@@ -10,7 +10,7 @@ export interface Owner {
   readonly gid: number | undefined
 }
 
-/** Who is not root makes nothing for another user. */
+/** A process that is not root makes nothing for another user. */
 export const NOBODY_ELSE: Owner = { uid: undefined, gid: undefined }
 
 /** Dovecot's `default_internal_group`, which its imap and lmtp processes have beside their user's (`extra_groups`). */

@@ -1,10 +1,10 @@
 /**
- * A Unix socket at a path that others know, with mode and owner right before anybody can connect: it is made in a
+ * A Unix socket at a path that others know, with mode and owner right before a client can connect: it is made in a
  * directory that no other user can enter, and renamed to its path. The rename also replaces what a process that
  * was killed left behind, without a moment in which there is no socket.
  *
  * The directory is somebody else's (Dovecot's, mostly): it is never made here and never changed. Root works in one only
- * where nobody else could lead it elsewhere. Knows nothing of what is served.
+ * where no other user could lead it elsewhere. Knows nothing of what is served.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -189,7 +189,7 @@ function statOf(file: string): Stats | undefined {
   return lstatSync(file, { throwIfNoEntry: false })
 }
 
-/** A file that is there may go when it is a socket that nobody listens on, and only then. */
+/** A file that is there may go when it is a socket without a listener, and only then. */
 function checkNotServed(file: string): void {
   const there = statOf(file)
   if (!there) return

@@ -1,5 +1,5 @@
 /**
- * The open connections of both doors, and a bound on their number. At the bound the one that has been idle, or has
+ * The open connections of both listeners, and a bound on their number. At the bound the one that has been idle, or has
  * owed the rest of its request, for longest is closed to make room for the new one; never one whose request is being
  * answered. Dovecot's client opens a connection again when it needs one. Knows neither protocol.
  */
@@ -9,13 +9,13 @@ import type { Socket } from 'node:net'
 import { type Clock, systemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 
-/** Descriptors for all else: store, spool, Apple, log, what the doors themselves listen on. */
+/** Descriptors for all else: store, spool, Apple, log, the sockets that are listened on. */
 const OTHER_DESCRIPTORS = 128
 
 /** More than the imap processes of one host, and at some 20 kB each no more memory than a process should have. */
 const MAX_CONNECTIONS = 10_000
 
-/** What systems give where nobody has set anything. */
+/** The limit of a system on which none was set. */
 const USUAL_DESCRIPTORS = 1_024
 
 const LOG_PAUSE_MS = 10 * 60_000

@@ -1,6 +1,6 @@
 /**
  * The line protocol of st3fan's Dovecot plugin, on a Unix socket that somebody else opens: one connection, one line,
- * one reply in one write. A bad request costs its sender an ERROR line and nobody else anything.
+ * one reply in one write. A bad request costs its sender an ERROR line and others nothing.
  */
 
 import net from 'node:net'

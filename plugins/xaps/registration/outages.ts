@@ -1,11 +1,11 @@
 /**
  * Whether store and spool take registrations. What fails for one user is that user's own matter (a phone that registers
- * all day, a full share of the spool): a place is away when those of two users have failed there since anybody's last
- * success. Says changes in the log. Knows neither place.
+ * all day, a full share of the spool): a place is away when those of two users have failed there since the last
+ * success of any. Says changes in the log. Knows neither place.
  */
 
 import { type Clock, systemClock } from '../base/clock.ts'
-import { type Log, maskUser, reasonOf } from '../base/log.ts'
+import { type Fields, type Level, type Log, maskUser, reasonOf } from '../base/log.ts'
 import { onceAMinute } from '../base/once-a-minute.ts'
 import { TransitionLog } from '../base/transition-log.ts'
 
@@ -17,14 +17,10 @@ const USERS = 2
 /** How often a request may try a place that is away, in milliseconds: LMDB itself writes lines about each failure. */
 const PROBE_EVERY_MS = 1_000
 
-/** What has failed since the last success. */
+/** The users who have failed since the last success, as many as are needed, and the last reason. */
 class Failures {
   readonly #users = new Set<string>()
-  #reason = ''
-
-  get reason(): string {
-    return this.#reason
-  }
+  reason = ''
 
   get away(): boolean {
     return this.#users.size >= USERS
@@ -32,7 +28,7 @@ class Failures {
 
   add(user: string, reason: string): void {
     if (!this.away) this.#users.add(user)
-    this.#reason = reason
+    this.reason = reason
   }
 
   clear(): void {
@@ -55,7 +51,7 @@ export class Outages {
     this.#transitions = new TransitionLog('store', clock)
   }
 
-  /** Whether `place` takes nobody's registrations. */
+  /** Whether `place` takes no registrations. */
   isAway(place: Place): boolean {
     return this.#failures[place].away
   }
@@ -99,26 +95,18 @@ export class Outages {
 
   #report(): void {
     const { store, spool } = this.#failures
-    if (!store.away)
-      this.#transitions.to('store', counted =>
-        this.#log.notice('registrations are saved in the store again', counted),
-      )
-    else if (!spool.away) {
-      const { reason } = store
-      this.#transitions.to('spool', counted =>
-        this.#log.warn('the store does not take registrations, they wait in the spool', {
-          reason,
-          ...counted,
-        }),
-      )
-    } else {
-      const reason = spool.reason
-      this.#transitions.to('nowhere', counted =>
-        this.#log.error('registrations are refused: neither store nor spool takes them', {
-          reason,
-          ...counted,
-        }),
-      )
-    }
+    if (!store.away) return this.#say('store', 'notice', 'registrations are saved in the store again', {})
+    const { reason } = spool.away ? spool : store
+    if (spool.away)
+      this.#say('nowhere', 'error', 'registrations are refused: neither store nor spool takes them', {
+        reason,
+      })
+    else
+      this.#say('spool', 'warn', 'the store does not take registrations, they wait in the spool', { reason })
+  }
+
+  /** One line for each `state`, the place that takes registrations now, when it begins. */
+  #say(state: Place | 'nowhere', level: Level, message: string, fields: Fields): void {
+    this.#transitions.to(state, counted => this.#log[level](message, { ...fields, ...counted }))
   }
 }

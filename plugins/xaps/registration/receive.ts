@@ -15,6 +15,12 @@ export const UNFINISHED_REQUESTS_BYTES = 32 * 1024 * 1024
 /** A real registration of 200 mailboxes has 4,500 bytes. */
 const SMALL_BYTES = 64 * 1024
 
+/**
+ * Large requests of which a chunk is read in one turn of the event loop. Node accepts one connection in each turn, so
+ * the turns must be short while many connect again and again.
+ */
+const CHUNKS_PER_TURN = 4
+
 /** What a chunk costs besides its bytes: they may be sent one by one. */
 const CHUNK_OVERHEAD = 256
 
@@ -33,6 +39,8 @@ export class Unfinished {
   /** Each in the order in which they came to be of that size. */
   readonly #small = new Set<Incoming>()
   readonly #large = new Set<Incoming>()
+  /** Large ones that are not read at the moment. */
+  readonly #paused = new Set<Incoming>()
   #held = 0
 
   constructor(limit: number) {
@@ -44,9 +52,9 @@ export class Unfinished {
     return this.#held
   }
 
-  /** A request begins. `refuse` is called at most once, with why, and has to end it. */
-  begin(refuse: (error: Error) => void): Incoming {
-    return new Incoming(this, refuse)
+  /** A request begins on `socket`. `refuse` is called with why it is refused, and has to end it. */
+  begin(refuse: (error: Error) => void, socket?: Socket): Incoming {
+    return new Incoming(this, refuse, socket)
   }
 
   /** `request` has become larger by `bytes`; by that it gets no younger. */
@@ -56,6 +64,7 @@ export class Unfinished {
     else {
       this.#small.delete(request)
       this.#large.add(request)
+      this.#pause(request)
     }
     while (this.#held > this.#limit) {
       const [oldest] = this.#large.size > 0 ? this.#large : this.#small
@@ -67,18 +76,35 @@ export class Unfinished {
 
   remove(request: Incoming): void {
     if (this.#small.delete(request) || this.#large.delete(request)) this.#held -= request.held
+    if (this.#paused.delete(request)) request.socket?.resume()
+  }
+
+  #pause(request: Incoming): void {
+    request.socket?.pause()
+    if (this.#paused.size === 0) setImmediate(() => this.#resumeSome())
+    this.#paused.add(request)
+  }
+
+  #resumeSome(): void {
+    for (const request of [...this.#paused].slice(0, CHUNKS_PER_TURN)) {
+      this.#paused.delete(request)
+      request.socket?.resume()
+    }
+    if (this.#paused.size > 0) setImmediate(() => this.#resumeSome())
   }
 }
 
 /** A request that is coming in. */
 export class Incoming {
   readonly refuse: (error: Error) => void
+  readonly socket: Socket | undefined
   readonly #all: Unfinished
   readonly #chunks: Buffer[] = []
   #size = 0
 
-  constructor(all: Unfinished, refuse: (error: Error) => void) {
+  constructor(all: Unfinished, refuse: (error: Error) => void, socket: Socket | undefined) {
     this.#all = all
+    this.socket = socket
     this.refuse = refuse
   }
 
@@ -124,7 +150,7 @@ export function receiveBody(request: IncomingMessage, unfinished: Unfinished): P
       stop()
       reject(error)
     }
-    const incoming = unfinished.begin(refuse)
+    const incoming = unfinished.begin(refuse, request.socket)
     const onData = (chunk: Buffer) => incoming.add(chunk)
     const onEnd = () => {
       stop()
@@ -156,7 +182,7 @@ export function receiveLine(
       how()
     }
     const refuse = (error: Error) => settle(() => reject(error))
-    const incoming = unfinished.begin(refuse)
+    const incoming = unfinished.begin(refuse, socket)
     const timer = clock.after(LINE_TIMEOUT_MS, () =>
       refuse(new BadRequest('no complete line within 10 seconds')),
     )

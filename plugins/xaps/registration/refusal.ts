@@ -50,8 +50,8 @@ export type LogRefusal = (door: 'socket' | 'http', error: unknown) => void
 const MINUTE_MS = 60_000
 
 /**
- * Logs refusals, one a minute per cause and user, ten in all, and the number of the others after that: whoever sends
- * bad requests must not fill the disk with our log. Faults of our own are no refusals of ours and are logged as errors.
+ * Logs refusals, one a minute per cause and user, ten in all, and the number of the others after that: bad
+ * requests must not fill the disk with our log. Faults of our own are logged as errors.
  */
 export function makeLogRefusal(log: Log, clock: Clock = systemClock): LogRefusal {
   const isNew = onceAMinute(clock)
