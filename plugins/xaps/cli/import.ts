@@ -9,7 +9,7 @@ import type { DeviceStore } from '../device/store.ts'
 import { prepareState } from '../state.ts'
 import { configOf, Failure, print, withExistingStore, withStore } from './context.ts'
 import { readSource, type Source } from './import/formats.ts'
-import { makeTally, rehearse, type TakeRules, type Tally, takeAll } from './import/take.ts'
+import { type ImportRules, importAll, makeTally, rehearse, type Tally } from './import/save.ts'
 
 /** As large as a text can be in Node; a database of a million devices has 400 MB. */
 const MAX_FILE_BYTES = 500 * 1024 * 1024
@@ -33,12 +33,12 @@ async function importFile(file: string, dryRun: boolean, config: Config): Promis
   const source = readSource(await readAll(file))
   const rules = rulesFor(source, config)
   const tally = makeTally(line => process.stderr.write(`${visible(line)}\n`), showCount)
-  const take = (update: DeviceStore['update']) => takeAll(source.entries(), update, rules, tally)
+  const into = (update: DeviceStore['update']) => importAll(source.entries(), update, rules, tally)
   try {
-    if (dryRun) await withExistingStore(config, store => take(rehearse(store)))
+    if (dryRun) await withExistingStore(config, store => into(rehearse(store)))
     else {
       prepareState(config)
-      await withStore(config, store => take(store.update.bind(store)))
+      await withStore(config, store => into(store.update.bind(store)))
     }
   } finally {
     report(source, tally, dryRun)
@@ -63,7 +63,7 @@ async function readAll(name: string): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-function rulesFor({ isOurs }: Source, config: Config): TakeRules {
+function rulesFor({ isOurs }: Source, config: Config): ImportRules {
   return {
     lowercase: config.users.lowercase,
     subtopics: config.registration.subtopics,

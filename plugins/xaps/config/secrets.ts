@@ -11,7 +11,7 @@ import { type Config, configFile, pathIn } from './config.ts'
 const ROOT_GROUP = 0
 
 /**
- * One sentence for each such file, with the chmod that mends it. The group of a file may have access when it is root's,
+ * One sentence for each such file, with the chmod that closes it. The group of a file may have access when it is root's,
  * one of `trusted` (gids: those of Haraka's processes), or the primary group of the file's owner. Files that are not
  * there, or cannot be looked at, are passed over.
  */

@@ -14,7 +14,7 @@ const AT_ONCE = 256
 /** Changes one user's record; the same as a DeviceStore's `update`. */
 export type Update = (user: string, change: (record: UserRecord) => UserRecord) => Promise<unknown>
 
-export interface TakeRules extends CheckRules {
+export interface ImportRules extends CheckRules {
   readonly maxDevices: number
 }
 
@@ -27,23 +27,23 @@ const SKIPPED = {
  * Handles every entry. Rejects with the error of the file or the store, after the changes under way have ended; `tally`
  * then has the devices taken before.
  */
-export async function takeAll(
+export async function importAll(
   entries: Iterable<Entry>,
   update: Update,
-  rules: TakeRules,
+  rules: ImportRules,
   tally: Tally,
 ): Promise<void> {
   const shared = entries[Symbol.iterator]()
   const worker = async (): Promise<void> => {
     for (let next = shared.next(); !next.done; next = shared.next())
-      await take(next.value, update, rules, tally)
+      await importEntry(next.value, update, rules, tally)
   }
   const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))
   const failure = ends.find(end => end.status === 'rejected')
   if (failure) throw failure.reason
 }
 
-async function take(entry: Entry, update: Update, rules: TakeRules, tally: Tally): Promise<void> {
+async function importEntry(entry: Entry, update: Update, rules: ImportRules, tally: Tally): Promise<void> {
   const candidate = tryCheck(entry, rules)
   if (typeof candidate === 'string') return tally.skip(candidate, nameOf(entry.user, entry.token))
   const outcome = await save(candidate, update, rules.maxDevices)
@@ -53,7 +53,7 @@ async function take(entry: Entry, update: Update, rules: TakeRules, tally: Tally
 }
 
 /** The candidate, or why the entry is none. */
-function tryCheck(entry: Entry, rules: TakeRules): Candidate | string {
+function tryCheck(entry: Entry, rules: ImportRules): Candidate | string {
   try {
     return checkEntry(entry, rules)
   } catch (error) {

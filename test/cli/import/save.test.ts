@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Entry } from '../../../plugins/xaps/cli/import/formats.ts'
-import { makeTally, rehearse, type TakeRules, takeAll } from '../../../plugins/xaps/cli/import/take.ts'
+import { type ImportRules, importAll, makeTally, rehearse } from '../../../plugins/xaps/cli/import/save.ts'
 import { EMPTY_RECORD, type UserRecord } from '../../../plugins/xaps/device/device.ts'
 import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
 import { exampleLine, TOKEN_B, TOKEN_C } from './files.ts'
 
 type Update = DeviceStore['update']
 
-const rules: TakeRules = {
+const rules: ImportRules = {
   lowercase: true,
   subtopics: ['com.apple.mobilemail'],
   now: Date.parse('2026-02-10T00:00:00Z'),
@@ -32,7 +32,7 @@ function memory(records = new Map<string, UserRecord>()): { records: typeof reco
 async function take(entries: Iterable<Entry>, update: Update): Promise<{ table: string[]; notes: string[] }> {
   const notes: string[] = []
   const tally = makeTally(line => notes.push(line))
-  await takeAll(entries, update, rules, tally)
+  await importAll(entries, update, rules, tally)
   return { table: tally.lines().map(line => line.trim().replace(/ {2,}/g, ': ')), notes }
 }
 
@@ -115,7 +115,7 @@ test('a rehearsal asks the store for each user once', async () => {
 
 test('every device is counted as it is handled', async () => {
   const seen: number[] = []
-  await takeAll(
+  await importAll(
     MIXED,
     memory().update,
     rules,
@@ -138,7 +138,7 @@ test('a store that fails ends it at once, with what was taken counted', async ()
     for (let index = 0; ; index += 1) yield { ...exampleLine, user: `user${index}` }
   }
   const tally = makeTally(() => undefined)
-  await assert.rejects(takeAll(endless(), failing, rules, tally), /the disk is full/)
+  await assert.rejects(importAll(endless(), failing, rules, tally), /the disk is full/)
   assert.match(tally.lines()[0] ?? '', /^taken +5$/)
 })
 
@@ -148,6 +148,6 @@ test('a file that fails in the middle ends it, with what was taken before counte
     throw new Error('damaged')
   }
   const tally = makeTally(() => undefined)
-  await assert.rejects(takeAll(broken(), memory().update, rules, tally), /damaged/)
+  await assert.rejects(importAll(broken(), memory().update, rules, tally), /damaged/)
   assert.match(tally.lines()[0] ?? '', /^taken +1$/)
 })
