@@ -43,6 +43,29 @@ test('anything but the URIs of these stores is refused, without showing it', asy
   }
 })
 
+test('two LMDB stores of one process keep their own, and one is read through while it is emptied', async () => {
+  const [devices, spool] = await Promise.all([open('lmdb:devices'), open('lmdb:spool')])
+  await devices.update('alice', registering('aa'))
+  const users = Array.from({ length: 600 }, (_, n) => `user${n}`)
+  await Promise.all(users.map(user => spool.update(user, registering('bb'))))
+  const failing = spool.update('user0', () => {
+    throw new Error('no such change')
+  })
+  await Promise.all([
+    assert.rejects(failing, /no such change|cannot be written/),
+    spool.update('user0', registering('cc')),
+  ])
+  const seen: string[] = []
+  for await (const [user] of spool.users()) {
+    seen.push(user)
+    await spool.update(user, () => ({ devices: [], gone: [] }))
+  }
+  assert.deepEqual(seen.sort(), users.sort())
+  for await (const [user] of spool.users()) assert.fail(user)
+  assert.equal((await devices.devices('alice')).length, 1)
+  await Promise.all([devices.close(), spool.close()])
+})
+
 test('an empty namespace is refused', async () => {
   await assert.rejects(open('lmdb:xaps', ''), /namespace/)
 })

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { systemClock } from '../../plugins/xaps/base/clock.ts'
-import { deferStore } from '../../plugins/xaps/device/deferred.ts'
+import { deferStore } from '../../plugins/xaps/device/open.ts'
 import { register } from '../../plugins/xaps/device/record.ts'
 import { openRedisStore } from '../../plugins/xaps/device/redis/store.ts'
 import { Pusher } from '../../plugins/xaps/push/pusher.ts'

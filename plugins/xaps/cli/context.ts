@@ -6,7 +6,7 @@ import type { Command } from 'commander'
 import { visible } from '../base/log.ts'
 import { stderrLog } from '../base/stderr-log.ts'
 import { type Config, configFile, loadConfig } from '../config/config.ts'
-import { NO_STORE } from '../device/no-store.ts'
+import { NO_STORE } from '../device/open.ts'
 import { type DeviceStore, NoStoreYet } from '../device/store.ts'
 import { openDeviceStore } from '../service.ts'
 

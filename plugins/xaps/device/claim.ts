@@ -1,13 +1,12 @@
 /**
- * When a device may be pushed: the rule itself, and the last claims that it is applied to. (DESIGN: "the time of the
- * last push per device is claimed in the shared store".)
+ * When a device may be pushed: the rule itself, and the last claims that it is applied to.
  */
 
 import type { Claim, ClaimRequest } from './store.ts'
 
 /**
  * Decides a claim. `last` is the time of the last one for the same device, `now` the present, both in milliseconds of
- * one clock; a granted claim's id is `now`. A `last` in the future (the clock was set back) stands in nobody's way.
+ * one clock; a granted claim's id is `now`. A `last` in the future (the clock was set back) does not count.
  */
 export function decideClaim(last: number | undefined, now: number, request: ClaimRequest): Claim {
   const granted: Claim = { kind: 'granted', id: now }
@@ -19,7 +18,7 @@ export function decideClaim(last: number | undefined, now: number, request: Clai
 
 const LEAST_KEPT_MS = 10 * 60_000
 
-/** How long a claim is remembered, in milliseconds: who asks late must still see that the push has been made. */
+/** How long a claim is remembered, in milliseconds: a late request must still see that the push was made. */
 export function keptMs({ windowMs }: ClaimRequest): number {
   return Math.max(LEAST_KEPT_MS, 2 * windowMs)
 }

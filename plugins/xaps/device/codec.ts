@@ -4,8 +4,9 @@
  * delete with it a registration that has just been written.
  */
 
+import { Keyv, type KeyvOptions } from 'keyv'
 import { MAX_USER_BYTES } from '../base/limits.ts'
-import type { Cells } from './compare-and-set.ts'
+import type { Entries } from './compare-and-set.ts'
 import { type Device, EMPTY_RECORD, type GoneDevice, type UserRecord } from './device.ts'
 
 /** What the keys of users' records start with. */
@@ -73,11 +74,11 @@ export function storedIn(text: string | undefined): Stored {
   }
 }
 
-/** Cells of texts as cells of records, so that changes made together cost one decoding and one encoding. */
-export function recordCells<Version>({
+/** Entries of texts as entries of records, so that changes made together cost one decoding and one encoding. */
+export function recordEntries<Version>({
   load,
   replace,
-}: Cells<string | undefined, Version>): Cells<Stored, Version> {
+}: Entries<string | undefined, Version>): Entries<Stored, Version> {
   return {
     async load(key) {
       const { value, version } = await load(key)
@@ -88,6 +89,24 @@ export function recordCells<Version>({
       return replace(key, version, encodeRecord(stored))
     },
   }
+}
+
+/**
+ * Users' records by Keyv, over a storage adapter that prefixes the keys itself: Keyv would put the namespace before them
+ * twice. `get` rejects when the adapter does, and with DamagedRecord: Keyv alone takes a stored `null` for no value.
+ */
+export function keyvOver(store: KeyvOptions['store'], namespace: string): Keyv<UserRecord> {
+  const deserialize = (text: string) => ({ value: decodeRecord(text) })
+  return new Keyv<UserRecord>({
+    store,
+    namespace,
+    useKeyPrefix: false,
+    throwOnErrors: true,
+    // Failures reject; an 'error' event without a listener would throw as well.
+    emitErrors: false,
+    serialize: JSON.stringify,
+    deserialize: deserialize as NonNullable<KeyvOptions['deserialize']>,
+  })
 }
 
 /** The engine's own message would quote what it found. */

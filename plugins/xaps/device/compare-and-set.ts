@@ -1,6 +1,6 @@
 /**
  * Atomic changes by compare-and-set: read, change, write if it is still what was read, and begin again otherwise. No
- * lock is held while anybody thinks, so a process that is slow, stopped or dead is in nobody's way. Changes under one
+ * lock is held meanwhile, so a process that is slow, stopped or dead hinders no other. Changes under one
  * key that wait are applied together: however many come at once, they cost one reading and one writing. Knows no store.
  */
 
@@ -10,14 +10,14 @@ import { setTimeout } from 'node:timers/promises'
 export type Change<Value> = (value: Value) => Value
 
 /** What is under a key. A version tells one value from all others that were or will be there. */
-export interface Cell<Value, Version> {
+export interface Entry<Value, Version> {
   readonly value: Value
   readonly version: Version
 }
 
 /** Values under keys. */
-export interface Cells<Value, Version> {
-  load(key: string): Promise<Cell<Value, Version>>
+export interface Entries<Value, Version> {
+  load(key: string): Promise<Entry<Value, Version>>
   /** Writes `value` if the version is still the same; resolves with whether it was, once the value is safely stored. */
   replace(key: string, version: Version, value: Value): Promise<boolean>
 }
@@ -38,13 +38,13 @@ const LONGEST_PAUSE_MS = 50
  * nothing. Changes under one key are made in the order in which they came. One that throws rejects, and is as if it had
  * not been there. After the time `until` (milliseconds since the epoch) a change is not tried any more, and rejects.
  */
-export function swapper<Value, Version>(cells: Cells<Value, Version>) {
+export function compareAndSetOver<Value, Version>(entries: Entries<Value, Version>) {
   const queues = new Map<string, Waiting<Value>[]>()
 
   async function work(key: string, queue: Waiting<Value>[]): Promise<void> {
     for (let attempt = 0; queue.length > 0; attempt++) {
       try {
-        if (await swapAll(key, queue)) attempt = -1
+        if (await changeAll(key, queue)) attempt = -1
         else await setTimeout(Math.random() * Math.min(2 ** attempt, LONGEST_PAUSE_MS))
       } catch (error) {
         for (const { reject } of queue.splice(0)) reject(error)
@@ -54,13 +54,13 @@ export function swapper<Value, Version>(cells: Cells<Value, Version>) {
   }
 
   /** Makes all changes that wait, and takes them out of the queue. False when another process came in between. */
-  async function swapAll(key: string, queue: Waiting<Value>[]): Promise<boolean> {
+  async function changeAll(key: string, queue: Waiting<Value>[]): Promise<boolean> {
     rejectLate(queue)
     if (queue.length === 0) return true
-    const { value, version } = await cells.load(key)
+    const { value, version } = await entries.load(key)
     const changed = applyAll(value, queue)
     const made = [...queue]
-    if (changed !== value && !(await cells.replace(key, version, changed))) return false
+    if (changed !== value && !(await entries.replace(key, version, changed))) return false
     queue.splice(0, made.length)
     for (const { resolve } of made) resolve()
     return true

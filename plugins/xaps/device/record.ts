@@ -11,7 +11,7 @@ export type Registration = Omit<Device, 'registeredAt' | 'lastSeen'> & { readonl
 
 /**
  * How many reports of Apple's are remembered per user. They only guard against late writes (a spool, an import), so
- * the newest are enough; a bound, because their number is in the hands of whoever registers.
+ * the newest are enough; a bound, because their number is in the hands of mail users.
  */
 const MAX_GONE = 100
 

@@ -5,7 +5,7 @@ import type { Device, UserRecord } from './device.ts'
 /**
  * The answer to "may I push this device now?"
  * - `granted`: yes, and `id` names the claim;
- * - `covered`: no need, a push that started at or after the event has been claimed by somebody;
+ * - `covered`: no need, a push that started at or after the event has been claimed;
  * - `wait`: the last push was before the event but less than a window ago; ask again in `ms`.
  */
 export type Claim =
@@ -18,7 +18,7 @@ export interface ClaimRequest {
   readonly ageMs: number
   /** The least time between two pushes to one device, in milliseconds. */
   readonly windowMs: number
-  /** The id of a claim that the asker still holds (its push has not got through yet): it never stands in its own way. */
+  /** The id of a claim that the asker still holds (its push has not got through yet): it does not count against itself. */
   readonly held?: number
 }
 
@@ -44,7 +44,7 @@ export interface DeviceStore {
   /** Claims the next push to a device. `push` names the device: its account id and token. */
   claim(push: string, request: ClaimRequest): Promise<Claim>
   /**
-   * Every user that has devices, in no order; bounded memory. Who changes meanwhile may come or not, and a Redis that
+   * Every user that has devices, in no order; bounded memory. A user that changes meanwhile may come or not, and a Redis that
    * shrinks its table meanwhile may give a user twice. Damaged records are passed over, and it rejects in the end.
    */
   users(): AsyncIterable<readonly [user: string, devices: readonly Device[]]>

@@ -1,5 +1,5 @@
 /**
- * The process that reads an LMDB environment to its end, so that no other has to die of it (lmdb-check.ts). Arguments:
+ * The process that reads an LMDB environment to its end, so that no other has to die of it (check.ts). Arguments:
  * the directory, and `read` or `write`: what is to be done with it later. It says OPENED when it has opened it, and ends
  * with 0, with DAMAGED and a reason, or with UNKNOWN and a reason when it cannot tell. It changes nothing.
  */
@@ -70,5 +70,5 @@ function main([directory = '', mode]: readonly string[]): number {
   }
 }
 
-// Without closing: the last who closes an environment destroys its locks, under the hands of who opens it just then.
+// Without closing: the last process to close an environment destroys its locks, even while another is opening it.
 process.exit(main(process.argv.slice(2)))

@@ -17,7 +17,7 @@ export const UNKNOWN = 4
 
 const PROCESS = path.join(__dirname, 'check-process.js')
 
-/** How long it may take to open the file, for which a writer needs the lock, and who keeps that has been stopped. */
+/** How long it may take to open the file, for which a writer needs the lock; a process that keeps it for longer has been stopped. */
 const OPENING_MS = 5_000
 /** How long it may take to be read: 700 MB out of memory take a second, from a slow disk half a minute. */
 const READING_MS = 60_000

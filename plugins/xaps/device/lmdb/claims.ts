@@ -1,8 +1,8 @@
 /**
  * Claims of pushes shared by the processes of one host, over a log: each process appends what it asks for, and all
- * apply the rule to the lines in their order, so that all come to the same decisions. A claim costs no lock and waits
- * for nobody. Who has missed lines (it started after them, or could not read for a while) may push once too often;
- * nobody therefore appends what it knows to be no grant, which others could take for one.
+ * apply the rule to the lines in their order, so that all come to the same decisions. A claim costs no lock and
+ * waits for no other process. A process that has missed lines (it started after them, or could not read for a while)
+ * may push once too often; so none appends what it knows to be no grant, which others could take for one.
  *
  * Whatever goes wrong here, pushes go on, coalesced per process instead of per host.
  */
@@ -22,7 +22,7 @@ import { SharedLog } from './shared-log.ts'
 const MOST_DISORDER_MS = 100
 
 /** On a busy host claims, and with them pushes, go out some at a time: that saves system calls on both ways. */
-const GROUP_EVERY_MS = 3
+const BATCH_EVERY_MS = 3
 
 /** What one process asked for at one time. */
 interface Line {
@@ -33,7 +33,7 @@ interface Line {
   readonly asked: ReadonlyArray<readonly [key: string, request: ClaimRequest]>
 }
 
-/** A claim that somebody waits for. */
+/** A claim that is waited for. */
 interface Asked {
   readonly key: string
   readonly request: ClaimRequest
@@ -51,7 +51,7 @@ export class HostClaims {
   #latest = 0
   #alone = false
   #closed = false
-  readonly #ask = inBatches<Asked>(GROUP_EVERY_MS, group => this.#decide(group))
+  readonly #ask = inBatches<Asked>(BATCH_EVERY_MS, batch => this.#decide(batch))
 
   /** Does not touch `directory` before the first claim. */
   constructor(directory: string, clock: Clock, log: Log) {

@@ -1,6 +1,6 @@
 /**
  * The directory of an LMDB store and the files in it: who may use them. Haraka's user and the companion's may differ
- * and then share a group, so directory and files are open to owner and group whatever the umask, and to nobody else.
+ * and then share a group, so directory and files are open to owner and group only, whatever the umask.
  * Knows nothing of what is in the files.
  */
 
@@ -41,20 +41,20 @@ export function deviceFiles(directory: string): LmdbFiles {
 }
 
 /**
- * Creates the directory (and its parents) and the files where they are not there yet. What root creates belongs to whom
- * the directory above belongs to. Throws the system's errors.
+ * Creates the directory (and its parents) and the files where they are not there yet. What root creates belongs to the
+ * owner of the directory above. Throws the system's errors.
  */
 export function createStore(directory: string, files: LmdbFiles): void {
   fs.mkdirSync(path.dirname(directory), { recursive: true })
   unlessExists(() => {
     fs.mkdirSync(directory, 0o700)
-    dressDirectory(directory)
+    setOwnerAndMode(directory)
   })
   createFile(files.data, 0)
   createFile(files.lock, LOCK_BYTES)
 }
 
-function dressDirectory(directory: string): void {
+function setOwnerAndMode(directory: string): void {
   const fd = fs.openSync(directory, fs.constants.O_DIRECTORY | fs.constants.O_NOFOLLOW)
   try {
     fs.fchmodSync(fd, DIRECTORY_MODE)
@@ -93,8 +93,8 @@ function unlessExists(create: () => void): void {
 }
 
 /**
- * A file belongs to whom the directory belongs to, as far as this process may arrange that: root may (an operator's
- * command must not lock Haraka out), others may give it to a group that they are in.
+ * A file gets the directory's owner and group as far as this process may arrange that: root may (an operator's command
+ * must not lock Haraka out), other users may give it to a group that they are in.
  */
 function adoptOwner(fd: number, directory: string): void {
   const file = fs.fstatSync(fd)

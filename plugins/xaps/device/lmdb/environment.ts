@@ -1,15 +1,21 @@
 /** LMDB environments as this project opens, writes and closes them. Knows nothing of what is in them. */
 
 import path from 'node:path'
+import type { KeyvOptions } from 'keyv'
 import type { RootDatabase } from 'lmdb'
 import { within } from '../../base/deadline.ts'
 import { reasonOf } from '../../base/log.ts'
-import type { Cells } from '../compare-and-set.ts'
+import type { Entries } from '../compare-and-set.ts'
 import { checkFile } from './check.ts'
 import type { LmdbFiles } from './directory.ts'
 
 export type TextDatabase = RootDatabase<string, string>
-type TextCells = Cells<string | undefined, number | null>
+type TextEntries = Entries<string | undefined, number | null>
+
+type Batch = ReadonlyArray<readonly [key: string, text: string]>
+
+/** How many entries are read in one go: a long read would keep LMDB from using free pages again. */
+const BATCH = 256
 
 /** How long LMDB may take to say why a commit failed, in milliseconds. */
 const REASON_MS = 1_000
@@ -29,17 +35,17 @@ export async function openEnvironment(files: LmdbFiles, readOnly = false): Promi
     useVersions: true,
     // A commit is then synced before it is acknowledged, and a sync that fails is a commit that fails.
     overlappingSync: false,
-    // Batching by event turn makes a promise per batch that nobody holds: a failing commit would go unhandled.
+    // Batching by event turn makes a promise per batch that is never handled: a failing commit would end the process.
     eventTurnBatching: false,
   })
 }
 
 /**
- * The texts in a database as cells. LMDB compares the versions in its own thread, which has the write lock for the
+ * The texts in a database as entries. LMDB compares the versions in its own thread, which has the write lock for the
  * commit alone. (Its `transaction(callback)` would wait for this process's event loop with the lock in its hands, stop
  * all other processes meanwhile, and when the process exits just then never end.)
  */
-export function cellsIn(db: TextDatabase, fullKey: (key: string) => string): TextCells {
+export function entriesIn(db: TextDatabase, fullKey: (key: string) => string): TextEntries {
   return {
     async load(key) {
       // It would see what was there when this turn of the event loop began.
@@ -54,8 +60,37 @@ export function cellsIn(db: TextDatabase, fullKey: (key: string) => string): Tex
   }
 }
 
+/** What Keyv asks of a storage adapter. This project reads through it; changes go through entriesIn. */
+export function keyvAdapter(db: TextDatabase, fullKey: (key: string) => string): KeyvOptions['store'] {
+  return {
+    get: (key: string) => db.get(fullKey(key)),
+    set: (key: string, text: string) => db.put(fullKey(key), text, newVersion()),
+    delete: (key: string) => db.remove(fullKey(key)),
+    clear: () => Promise.reject(new Error('a device store is not cleared')),
+  }
+}
+
+/** Those that start with `prefix`, in batches of some hundreds; entries may change between two of them. */
+export async function* batchesIn(db: TextDatabase, prefix: string): AsyncGenerator<Batch> {
+  const end = successor(prefix)
+  let start = prefix
+  while (true) {
+    const range = db.getRange({ start, end, exclusiveStart: start !== prefix, limit: BATCH })
+    const batch = Array.from(range, ({ key, value }) => [key, value] as const)
+    const last = batch.at(-1)
+    if (!last) return
+    start = last[0]
+    yield batch
+  }
+}
+
+/** The least string that is greater than all that start with `prefix`. */
+function successor(prefix: string): string {
+  return prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1)
+}
+
 /** Never used before under the same key, in any process. (LMDB takes null, which its types leave out, for "no key".) */
-export function newVersion(): number {
+function newVersion(): number {
   return Math.random()
 }
 

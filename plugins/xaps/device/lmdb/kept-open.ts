@@ -21,7 +21,7 @@ export interface Environment {
   close(): Promise<void>
 }
 
-/** How often it is tried again, at most, when somebody wants to use it, and how often it is looked after at least. */
+/** How often it is tried again, at most, at a use, and how often its files are looked at. */
 const TRY_AGAIN_MS = 5_000
 const LOOK_EVERY_MS = 30_000
 const CLOSE_MS = STAGES.storeMs
@@ -49,6 +49,11 @@ export class KeptOpen<E extends Environment> {
     this.#timer = this.#lookLater()
   }
 
+  /** The environment if it is open, for a reading that costs no promise. */
+  get now(): E | undefined {
+    return this.#closed ? undefined : this.#kept
+  }
+
   /** The environment, for reading. Rejects with what stands in the way. */
   async toRead(): Promise<E> {
     if (this.#closed) throw new Error('the store is closed')
@@ -69,7 +74,7 @@ export class KeptOpen<E extends Environment> {
   /** Throws when what has been written to `environment` is not in the files at their paths. */
   confirm(environment: E): void {
     if (!this.#isElsewhere(environment)) return
-    // Whoever uses it next is told why it could not be opened.
+    // A failure is told to its next user.
     this.#reopen(environment).catch(() => undefined)
     throw new Error('its files were removed or replaced meanwhile')
   }
@@ -124,7 +129,7 @@ export class KeptOpen<E extends Environment> {
       )
   }
 
-  /** Opens what is at the paths now instead of `environment`, unless somebody has done so already. */
+  /** Opens what is at the paths now instead of `environment`, unless that has been done already. */
   #reopen(environment: E): Promise<E> {
     if (this.#kept === environment) {
       const { data } = this.#files

@@ -1,10 +1,10 @@
 /**
  * A log that the processes of one host share. Each appends lines and reads what all have appended, in an order that is
- * the same for all of them: what `O_APPEND` promises on a local disk. Nobody holds a lock, so nobody waits for a
- * process that is slow, stopped or dead. Knows nothing of what is in the lines.
+ * the same for all of them: what `O_APPEND` promises on a local disk. There is no lock, so no process waits for one
+ * that is slow, stopped or dead. Knows nothing of what is in the lines.
  *
  * A line is of use for some minutes, so the log is a file per period, and two are kept. They are never synced: what a
- * power failure takes is of no use after it. Where two periods meet, a line may escape who has moved on already; after
+ * power failure takes is of no use after it. Where two periods meet, a process that has moved on may miss a line; after
  * a clock set back lines may come twice.
  */
 
@@ -13,7 +13,7 @@ import path from 'node:path'
 import { createFile } from './directory.ts'
 
 const PERIOD_MS = 10 * 60_000
-/** Who has not read for long reads so much of a file's end at most: all of it could hold up the process. */
+/** After a long pause only so much of a file's end is read: all of it could hold up the process. */
 const LATE_BYTES = 8 * 1024 * 1024
 const LINE_END = 0x0a
 
@@ -102,7 +102,7 @@ export class SharedLog {
 /** The whole lines after the offset, which moves on behind them. */
 function readOn(part: Part): string[] {
   const { size } = fs.fstatSync(part.fd)
-  // Somebody has cut the file off.
+  // It has been cut off.
   if (size < part.offset) part.offset = 0
   part.offset = Math.max(part.offset, size - LATE_BYTES)
   const bytes = Buffer.allocUnsafe(size - part.offset)

@@ -7,17 +7,15 @@ import { existsSync } from 'node:fs'
 import type { Keyv } from 'keyv'
 import { within } from '../../base/deadline.ts'
 import { reasonOf } from '../../base/log.ts'
-import { recordCells, type Stored } from '../codec.ts'
-import { type Change, swapper } from '../compare-and-set.ts'
+import { keyvOver, recordEntries, type Stored } from '../codec.ts'
+import { type Change, compareAndSetOver } from '../compare-and-set.ts'
 import type { UserRecord } from '../device.ts'
-import { keyvOver } from '../keyv.ts'
 import { type Backend, type KeyedStoreOptions, keyedStore } from '../keyv-store.ts'
 import { type DeviceStore, NoStoreYet } from '../store.ts'
-import { type LmdbAdapter, lmdbAdapter, lmdbKey } from './adapter.ts'
 import { DamagedFile, LockedFile } from './check.ts'
 import { HostClaims } from './claims.ts'
 import { createStore, deviceFiles, isWritable, type LmdbFiles } from './directory.ts'
-import { cellsIn, openEnvironment } from './environment.ts'
+import { batchesIn, entriesIn, keyvAdapter, openEnvironment, type TextDatabase } from './environment.ts'
 import { type Environment, identityOf, KeptOpen } from './kept-open.ts'
 
 export interface LmdbStoreOptions extends KeyedStoreOptions {
@@ -29,7 +27,7 @@ export interface LmdbStoreOptions extends KeyedStoreOptions {
   readonly mustExist?: boolean
 }
 
-/** Enough for a busy disk; whoever holds LMDB's lock for longer has been stopped. */
+/** Enough for a busy disk; a process that holds LMDB's lock for longer has been stopped. */
 const DEADLINE_MS = 10_000
 
 const HOW_TO_GO_ON =
@@ -38,9 +36,9 @@ const HOW_TO_GO_ON =
 
 /** The environment with what the store does with it. */
 interface Opened extends Environment {
-  readonly adapter: LmdbAdapter
+  readonly db: TextDatabase
   readonly keyv: Keyv<UserRecord>
-  swap(key: string, change: Change<Stored>, until: number): Promise<void>
+  compareAndSet(key: string, change: Change<Stored>, until: number): Promise<void>
 }
 
 /**
@@ -91,27 +89,39 @@ function isPrepared(directory: string, files: LmdbFiles): boolean {
 async function openAs(readOnly: string | undefined, files: LmdbFiles, namespace: string): Promise<Opened> {
   const identity = identityOf(files)
   const db = await openEnvironment(files, readOnly !== undefined)
-  const adapter = lmdbAdapter(db, namespace)
-  const swap = swapper(recordCells(cellsIn(db, adapter.fullKey)))
-  return { identity, readOnly, adapter, keyv: keyvOver(adapter, namespace), swap, close: () => db.close() }
+  const fullKey = (key: string) => lmdbKey(namespace, key)
+  return {
+    identity,
+    readOnly,
+    db,
+    keyv: keyvOver(keyvAdapter(db, fullKey), namespace),
+    compareAndSet: compareAndSetOver(recordEntries(entriesIn(db, fullKey))),
+    close: () => db.close(),
+  }
 }
+
+/** The key as it is in the database. */
+function lmdbKey(namespace: string, key: string): string {
+  return `${namespace}::${key}`
+}
+
 function lmdbBackend(kept: KeptOpen<Opened>, options: LmdbStoreOptions): Backend {
   const { directory, namespace, clock, log, deadlineMs = DEADLINE_MS } = options
   const claims = new HostClaims(directory, clock, log)
 
   return {
-    async read(key) {
-      const { keyv } = await kept.toRead()
-      return keyv.get(key)
-    },
+    read: key => kept.now?.keyv.get(key) ?? kept.toRead().then(({ keyv }) => keyv.get(key)),
     async *batches(prefix) {
-      yield* (await kept.toRead()).adapter.batches(prefix)
+      const { db } = await kept.toRead()
+      const root = lmdbKey(namespace, '')
+      for await (const batch of batchesIn(db, root + prefix))
+        yield batch.map(([key, text]) => [key.slice(root.length), text] as const)
     },
     async change(key, change) {
       const until = Date.now() + deadlineMs
       const opened = await kept.toWrite()
       try {
-        await within(opened.swap(key, change, until), deadlineMs, 'LMDB')
+        await within(opened.compareAndSet(key, change, until), deadlineMs, 'LMDB')
         kept.confirm(opened)
       } catch (error) {
         throw new Error(`the device store in ${directory} cannot be written`, { cause: error })
@@ -119,13 +129,13 @@ function lmdbBackend(kept: KeptOpen<Opened>, options: LmdbStoreOptions): Backend
     },
     claim: (key, request) => claims.claim(lmdbKey(namespace, key), request),
     async tidy() {
-      ;(await kept.toRead()).adapter.db.readerCheck()
+      ;(await kept.toRead()).db.readerCheck()
     },
     async warnings() {
       const { readOnly } = await kept.toRead()
       return readOnly === undefined ? [] : [`${readOnly}: registrations wait in the spool until it can be`]
     },
-    // Files do not come back: what fails is tried again by whoever needs it.
+    // Files do not come back: what fails is tried again at its next use.
     onReady: () => undefined,
     async close() {
       claims.close()

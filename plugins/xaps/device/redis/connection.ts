@@ -1,6 +1,7 @@
 /**
- * One connection to a Redis server, by @keyv/redis, that never leaves anybody waiting: every call is answered within a
- * deadline, with an Error that says why when the server is away. Knows nothing of devices.
+ * One connection to a Redis server, by @keyv/redis. Every call is answered within a deadline; while the server is away
+ * the answer is an Error that says why. A node of a Redis Cluster keeps only some of the keys, and a sentinel none: both
+ * take a connection as any server does, so each server is asked what it is. Knows nothing of devices.
  */
 
 import type { RedisClientOptions, RedisClientType } from '@keyv/redis'
@@ -8,10 +9,8 @@ import type { Keyv } from 'keyv'
 import { DeadlineExceeded, within } from '../../base/deadline.ts'
 import { type Log, reasonOf } from '../../base/log.ts'
 import { TransitionLog } from '../../base/transition-log.ts'
-import { DamagedRecord } from '../codec.ts'
+import { DamagedRecord, keyvOver } from '../codec.ts'
 import type { UserRecord } from '../device.ts'
-import { keyvOver } from '../keyv.ts'
-import { watchKind } from './kind.ts'
 
 export interface RedisOptions {
   /** redis:// or rediss://, with user, password and database as there may be. */
@@ -53,7 +52,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisConnecti
   const client = adapter.client as RedisClientType
   const keyv = keyvOver(adapter, namespace)
   const server = `Redis at ${new URL(uri).host}`
-  const line = watchLine(client, server, log)
+  const connection = watchConnection(client, server, log)
   const usable = watchKind(client)
   let closed = false
   let answeredAt = Date.now()
@@ -73,7 +72,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisConnecti
   }
 
   connect()
-  await within(line.firstNews, START_MS, server).catch(() => log.warn(`${server} does not answer yet`))
+  await within(connection.firstNews, START_MS, server).catch(() => log.warn(`${server} does not answer yet`))
   await within(usable(), START_MS, server).catch(error => {
     // Its calls will say so.
     if (error instanceof DeadlineExceeded) return
@@ -97,12 +96,12 @@ export async function connectRedis(options: RedisOptions): Promise<RedisConnecti
       } catch (error) {
         if (error instanceof DamagedRecord) throw error
         if (error instanceof DeadlineExceeded) replaceIfSilent()
-        throw new Error(`${server}: ${line.explain(error)}`)
+        throw new Error(`${server}: ${connection.explain(error)}`)
       }
     },
     async close() {
       closed = true
-      line.close()
+      connection.close()
       // Not client.close(): that waits for answers that may never come.
       if (client.isOpen) client.destroy()
     },
@@ -124,8 +123,8 @@ function clientOptions(uri: string): RedisClientOptions {
   }
 }
 
-/** Remembers and logs how the line to the server is. */
-function watchLine(client: RedisClientType, server: string, log: Log) {
+/** Remembers and logs the state of the connection. */
+function watchConnection(client: RedisClientType, server: string, log: Log) {
   const transitions = new TransitionLog('up')
   let lastError: string | undefined
   let announce: () => void
@@ -148,11 +147,43 @@ function watchLine(client: RedisClientType, server: string, log: Log) {
     close: () => transitions.close(),
     /** Resolves when the server has answered or refused for the first time. */
     firstNews,
-    /** The reason of a failed call; "the client is offline" alone would not help anybody. */
+    /** The reason of a failed call; "the client is offline" alone would not help. */
     explain(error: unknown): string {
       const reason = reasonOf(error)
       const isExplained = client.isReady || lastError === undefined || lastError === reason
       return isExplained ? reason : `${reason}: ${lastError}`
     },
+  }
+}
+
+const UNFIT: Readonly<Record<string, string>> = {
+  cluster:
+    'it is a node of a Redis Cluster, which keeps a part of the keys only; name a Redis server that is in no cluster',
+  sentinel: 'it is a Redis Sentinel, which keeps no data; name the Redis server that it watches',
+}
+
+/**
+ * Asks the server at each connection. The function returned resolves when the server can be a store or does not let
+ * this user know, and rejects with a reason when it cannot.
+ */
+function watchKind(client: RedisClientType): () => Promise<void> {
+  let mode: Promise<string | undefined> = Promise.resolve(undefined)
+  client.on('ready', () => {
+    // Where the connection is lost meanwhile, the next one asks again.
+    mode = modeOf(client).catch(() => undefined)
+  })
+  return async () => {
+    const unfit = UNFIT[(await mode) ?? '']
+    if (unfit !== undefined) throw new Error(unfit)
+  }
+}
+
+/** `standalone`, `cluster`, `sentinel`. By HELLO, which Redis has since 6.0 and even narrow users may use, or INFO. */
+async function modeOf(client: RedisClientType): Promise<string | undefined> {
+  try {
+    return String((await client.hello()).mode)
+  } catch {
+    // An older server, or a user who may not.
+    return /^redis_mode:(\w+)/m.exec(await client.info('server'))?.[1]
   }
 }

@@ -4,8 +4,8 @@
 
 import { reasonOf } from '../../base/log.ts'
 import { keptMs } from '../claim.ts'
-import { recordCells } from '../codec.ts'
-import { swapper } from '../compare-and-set.ts'
+import { recordEntries } from '../codec.ts'
+import { compareAndSetOver } from '../compare-and-set.ts'
 import { type Backend, type KeyedStoreOptions, keyedStore } from '../keyv-store.ts'
 import type { Claim, DeviceStore } from '../store.ts'
 import { connectRedis, type RedisConnection } from './connection.ts'
@@ -57,8 +57,8 @@ function redisBackend(connection: RedisConnection, options: RedisStoreOptions): 
   const run = (script: string, key: string, args: readonly (string | number)[]) =>
     client.eval(script, { keys: [fullKey(key)], arguments: args.map(String) })
 
-  // The text is its own version: who finds the same text again has missed nothing.
-  const cells = recordCells<string>({
+  // The text is its own version: when the same text is there again, nothing has been missed.
+  const entries = recordEntries<string>({
     async load(key) {
       const [text] = await texts([key])
       return { value: text, version: text ?? '' }
@@ -67,12 +67,12 @@ function redisBackend(connection: RedisConnection, options: RedisStoreOptions): 
       return (await run(COMPARE_AND_SET, key, [version, text ?? '', Math.ceil(expireAfterMs)])) === 1
     },
   })
-  const swap = swapper(cells)
+  const compareAndSet = compareAndSetOver(entries)
 
   return {
     read: key => call(() => keyv.get(key)),
 
-    change: (key, change) => call(() => swap(key, change, Date.now() + deadlineMs)),
+    change: (key, change) => call(() => compareAndSet(key, change, Date.now() + deadlineMs)),
 
     async *batches(prefix) {
       const full = fullKey('')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { deferStore } from '../../plugins/xaps/device/deferred.ts'
+import { deferStore } from '../../plugins/xaps/device/open.ts'
 import type { DeviceStore } from '../../plugins/xaps/device/store.ts'
 import { movableClock } from './fixtures.ts'
 
