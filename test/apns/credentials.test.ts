@@ -170,84 +170,67 @@ test('the files to watch are those that are named', () => {
   ])
 })
 
+/** `message`: with the key that is at fault, and without the file that it names. */
 const WRONG: Record<string, readonly [settings: Partial<CredentialSettings>, message: RegExp]> = {
   'no credentials': [{}, /names no credentials: set certificate and key, or pkcs12, or token_key/],
   'a key without its certificate': [{ key: 'key.pem' }, /names no credentials: set certificate and key/],
   'two kinds': [{ certificate: 'cert.pem', pkcs12: 'openssl.p12' }, /both certificate and pkcs12: keep one/],
   'all kinds': [{ certificate: 'cert.pem', ...TOKEN }, /both certificate and token_key/],
-  'no such certificate': [{ certificate: 'none.pem' }, /certificate = none\.pem: cannot be read: ENOENT/],
-  'no such key': [{ certificate: 'cert.pem', key: 'none.pem' }, /key = none\.pem: cannot be read: ENOENT/],
-  'a directory': [{ certificate: '.' }, /certificate = \.: cannot be read: EISDIR/],
-  'no PEM': [{ certificate: 'garbage.pem' }, /certificate = garbage\.pem: expected a PEM certificate/],
-  'DER instead of PEM': [
-    { certificate: 'openssl.p12' },
-    /certificate = openssl\.p12: expected a PEM certificate/,
-  ],
-  'a damaged certificate': [
-    { certificate: 'broken-cert.pem', key: 'key.pem' },
-    /certificate = broken-cert\.pem: /,
-  ],
-  'no key in the file': [
-    { certificate: 'cert.pem' },
-    /certificate = cert\.pem: no key in this file: set key/,
-  ],
-  'a key that is none': [
-    { certificate: 'cert.pem', key: 'garbage.pem' },
-    /key = garbage\.pem: expected a PEM private key/,
-  ],
+  'no such certificate': [{ certificate: 'none.pem' }, /^certificate: cannot be read: ENOENT/],
+  'no such key': [{ certificate: 'cert.pem', key: 'none.pem' }, /^key: cannot be read: ENOENT/],
+  'a directory': [{ certificate: '.' }, /^certificate: cannot be read: EISDIR/],
+  'no PEM': [{ certificate: 'garbage.pem' }, /^certificate: expected a PEM certificate/],
+  'DER instead of PEM': [{ certificate: 'openssl.p12' }, /^certificate: expected a PEM certificate/],
+  'a damaged certificate': [{ certificate: 'broken-cert.pem', key: 'key.pem' }, /^certificate: /],
+  'no key in the file': [{ certificate: 'cert.pem' }, /^certificate: no key in this file: set key/],
+  'a key that is none': [{ certificate: 'cert.pem', key: 'garbage.pem' }, /^key: expected a PEM private key/],
   'a key that needs a passphrase': [
     { certificate: 'cert.pem', key: 'locked-key.pem' },
-    /key = locked-key\.pem: .*encrypted: set passphrase\)$/,
+    /^key: .*encrypted: set passphrase\)$/,
   ],
   'a wrong passphrase': [
     { certificate: 'cert.pem', key: 'locked-key.pem', passphrase: 'wrong' },
-    /key = locked-key\.pem: .*is passphrase right\?\)$/,
+    /^key: .*is passphrase right\?\)$/,
   ],
   'a key of another certificate': [
     { certificate: 'cert.pem', key: 'other-key.pem' },
-    /certificate = cert\.pem: certificate and key do not belong together/,
+    /^certificate: certificate and key do not belong together/,
   ],
   'a certificate without a topic': [
     { certificate: 'no-topic.pem' },
-    /no-topic\.pem: no topic in the certificate/,
+    /^certificate: no topic in the certificate/,
   ],
   'the wrong environment': [
     { certificate: 'sandbox.pem' },
-    /sandbox\.pem: the certificate is for sandbox, but environment = production/,
+    /^certificate: the certificate is for sandbox, but environment = production/,
   ],
-  'no such PKCS#12': [{ pkcs12: 'none.p12' }, /pkcs12 = none\.p12: cannot be read: ENOENT/],
-  'no PKCS#12': [{ pkcs12: 'garbage.pem' }, /pkcs12 = garbage\.pem: expected a PKCS#12 file/],
+  'no such PKCS#12': [{ pkcs12: 'none.p12' }, /^pkcs12: cannot be read: ENOENT/],
+  'no PKCS#12': [{ pkcs12: 'garbage.pem' }, /^pkcs12: expected a PKCS#12 file/],
   'PKCS#12 with a wrong passphrase': [
     { pkcs12: 'openssl.p12', passphrase: 'wrong' },
-    /pkcs12 = openssl\.p12: cannot be opened, is passphrase right\?/,
+    /^pkcs12: cannot be opened, is passphrase right\?/,
   ],
   'PKCS#12 of the keychain with a wrong passphrase': [
     { pkcs12: 'keychain.p12', passphrase: 'wrong' },
-    /pkcs12 = keychain\.p12: cannot be opened, is passphrase right\?/,
+    /^pkcs12: cannot be opened, is passphrase right\?/,
   ],
   'PKCS#12 without its passphrase': [
     { pkcs12: 'openssl.p12' },
-    /pkcs12 = openssl\.p12: cannot be opened, is passphrase right\?/,
+    /^pkcs12: cannot be opened, is passphrase right\?/,
   ],
   'PKCS#12 with a key for a certificate in a file of its own': [
     { pkcs12: 'openssl.p12', passphrase: 'secret', key: 'key.pem' },
     /both pkcs12 and key/,
   ],
-  'no such .p8': [{ ...TOKEN, tokenKey: 'none.p8' }, /token_key = none\.p8: cannot be read: ENOENT/],
-  'a .p8 that is none': [
-    { ...TOKEN, tokenKey: 'garbage.pem' },
-    /token_key = garbage\.pem: expected a PEM private key/,
-  ],
-  'an RSA key as .p8': [{ ...TOKEN, tokenKey: 'rsa.p8' }, /token_key = rsa\.p8: expected Apple's \.p8 file/],
-  'a key on another curve as .p8': [
-    { ...TOKEN, tokenKey: 'p384.p8' },
-    /token_key = p384\.p8: expected Apple's/,
-  ],
+  'no such .p8': [{ ...TOKEN, tokenKey: 'none.p8' }, /^token_key: cannot be read: ENOENT/],
+  'a .p8 that is none': [{ ...TOKEN, tokenKey: 'garbage.pem' }, /^token_key: expected a PEM private key/],
+  'an RSA key as .p8': [{ ...TOKEN, tokenKey: 'rsa.p8' }, /^token_key: expected Apple's \.p8 file/],
+  'a key on another curve as .p8': [{ ...TOKEN, tokenKey: 'p384.p8' }, /^token_key: expected Apple's/],
   'a .p8 without the rest': [{ tokenKey: 'key.p8' }, /token_key needs key_id, team_id, topic as well/],
   'a .p8 without its topic': [{ ...TOKEN, topic: '' }, /token_key needs topic as well/],
-  'no such ca': [{ ...TOKEN, ca: 'none.pem' }, /ca = none\.pem: cannot be read: ENOENT/],
-  'a ca that is none': [{ ...TOKEN, ca: 'garbage.pem' }, /ca = garbage\.pem: expected a PEM certificate/],
-  'a damaged ca': [{ ...TOKEN, ca: 'broken-cert.pem' }, /ca = broken-cert\.pem: /],
+  'no such ca': [{ ...TOKEN, ca: 'none.pem' }, /^ca: cannot be read: ENOENT/],
+  'a ca that is none': [{ ...TOKEN, ca: 'garbage.pem' }, /^ca: expected a PEM certificate/],
+  'a damaged ca': [{ ...TOKEN, ca: 'broken-cert.pem' }, /^ca: /],
 }
 
 for (const [mistake, [settings, message]] of Object.entries(WRONG)) {
@@ -256,8 +239,14 @@ for (const [mistake, [settings, message]] of Object.entries(WRONG)) {
       () => load(settings),
       (error: Error) => {
         assert.ok(error instanceof CredentialsError, String(error.stack))
-        assert.ok(error.message.startsWith(`${directory.path}/config/xaps.ini: [apns] `), error.message)
-        assert.match(error.message, message)
+        const where = `${directory.path}/config/xaps.ini: [apns] `
+        assert.ok(error.message.startsWith(where), error.message)
+        const text = error.message.slice(where.length).replace(/^(\w+) = (\S+): /, (_, key, file) => {
+          const name = key.replace(/_(\w)/g, (_: string, first: string) => first.toUpperCase())
+          assert.equal(file, { ...NONE, ...settings }[name as keyof CredentialSettings])
+          return `${key}: `
+        })
+        assert.match(text, message)
         assert.ok(!error.message.includes('\n'))
         assert.ok(!error.message.includes('secret'), 'no passphrase is shown')
         return true

@@ -46,6 +46,20 @@ function bench(keepForMs = 86_400_000): Bench {
   return b
 }
 
+/** Lets every lookup take `ms` and end as `answer` does. Returns how many were under way at the same time at most. */
+function concurrency(b: Bench, ms: number, answer: () => Promise<readonly Device[]>): () => number {
+  let open = 0
+  let most = 0
+  b.devices = async () => {
+    open += 1
+    most = Math.max(most, open)
+    await b.clock.sleep(ms)
+    open -= 1
+    return answer()
+  }
+  return () => most
+}
+
 test('an event that comes with its devices needs no lookup, even while the store is away', async () => {
   const b = bench()
   b.devices = away
@@ -85,24 +99,16 @@ test('a user without devices costs one lookup and no line', async () => {
 
 test('while the store is away there is one entry per user and one probe at a time', async () => {
   const b = bench()
-  let open = 0
-  let most = 0
-  b.devices = async () => {
-    open += 1
-    most = Math.max(most, open)
-    await b.clock.sleep(100)
-    open -= 1
-    return away()
-  }
+  b.devices = away
   b.submit('first')
-  await b.clock.advance(100)
-  most = 0
+  await settle()
+  const most = concurrency(b, 100, away)
   for (let round = 0; round < 100; round += 1) {
     for (let user = 0; user < 20; user += 1) b.submit(`user${user}`)
     await b.clock.advance(1_000)
   }
   assert.equal(b.lookup.waiting, 21)
-  assert.equal(most, 1)
+  assert.equal(most(), 1)
   assert.ok(b.asked.length < 25, `${b.asked.length} lookups in 100 seconds`)
 })
 
@@ -153,19 +159,11 @@ test('a store that has just come back is asked for those who waited some at a ti
   b.devices = away
   for (let user = 0; user < 10_000; user += 1) b.submit(`user${user}`)
   await b.clock.advance(60_000)
-  let open = 0
-  let most = 0
-  b.devices = async () => {
-    open += 1
-    most = Math.max(most, open)
-    await b.clock.sleep(1)
-    open -= 1
-    return [deviceOf(1)]
-  }
+  const most = concurrency(b, 1, async () => [deviceOf(1)])
   await b.clock.advance(30_000)
   assert.equal(b.found.length, 10_000)
   assert.equal(new Set(b.found.map(({ user }) => user)).size, 10_000)
-  assert.ok(most <= 60, `${most} at a time`)
+  assert.ok(most() <= 60, `${most()} at a time`)
 })
 
 test('a store that comes and goes is said at first, and then counted', async () => {

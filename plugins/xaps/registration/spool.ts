@@ -9,6 +9,7 @@ import { Backoff, NO_JITTER } from '../base/backoff.ts'
 import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
 import { type Log, reasonOf } from '../base/log.ts'
+import { onceAMinute } from '../base/once-a-minute.ts'
 import type { Device, UserRecord } from '../device/device.ts'
 import { forget, type Registration, register } from '../device/record.ts'
 import type { DeviceStore } from '../device/store.ts'
@@ -61,7 +62,9 @@ export class Spool {
   #save: Save | undefined
   #next: Timer | undefined
   #saving = false
+  /** Since the last line in the log. */
   #saved = 0
+  readonly #firstInMinute: (cause: string) => boolean
   #closed = false
 
   constructor(options: SpoolOptions, log: Log, clock: Clock = systemClock) {
@@ -69,6 +72,7 @@ export class Spool {
     this.#options = { maxEntries: 10_000, maxBytes: 16 * 1024 * 1024, ...options }
     this.#log = log
     this.#clock = clock
+    this.#firstInMinute = onceAMinute(clock)
   }
 
   /** Devices that wait, as far as is known: none before the spool is opened. */
@@ -203,8 +207,11 @@ export class Spool {
       return this.#backoff.next()
     }
     this.#backoff.reset()
-    if (this.#saved > 0) this.#log.notice('registrations from the spool are saved', { count: this.#saved })
-    this.#saved = 0
+    // Of a store that comes and goes, a line a minute with the sum is enough.
+    if (this.#saved > 0 && this.#firstInMinute('saved')) {
+      this.#log.notice('registrations from the spool are saved', { count: this.#saved })
+      this.#saved = 0
+    }
     return undefined
   }
 
