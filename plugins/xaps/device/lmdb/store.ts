@@ -17,6 +17,7 @@ import { HostClaims } from './claims.ts'
 import { createStore, deviceFiles, isWritable, type LmdbFiles } from './directory.ts'
 import { batchesIn, entriesIn, keyvAdapter, openEnvironment, type TextDatabase } from './environment.ts'
 import { type Environment, identityOf, KeptOpen } from './kept-open.ts'
+import { checkRoom } from './room.ts'
 
 export interface LmdbStoreOptions extends KeyedStoreOptions {
   readonly directory: string
@@ -108,6 +109,7 @@ function lmdbKey(namespace: string, key: string): string {
 function lmdbBackend(kept: KeptOpen<Opened>, options: LmdbStoreOptions): Backend {
   const { directory, namespace, clock, log, deadlineMs = DEADLINE_MS } = options
   const claims = new HostClaims(directory, clock, log)
+  let changing = 0
 
   return {
     read: key => kept.now?.keyv.get(key) ?? kept.toRead().then(({ keyv }) => keyv.get(key)),
@@ -120,11 +122,15 @@ function lmdbBackend(kept: KeptOpen<Opened>, options: LmdbStoreOptions): Backend
     async change(key, change) {
       const until = Date.now() + deadlineMs
       const opened = await kept.toWrite()
+      changing += 1
       try {
+        checkRoom(directory, changing)
         await within(opened.compareAndSet(key, change, until), deadlineMs, 'LMDB')
         kept.confirm(opened)
       } catch (error) {
         throw new Error(`the device store in ${directory} cannot be written`, { cause: error })
+      } finally {
+        changing -= 1
       }
     },
     claim: (key, request) => claims.claim(lmdbKey(namespace, key), request),
