@@ -1,7 +1,7 @@
 /** What README and docs/install.md print is read by those who shall read it: our parser, Dovecot, the package. */
 
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { parseConfig } from '../../plugins/xaps/config/config.ts'
@@ -20,6 +20,11 @@ function blocks(page: string, language: string): string[] {
   const fenced = new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms')
   return [...read(page).matchAll(fenced)].map(([, block = '']) => block)
 }
+
+test('no page has the traces of a merge', () => {
+  for (const page of [...PAGES, ...readdirSync(path.join(ROOT, 'docs')).map(name => `docs/${name}`)])
+    assert.doesNotMatch(read(page), /^(?:<{7}|={7}|>{7})/m, page)
+})
 
 for (const page of PAGES) {
   test(`${page}: every piece of xaps.ini is one`, () => {

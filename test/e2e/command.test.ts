@@ -6,7 +6,7 @@ import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { owned } from '../support/owned.ts'
 import { missingRedis, startRedis } from '../support/redis.ts'
-import { startServer } from '../support/server.ts'
+import { freePort, startServer } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { phoneOf, registerByLine } from './dovecot-plugins.ts'
 import { register } from './hears.ts'
@@ -121,6 +121,17 @@ test('serve ends when another process has the socket, also with a Redis that is 
   const { status, stderr } = await xaps(['-c', site.dir, 'serve'])
   assert.equal(status, 1)
   assert.match(stderr, /^xaps: .*xapsd\.sock: another process serves it/m)
+})
+
+test('serve ends at a node of a Redis Cluster, with the reason', { skip: missingRedis() }, async t => {
+  const args = ['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())]
+  const redis = owned(t, await startRedis({ args }))
+  const site = await startSite(t, { xaps: { registration: { enabled: 'false' } }, companion: false })
+  const ini = path.join(site.dir, 'config', 'xaps.ini')
+  writeFileSync(ini, `${readFileSync(ini, 'utf8')}[store]\nuri = ${redis.uri}\n`)
+  const { status, stderr } = await xaps(['-c', site.dir, 'serve'])
+  assert.equal(status, 1)
+  assert.match(stderr, /^xaps: Redis at .*: it is a node of a Redis Cluster/m)
 })
 
 async function findsDirectory(site: Site): Promise<void> {

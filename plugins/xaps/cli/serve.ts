@@ -7,6 +7,7 @@ import { stderrLog } from '../base/stderr-log.ts'
 import { parseStoreUri } from '../base/store-uri.ts'
 import type { Config } from '../config/config.ts'
 import { exposedSecrets } from '../config/secrets.ts'
+import { UnusableServer } from '../device/store.ts'
 import { isRoot } from '../process/only-root.ts'
 import { NOBODY_ELSE, type Owner, socketOwner } from '../process/socket-owner.ts'
 import { makeSystemd } from '../process/systemd.ts'
@@ -49,13 +50,13 @@ function becomeUser({ uid = 0, gid = 0 }: Owner): void {
   process.setuid?.(uid)
 }
 
-/** A Redis is waited for; a store on this host that cannot be opened needs the operator. */
+/** A Redis that is away is waited for; what cannot be a store, or not be opened on this host, needs the operator. */
 async function openStore(config: Config, serving: Serving, log: Log): Promise<void> {
   try {
     await serving.openStore()
   } catch (error) {
-    if (parseStoreUri(config.store.uri)?.kind !== 'lmdb')
-      return log.error('the device store does not answer', { cause: reasonOf(error) })
+    const isAway = parseStoreUri(config.store.uri)?.kind !== 'lmdb' && !(error instanceof UnusableServer)
+    if (isAway) return log.error('the device store does not answer', { cause: reasonOf(error) })
     await serving.close()
     throw error
   }

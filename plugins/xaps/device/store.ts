@@ -22,6 +22,11 @@ export interface ClaimRequest {
   readonly held?: number
 }
 
+/** The server that is named can never be a store, whatever is waited for. */
+export class UnusableServer extends Error {
+  override name = 'UnusableServer'
+}
+
 /** There is no store yet, and none was to be made. */
 export class NoStoreYet extends Error {
   override name = 'NoStoreYet'

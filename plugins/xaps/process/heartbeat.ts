@@ -8,8 +8,8 @@ import type { Clock, Timer } from '../base/clock.ts'
 /** Milliseconds between two questions. */
 const EVERY_MS = 2_000
 
-/** So many in a row without an answer are ten seconds of silence. */
-const MOST_UNANSWERED = 5
+/** So many in a row without an answer, when the next is due, are ten seconds of silence. */
+const MOST_UNANSWERED = 4
 
 export interface Heartbeat {
   /** The other one has answered. */
@@ -17,7 +17,7 @@ export interface Heartbeat {
   stop(): void
 }
 
-/** Calls `ask` every 2 s; after five questions without an answer `silent`, every 2 s until there is one. */
+/** Calls `ask` every 2 s; after four questions without an answer `silent`, every 2 s until there is one. */
 export function startHeartbeat(ask: () => void, silent: () => void, clock: Clock): Heartbeat {
   let unanswered = 0
   let timer: Timer

@@ -6,6 +6,7 @@
 import type { Verdict } from '../apns/verdict.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, maskToken, maskUser, reasonOf } from '../base/log.ts'
+import { onceAMinute } from '../base/once-a-minute.ts'
 import { type Device, sameDevice } from '../device/device.ts'
 import { removeGone } from '../device/record.ts'
 import type { DeviceStore } from '../device/store.ts'
@@ -27,11 +28,13 @@ export class Settler {
   #acceptedAt = Number.NEGATIVE_INFINITY
   #renewedAt = Number.NEGATIVE_INFINITY
   #warned = false
+  readonly #firstInMinute: (cause: string) => boolean
 
   constructor(store: Pick<DeviceStore, 'update'>, log: Log, clock: Clock = systemClock) {
     this.#store = store
     this.#log = log
     this.#clock = clock
+    this.#firstInMinute = onceAMinute(clock)
   }
 
   /**
@@ -75,7 +78,8 @@ export class Settler {
       } else this.#log.info('device removed: Apple reports it gone', { ...fields, reason })
     } catch (error) {
       const cause = reasonOf(error)
-      this.#log.warn('a device that Apple reports gone could not be removed', { ...fields, cause })
+      if (this.#firstInMinute(cause))
+        this.#log.warn('a device that Apple reports gone could not be removed', { ...fields, cause })
     }
   }
 }

@@ -35,12 +35,18 @@ export function makeCheckHost(listen: readonly string[]): CheckHost {
   }
 }
 
-/** Addresses come and go while a server runs, so they are not remembered. */
 function isThisMachine(host: string): boolean {
   if (isIP(host) === 0) return host === os.hostname().toLowerCase()
-  return Object.values(os.networkInterfaces()).some(addresses =>
-    addresses?.some(({ address }) => address === host),
-  )
+  return addressesHere().includes(host)
+}
+
+/** They come and go while a server runs, so they are not remembered. None where the process may not ask (netlink). */
+function addressesHere(): string[] {
+  try {
+    return Object.values(os.networkInterfaces()).flatMap(found => found?.map(({ address }) => address) ?? [])
+  } catch {
+    return []
+  }
 }
 
 /** Throws Refused for a POST that a web page may have sent. */

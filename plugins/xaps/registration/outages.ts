@@ -81,7 +81,7 @@ export class Outages {
   /** `user` alone has a registration in the spool. */
   sayOneWaits(user: string): void {
     const { reason, away } = this.#failures.store
-    if (away || !this.#isNew(reason)) return
+    if (away || !this.#isNew('one waits')) return
     this.#log.warn('the store did not take a registration, it waits in the spool', {
       user: maskUser(user),
       reason,

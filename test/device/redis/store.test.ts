@@ -85,7 +85,7 @@ describe('a device store on a Redis that fails', { skip }, () => {
     await store.update('alice', registering('aa'))
     redis.signal('SIGSTOP')
     try {
-      await assertAllReject(store, /^Error: Redis at 127\.0\.0\.1:\d+: /)
+      await assertAllReject(store, /^UnusableServer: Redis at 127\.0\.0\.1:\d+: /)
     } finally {
       redis.signal('SIGCONT')
     }
@@ -280,14 +280,16 @@ describe('a server that is no single Redis', { skip }, () => {
   test('a node of a Redis Cluster is refused, with what to name instead', async () => {
     const port = await freePort()
     await startNode(port)
-    const expected = /^Error: Redis at 127\.0\.0\.1:\d+: it is a node of a Redis Cluster.*name a Redis server/
+    const expected =
+      /^UnusableServer: Redis at 127\.0\.0\.1:\d+: it is a node of a Redis Cluster.*name a Redis server/
     await assert.rejects(open(`redis://127.0.0.1:${port}`), expected)
   })
 
   test('a sentinel is refused, with what to name instead', async () => {
     const port = await freePort()
     await startSentinel(port)
-    const expected = /^Error: Redis at 127\.0\.0\.1:\d+: it is a Redis Sentinel.*name the Redis server/
+    const expected =
+      /^UnusableServer: Redis at 127\.0\.0\.1:\d+: it is a Redis Sentinel.*name the Redis server/
     await assert.rejects(open(`redis://127.0.0.1:${port}`), expected)
   })
 

@@ -11,6 +11,7 @@ import { type Log, reasonOf } from '../../base/log.ts'
 import { TransitionLog } from '../../base/transition-log.ts'
 import { DamagedRecord, keyvOver } from '../codec.ts'
 import type { UserRecord } from '../device.ts'
+import { UnusableServer } from '../store.ts'
 
 export interface RedisOptions {
   /** redis:// or rediss://, with user, password and database as there may be. */
@@ -77,7 +78,7 @@ export async function connectRedis(options: RedisOptions): Promise<RedisConnecti
     // Its calls will say so.
     if (error instanceof DeadlineExceeded) return
     client.destroy()
-    throw new Error(`${server}: ${reasonOf(error)}`)
+    throw new UnusableServer(`${server}: ${reasonOf(error)}`)
   })
 
   return {
