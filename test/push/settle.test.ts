@@ -113,3 +113,15 @@ test('a store that fails is said, with the token masked, and rejects nothing', a
   assert.ok(!JSON.stringify(log.lines).includes(tokenOf(1)))
   assert.ok(!JSON.stringify(log.lines).includes('user1@'))
 })
+
+test('a store that fails for many devices is said once a minute', async () => {
+  const log = recordedLog()
+  const clock = new FakeClock()
+  const settler = new Settler({ update: () => Promise.reject(new Error('store away')) }, log, clock)
+  for (let device = 1; device <= 20; device += 1)
+    await settler.settle(targetOf(device), { kind: 'gone', since: 2_000 }, 0)
+  assert.equal(log.loud().length, 1)
+  await clock.advance(60_000)
+  await settler.settle(targetOf(1), { kind: 'gone', since: 2_000 }, 0)
+  assert.equal(log.loud().length, 2)
+})

@@ -148,3 +148,14 @@ test('what is refused before its body is read is cut off when it goes on', async
   assert.equal(status, 403)
   assert.match(head, /^Connection: close$/im)
 })
+
+test('an address that is not listed is refused where the system does not tell which this machine has', async t => {
+  const { address } = await listener(t, ['0.0.0.0:11619'])
+  t.mock.method(os, 'networkInterfaces', () => {
+    throw new Error('EAFNOSUPPORT')
+  })
+  const from = (host: string) =>
+    ask(address, `GET /healthz HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+  assert.equal((await from('192.0.2.1')).status, 421)
+  assert.equal((await from('127.0.0.1')).status, 200)
+})
