@@ -187,7 +187,8 @@ function startRegistration(
     {
       save: (user, registration) =>
         store.update(user, record => register(record, registration, { ...rules, live: true })),
-      replay: (user, registration) => store.update(user, record => register(record, registration, rules)),
+      replay: (user, registration) =>
+        store.update(user, record => register(record, registration, { ...rules, now: Date.now() })),
       spool: makeSpool(config, log),
       onReady: listener => store.onReady(listener),
       devices: user => store.devices(user),

@@ -63,6 +63,19 @@ test('a live registration brings a device back that is reported gone in the futu
   )
 })
 
+test('a replay counts what the record says of the past, and nothing that it says of the future', () => {
+  const replay = { ...limit, now: 100 }
+  for (const [at, devices] of [
+    [90, []],
+    [110, ['aa']],
+  ] as const) {
+    const gone = removeGone(EMPTY_RECORD, { account: 'A', token: 'aa' }, at)
+    assert.deepEqual(tokens(register(gone, registration('aa', 80), replay)), devices)
+  }
+  const ahead = register(EMPTY_RECORD, registration('aa', 110), limit)
+  assert.equal(register(ahead, registration('aa', 80), replay).devices[0]?.lastSeen, 80)
+})
+
 test('a live registration has its place, although all others were seen in the future', () => {
   const names = Array.from({ length: 450 }, (_, n) => `${n}`.padEnd(1000, 'x'))
   const full = registered(...['aa', 'bb', 'cc'].map((token, at) => registration(token, 900 + at)))

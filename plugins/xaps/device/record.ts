@@ -26,6 +26,8 @@ export interface RegisterRules {
   readonly maxDevices: number
   /** The phone asks for it now. Without: an old registration comes once more, out of a spool or a file. */
   readonly live?: boolean
+  /** The present, for a replay: a later time in the record is of another host's clock that is ahead, and counts for nothing. */
+  readonly now?: number
 }
 
 /**
@@ -38,9 +40,10 @@ export interface RegisterRules {
 export function register(record: UserRecord, registration: Registration, rules: RegisterRules): UserRecord {
   const { at, ...identity } = registration
   const known = record.devices.find(device => sameDevice(device, identity))
+  const isLater = (time: number) => time >= at && time <= (rules.now ?? Number.POSITIVE_INFINITY)
   if (!rules.live) {
-    if (known && known.lastSeen >= at) return record
-    if (record.gone.some(gone => sameDevice(gone, identity) && gone.at >= at)) return record
+    if (known && isLater(known.lastSeen)) return record
+    if (record.gone.some(gone => sameDevice(gone, identity) && isLater(gone.at))) return record
   }
   const device: Device = { ...identity, registeredAt: Math.min(known?.registeredAt ?? at, at), lastSeen: at }
   const all = [...record.devices.filter(other => other !== known), device]
