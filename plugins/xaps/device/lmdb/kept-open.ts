@@ -5,6 +5,7 @@
  */
 
 import { statSync } from 'node:fs'
+import { oncePerRun } from '../../base/batch.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { STAGES } from '../../base/ending.ts'
@@ -28,6 +29,7 @@ const CLOSE_MS = STAGES.storeMs
 
 export class KeptOpen<E extends Environment> {
   readonly #files: LmdbFiles
+  readonly #identityNow: () => string | undefined
   readonly #open: () => Promise<E>
   readonly #log: Log
   readonly #clock: Clock
@@ -43,6 +45,7 @@ export class KeptOpen<E extends Environment> {
   /** Opens nothing yet. `open` is called whenever it must be opened. */
   constructor(files: LmdbFiles, open: () => Promise<E>, log: Log, clock: Clock) {
     this.#files = files
+    this.#identityNow = oncePerRun(() => identityOf(files))
     this.#open = open
     this.#log = log
     this.#clock = clock
@@ -93,7 +96,7 @@ export class KeptOpen<E extends Environment> {
   }
 
   #isElsewhere({ identity }: E): boolean {
-    return identity === undefined || identityOf(this.#files) !== identity
+    return identity === undefined || this.#identityNow() !== identity
   }
 
   /** Joins an attempt that is under way, and takes what another has opened. */

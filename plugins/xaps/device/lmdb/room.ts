@@ -3,23 +3,17 @@
  * its own fails for want of room, which ends the process sooner or later; so it is never brought to that.
  */
 
-import { statfsSync } from 'node:fs'
-
 /** What other processes may take meanwhile, in bytes. */
 const LEAST_FREE = 1024 * 1024
 
 /** Pages of 4 kB that one change writes at most: a path through the tree, its record, the list of free pages. */
 const BYTES_PER_CHANGE = 16 * 1024
 
-type FileSystem = Readonly<Record<'bavail' | 'bsize', number>>
-
-/** Throws unless there is room in `directory` for so many `changes` at once, and some to spare. */
+/** Throws unless a file system, as statfsSync describes it, has room for so many `changes` at once, and some to spare. */
 export function checkRoom(
-  directory: string,
+  { bavail, bsize }: Readonly<Record<'bavail' | 'bsize', number>>,
   changes: number,
-  statfs: (directory: string) => FileSystem = statfsSync,
 ): void {
-  const { bavail, bsize } = statfs(directory)
   const needed = LEAST_FREE + changes * BYTES_PER_CHANGE
   if (bavail * bsize < needed) throw new Error('the disk is full: less than 1 MiB is free')
 }

@@ -3,8 +3,9 @@
  * network file systems: LMDB needs shared memory and real locks.
  */
 
-import { existsSync } from 'node:fs'
+import { existsSync, statfsSync } from 'node:fs'
 import type { Keyv } from 'keyv'
+import { oncePerRun } from '../../base/batch.ts'
 import { within } from '../../base/deadline.ts'
 import { reasonOf } from '../../base/log.ts'
 import { keyvOver, recordEntries, type Stored } from '../codec.ts'
@@ -109,6 +110,7 @@ function lmdbKey(namespace: string, key: string): string {
 function lmdbBackend(kept: KeptOpen<Opened>, options: LmdbStoreOptions): Backend {
   const { directory, namespace, clock, log, deadlineMs = DEADLINE_MS } = options
   const claims = new HostClaims(directory, clock, log)
+  const fileSystem = oncePerRun(() => statfsSync(directory))
   let changing = 0
 
   return {
@@ -124,7 +126,7 @@ function lmdbBackend(kept: KeptOpen<Opened>, options: LmdbStoreOptions): Backend
       const opened = await kept.toWrite()
       changing += 1
       try {
-        checkRoom(directory, changing)
+        checkRoom(fileSystem(), changing)
         await within(opened.compareAndSet(key, change, until), deadlineMs, 'LMDB')
         kept.confirm(opened)
       } catch (error) {
