@@ -85,7 +85,7 @@ describe('a device store on a Redis that fails', { skip }, () => {
     await store.update('alice', registering('aa'))
     redis.signal('SIGSTOP')
     try {
-      await assertAllReject(store, /^UnusableServer: Redis at 127\.0\.0\.1:\d+: /)
+      await assertAllReject(store, /^Error: Redis at 127\.0\.0\.1:\d+: /)
     } finally {
       redis.signal('SIGCONT')
     }
