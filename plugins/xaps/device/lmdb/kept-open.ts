@@ -5,6 +5,7 @@
  */
 
 import { statSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { oncePerRun } from '../../base/batch.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
@@ -12,10 +13,13 @@ import { STAGES } from '../../base/ending.ts'
 import { type Log, reasonOf } from '../../base/log.ts'
 import { isWritable, type LmdbFiles } from './directory.ts'
 
+/** Device and inode of the two files. */
+export type Identity = Readonly<Record<keyof LmdbFiles, string | undefined>>
+
 /** An open environment, and what can be done with it. */
 export interface Environment {
   /** By identityOf, from before it was opened: what has been replaced since then is noticed. */
-  readonly identity: string | undefined
+  readonly identity: Identity
   /** Why it can only be read; undefined when it can be written. */
   readonly readOnly: string | undefined
   /** Resolves when what is being written has been, and all is let go. */
@@ -29,7 +33,7 @@ const CLOSE_MS = STAGES.storeMs
 
 export class KeptOpen<E extends Environment> {
   readonly #files: LmdbFiles
-  readonly #identityNow: () => string | undefined
+  readonly #dataNow: () => string | undefined
   readonly #open: () => Promise<E>
   readonly #log: Log
   readonly #clock: Clock
@@ -45,7 +49,7 @@ export class KeptOpen<E extends Environment> {
   /** Opens nothing yet. `open` is called whenever it must be opened. */
   constructor(files: LmdbFiles, open: () => Promise<E>, log: Log, clock: Clock) {
     this.#files = files
-    this.#identityNow = oncePerRun(() => identityOf(files))
+    this.#dataNow = oncePerRun(() => identityOfFile(files.data))
     this.#open = open
     this.#log = log
     this.#clock = clock
@@ -95,8 +99,9 @@ export class KeptOpen<E extends Environment> {
     return Math.abs(this.#clock.now() - this.#triedAt) >= TRY_AGAIN_MS
   }
 
+  /** By the data file alone, since every change asks; the lock file is looked at now and then. */
   #isElsewhere({ identity }: E): boolean {
-    return identity === undefined || this.#identityNow() !== identity
+    return identity?.data === undefined || this.#dataNow() !== identity.data
   }
 
   /** Joins an attempt that is under way, and takes what another has opened. */
@@ -165,13 +170,17 @@ export class KeptOpen<E extends Environment> {
 
   async #look(): Promise<void> {
     const kept = await this.#openAgain()
-    if (this.#isElsewhere(kept)) await this.#reopen(kept)
+    if (!isDeepStrictEqual(kept.identity, identityOf(this.#files))) await this.#reopen(kept)
     else if (kept.readOnly !== undefined) await this.#tryToWrite(kept)
   }
 }
 
-/** Which files these are; undefined when one is missing. */
-export function identityOf({ data, lock }: LmdbFiles): string | undefined {
-  const [ofData, ofLock] = [data, lock].map(file => statSync(file, { throwIfNoEntry: false }))
-  return ofData && ofLock && `${ofData.dev}:${ofData.ino}:${ofLock.dev}:${ofLock.ino}`
+/** Which files these are; undefined for one that is missing. */
+export function identityOf({ data, lock }: LmdbFiles): Identity {
+  return { data: identityOfFile(data), lock: identityOfFile(lock) }
+}
+
+function identityOfFile(file: string): string | undefined {
+  const found = statSync(file, { throwIfNoEntry: false })
+  return found && `${found.dev}:${found.ino}`
 }
