@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
-import { inBatches, oncePerRun } from '../../plugins/xaps/base/batch.ts'
+import { inBatches } from '../../plugins/xaps/base/batch.ts'
 import { until } from '../support/wait.ts'
 
 function collecting(everyMs: number) {
@@ -35,16 +35,4 @@ test('what comes alone leaves at the end of its turn', async () => {
   add(2)
   await setImmediate()
   assert.deepEqual(batches, [[1], [2]])
-})
-
-test('all who ask in one run of microtasks share one look, and the next run has its own', async () => {
-  let looks = 0
-  const look = oncePerRun(() => ++looks)
-  const ask = async () => {
-    await Promise.resolve()
-    return look()
-  }
-  assert.deepEqual(await Promise.all([ask(), ask(), ask()]), [1, 1, 1])
-  await setImmediate()
-  assert.deepEqual(await Promise.all([ask(), ask()]), [2, 2])
 })

@@ -21,20 +21,3 @@ export function inBatches<T>(everyMs: number, work: (batch: readonly T[]) => voi
     else setImmediate(flush)
   }
 }
-
-/**
- * Returns a function that calls `read` once for all callers of one run of microtasks, such as those who wait for one commit,
- * and gives each its result.
- */
-export function oncePerRun<T>(read: () => T): () => T {
-  let result: { readonly value: T } | undefined
-  return () => {
-    if (!result) {
-      result = { value: read() }
-      queueMicrotask(() => {
-        result = undefined
-      })
-    }
-    return result.value
-  }
-}

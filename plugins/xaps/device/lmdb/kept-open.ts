@@ -6,7 +6,7 @@
 
 import { statSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
-import { oncePerRun } from '../../base/batch.ts'
+import { inBatches } from '../../base/batch.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { STAGES } from '../../base/ending.ts'
@@ -29,11 +29,16 @@ export interface Environment {
 /** How often it is tried again, at most, at a use, and how often its files are looked at. */
 const TRY_AGAIN_MS = 5_000
 const LOOK_EVERY_MS = 30_000
+
+/** Changes that are done within so long share one look at the data file: it costs as much as a tenth of a change. */
+const LOOK_PAUSE_MS = 2
+
 const CLOSE_MS = STAGES.storeMs
 
 export class KeptOpen<E extends Environment> {
   readonly #files: LmdbFiles
-  readonly #dataNow: () => string | undefined
+  /** Calls back with the identity of the data file as it is from now on. */
+  readonly #lookAtData: (tell: (identity: string | undefined) => void) => void
   readonly #open: () => Promise<E>
   readonly #log: Log
   readonly #clock: Clock
@@ -49,7 +54,10 @@ export class KeptOpen<E extends Environment> {
   /** Opens nothing yet. `open` is called whenever it must be opened. */
   constructor(files: LmdbFiles, open: () => Promise<E>, log: Log, clock: Clock) {
     this.#files = files
-    this.#dataNow = oncePerRun(() => identityOfFile(files.data))
+    this.#lookAtData = inBatches(LOOK_PAUSE_MS, askers => {
+      const identity = identityOfFile(files.data)
+      for (const tell of askers) tell(identity)
+    })
     this.#open = open
     this.#log = log
     this.#clock = clock
@@ -69,21 +77,18 @@ export class KeptOpen<E extends Environment> {
     return this.#openAgain()
   }
 
-  /** The environment, for writing, with the files that are at their paths now. Rejects with what stands in the way. */
-  async toWrite(): Promise<E> {
-    let kept = await this.toRead()
-    if (this.#isElsewhere(kept)) kept = await this.#reopen(kept)
-    if (kept.readOnly !== undefined && this.#mayTry()) kept = await this.#tryToWrite(kept)
-    if (kept.readOnly !== undefined) throw new Error(kept.readOnly)
-    return kept
-  }
-
-  /** Throws when what has been written to `environment` is not in the files at their paths. */
-  confirm(environment: E): void {
-    if (!this.#isElsewhere(environment)) return
-    // A failure is told to its next user.
-    this.#reopen(environment).catch(() => undefined)
-    throw new Error('its files were removed or replaced meanwhile')
+  /**
+   * Resolves when `work`, which writes, has been done in the files that are at their paths after it: when they turn out to
+   * have been removed or replaced, it is done once more. Rejects as `work` does, and with what stands in the way.
+   */
+  async write(work: (environment: E) => Promise<void>): Promise<void> {
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      const kept = await this.#toWrite()
+      await work(kept)
+      if (await this.#isInPlace(kept)) return
+      await this.#reopen(kept)
+    }
+    throw new Error('the files of the device store were removed or replaced meanwhile')
   }
 
   async close(): Promise<void> {
@@ -99,9 +104,18 @@ export class KeptOpen<E extends Environment> {
     return Math.abs(this.#clock.now() - this.#triedAt) >= TRY_AGAIN_MS
   }
 
+  async #toWrite(): Promise<E> {
+    let kept = await this.toRead()
+    if (kept.readOnly !== undefined && this.#mayTry()) kept = await this.#tryToWrite(kept)
+    if (kept.readOnly !== undefined) throw new Error(kept.readOnly)
+    return kept
+  }
+
   /** By the data file alone, since every change asks; the lock file is looked at now and then. */
-  #isElsewhere({ identity }: E): boolean {
-    return identity?.data === undefined || this.#dataNow() !== identity.data
+  #isInPlace({ identity }: E): Promise<boolean> {
+    return new Promise(resolve =>
+      this.#lookAtData(now => resolve(now !== undefined && now === identity.data)),
+    )
   }
 
   /** Joins an attempt that is under way, and takes what another has opened. */
@@ -180,7 +194,12 @@ export function identityOf({ data, lock }: LmdbFiles): Identity {
   return { data: identityOfFile(data), lock: identityOfFile(lock) }
 }
 
+/** Undefined as well for one that cannot be seen: opening it will say why. */
 function identityOfFile(file: string): string | undefined {
-  const found = statSync(file, { throwIfNoEntry: false })
-  return found && `${found.dev}:${found.ino}`
+  try {
+    const { dev, ino } = statSync(file)
+    return `${dev}:${ino}`
+  } catch {
+    return undefined
+  }
 }

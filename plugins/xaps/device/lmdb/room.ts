@@ -9,11 +9,34 @@ const LEAST_FREE = 1024 * 1024
 /** Pages of 4 kB that one change writes at most: a path through the tree, its record, the list of free pages. */
 const BYTES_PER_CHANGE = 16 * 1024
 
-/** Throws unless a file system, as statfsSync describes it, has room for so many `changes` at once, and some to spare. */
-export function checkRoom(
-  { bavail, bsize }: Readonly<Record<'bavail' | 'bsize', number>>,
-  changes: number,
-): void {
-  const needed = LEAST_FREE + changes * BYTES_PER_CHANGE
-  if (bavail * bsize < needed) throw new Error('the disk is full: less than 1 MiB is free')
+/** No disk is filled faster, in bytes per millisecond (10 GB/s), so what was seen holds for a while. */
+const FASTEST_FILLING = 10_000_000
+
+/** But no longer than this: a file may also be given its room at once. */
+const LOOK_EVERY_MS = 20
+
+/** A file system as statfsSync describes it. */
+export type FileSystem = Readonly<Record<'bavail' | 'bsize', number>>
+
+/**
+ * Returns a function that throws unless the file system, as `look` finds it, has room for so many changes at once, and
+ * some to spare. `now` is in milliseconds from anywhere.
+ */
+export function makeCheckRoom(
+  look: () => FileSystem,
+  now: () => number = () => performance.now(),
+): (changes: number) => void {
+  let free = 0
+  let lookedAt = Number.NEGATIVE_INFINITY
+  const lookAgain = () => {
+    const { bavail, bsize } = look()
+    free = bavail * bsize
+    lookedAt = now()
+  }
+  return changes => {
+    const needed = LEAST_FREE + changes * BYTES_PER_CHANGE
+    const age = now() - lookedAt
+    if (age >= LOOK_EVERY_MS || free - age * FASTEST_FILLING < needed) lookAgain()
+    if (free < needed) throw new Error('the disk is full: less than 1 MiB is free')
+  }
 }

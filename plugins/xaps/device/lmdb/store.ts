@@ -5,7 +5,6 @@
 
 import { existsSync, statfsSync } from 'node:fs'
 import type { Keyv } from 'keyv'
-import { oncePerRun } from '../../base/batch.ts'
 import { within } from '../../base/deadline.ts'
 import { reasonOf } from '../../base/log.ts'
 import { keyvOver, recordEntries, type Stored } from '../codec.ts'
@@ -18,7 +17,7 @@ import { HostClaims } from './claims.ts'
 import { createStore, deviceFiles, isWritable, type LmdbFiles } from './directory.ts'
 import { batchesIn, entriesIn, keyvAdapter, openEnvironment, type TextDatabase } from './environment.ts'
 import { type Environment, identityOf, KeptOpen } from './kept-open.ts'
-import { checkRoom } from './room.ts'
+import { makeCheckRoom } from './room.ts'
 
 export interface LmdbStoreOptions extends KeyedStoreOptions {
   readonly directory: string
@@ -110,7 +109,7 @@ function lmdbKey(namespace: string, key: string): string {
 function lmdbBackend(kept: KeptOpen<Opened>, options: LmdbStoreOptions): Backend {
   const { directory, namespace, clock, log, deadlineMs = DEADLINE_MS } = options
   const claims = new HostClaims(directory, clock, log)
-  const fileSystem = oncePerRun(() => statfsSync(directory))
+  const checkRoom = makeCheckRoom(() => statfsSync(directory))
   let changing = 0
 
   return {
@@ -121,19 +120,19 @@ function lmdbBackend(kept: KeptOpen<Opened>, options: LmdbStoreOptions): Backend
       for await (const batch of batchesIn(db, root + prefix))
         yield batch.map(([key, text]) => [key.slice(root.length), text] as const)
     },
-    async change(key, change) {
+    change(key, change) {
       const until = Date.now() + deadlineMs
-      const opened = await kept.toWrite()
-      changing += 1
-      try {
-        checkRoom(fileSystem(), changing)
-        await within(opened.compareAndSet(key, change, until), deadlineMs, 'LMDB')
-        kept.confirm(opened)
-      } catch (error) {
-        throw new Error(`the device store in ${directory} cannot be written`, { cause: error })
-      } finally {
-        changing -= 1
-      }
+      return kept.write(async ({ compareAndSet }) => {
+        changing += 1
+        try {
+          checkRoom(changing)
+          await within(compareAndSet(key, change, until), deadlineMs, 'LMDB')
+        } catch (error) {
+          throw new Error(`the device store in ${directory} cannot be written`, { cause: error })
+        } finally {
+          changing -= 1
+        }
+      })
     },
     claim: (key, request) => claims.claim(lmdbKey(namespace, key), request),
     async tidy() {
