@@ -30,9 +30,6 @@ export interface Environment {
 const TRY_AGAIN_MS = 5_000
 const LOOK_EVERY_MS = 30_000
 
-/** Changes that are done within so long share one look at the data file: it costs as much as a tenth of a change. */
-const LOOK_PAUSE_MS = 2
-
 const CLOSE_MS = STAGES.storeMs
 
 export class KeptOpen<E extends Environment> {
@@ -54,7 +51,8 @@ export class KeptOpen<E extends Environment> {
   /** Opens nothing yet. `open` is called whenever it must be opened. */
   constructor(files: LmdbFiles, open: () => Promise<E>, log: Log, clock: Clock) {
     this.#files = files
-    this.#lookAtData = inBatches(LOOK_PAUSE_MS, askers => {
+    // Those whose changes are done in one turn of the event loop share a look: it costs as much as a tenth of a change.
+    this.#lookAtData = inBatches(0, askers => {
       const identity = identityOfFile(files.data)
       for (const tell of askers) tell(identity)
     })
