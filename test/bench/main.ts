@@ -9,6 +9,7 @@ import { latency } from './latency.ts'
 import { memory } from './memory.ts'
 import { push } from './push.ts'
 import { registration } from './registration.ts'
+import { scale } from './scale.ts'
 import { smtp } from './smtp.ts'
 import { store } from './store.ts'
 import { table } from './table.ts'
@@ -21,6 +22,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   registration,
   companion,
   store,
+  scale,
 }
 
 interface Options {
