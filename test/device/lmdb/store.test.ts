@@ -8,8 +8,8 @@ import { promisify } from 'node:util'
 import { systemClock } from '../../../plugins/xaps/base/clock.ts'
 import { reasonOf } from '../../../plugins/xaps/base/log.ts'
 import { createStore, deviceFiles } from '../../../plugins/xaps/device/lmdb/directory.ts'
-import { openEnvironment } from '../../../plugins/xaps/device/lmdb/environment.ts'
-import { type LmdbStoreOptions, openLmdbStore } from '../../../plugins/xaps/device/lmdb/store.ts'
+import { openDatabase } from '../../../plugins/xaps/device/lmdb/environment.ts'
+import { LmdbStore, type LmdbStoreOptions } from '../../../plugins/xaps/device/lmdb/store.ts'
 import { NoStoreYet } from '../../../plugins/xaps/device/store.ts'
 import { FakeClock, turns } from '../../support/fake-clock.ts'
 import { tempDirectory } from '../../support/temp.ts'
@@ -21,7 +21,7 @@ storeContract('LMDB', false, async () => {
   const temp = tempDirectory()
   const directory = path.join(temp.path, 'xaps')
   createStore(directory, deviceFiles(directory))
-  const db = await openEnvironment(deviceFiles(directory))
+  const db = await openDatabase(deviceFiles(directory))
   return {
     uri: `lmdb:${directory}`,
     async writeRaw(namespace, key, text) {
@@ -46,7 +46,11 @@ type More = Partial<Pick<LmdbStoreOptions, 'clock' | 'deadlineMs' | 'mustExist'>
 async function open(directory: string, more: More = {}) {
   const { log, lines } = recordingLog()
   const common = { namespace: 'xaps', expireAfterMs: 86_400_000, log, clock: systemClock }
-  const store = await openLmdbStore({ ...common, directory, ...more })
+  const store = new LmdbStore({ ...common, directory, ...more })
+  await store.warnings().catch(async error => {
+    await store.close()
+    throw error
+  })
   return { store, lines }
 }
 

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { systemClock } from '../../../plugins/xaps/base/clock.ts'
 import { openStore } from '../../../plugins/xaps/device/open.ts'
-import { openRedisStore } from '../../../plugins/xaps/device/redis/store.ts'
+import { RedisStore } from '../../../plugins/xaps/device/redis/store.ts'
 import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
 import { find } from '../../support/need.ts'
 import { missingRedis, type Redis, startRedis } from '../../support/redis.ts'
@@ -42,7 +42,7 @@ describe('a device store on a Redis that fails', { skip }, () => {
   async function open(uri = redis.uri, deadlineMs = 300) {
     const { log, lines } = recordingLog()
     const common = { namespace: 'xaps', expireAfterMs: 86_400_000, log, clock: systemClock }
-    const store = await openRedisStore({ ...common, uri, deadlineMs })
+    const store = new RedisStore({ ...common, uri, deadlineMs })
     stores.push(store)
     return { store, lines }
   }
@@ -206,13 +206,7 @@ describe('what a device store on Redis says of its server', { skip }, () => {
     try {
       const uri = (await prepare?.(redis)) ?? redis.uri
       const { log } = recordingLog()
-      const store = await openRedisStore({
-        uri,
-        namespace: 'x',
-        expireAfterMs: 60_000,
-        log,
-        clock: systemClock,
-      })
+      const store = await openStore({ uri, namespace: 'x', expireAfterMs: 60_000, harakaDir: '/', log })
       await store.update('alice', registering('aa'))
       const ttl = Number(await redis.command('PTTL', 'x::device:alice'))
       assert.ok(ttl > 0 && ttl <= 60_000, `the key lives for ${ttl} ms`)

@@ -26,6 +26,9 @@ export interface LmdbFiles {
   readonly lock: string
 }
 
+/** Device and inode of the two files; undefined for one that is missing. */
+export type Identity = Readonly<Record<keyof LmdbFiles, string | undefined>>
+
 /** The directory of a store, for the process that prepares it for others. */
 export function lmdbDirectory(directory: string): {
   readonly path: string
@@ -117,6 +120,21 @@ export function isWritable({ data, lock }: LmdbFiles): boolean {
     return true
   } catch {
     return false
+  }
+}
+
+/** Which files these are. */
+export function identityOf({ data, lock }: LmdbFiles): Identity {
+  return { data: identityOfFile(data), lock: identityOfFile(lock) }
+}
+
+/** Undefined as well for one that cannot be seen: opening it will say why. */
+export function identityOfFile(file: string): string | undefined {
+  try {
+    const { dev, ino } = fs.statSync(file)
+    return `${dev}:${ino}`
+  } catch {
+    return undefined
   }
 }
 
