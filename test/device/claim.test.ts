@@ -26,12 +26,12 @@ test('after the window the next push is granted', () => {
   assert.deepEqual(decideClaim(NOW - 5_000, NOW, request), granted)
 })
 
-test('the claim still held, or one from the future, stands in nobody\u2019s way', () => {
+test('the claim still held, or one from the future, holds up no push', () => {
   assert.deepEqual(decideClaim(NOW - 1, NOW, { ...request, held: NOW - 1 }), granted)
   assert.deepEqual(decideClaim(NOW + 1, NOW, request), granted)
 })
 
-test('two grants are a window apart, and who has to wait is told how long', () => {
+test('two grants are a window apart, and a wait ends with the window', () => {
   const gap = fc.integer({ min: 0, max: 20 })
   fc.assert(
     fc.property(fc.array(gap, { maxLength: 60 }), fc.integer({ min: 1, max: 50 }), (gaps, windowMs) => {

@@ -7,19 +7,19 @@
 import { MAX_USER_BYTES } from '../base/limits.ts'
 import { EMPTY_RECORD, type UserRecord } from './device.ts'
 
-/** What the keys of users' records start with, and those of claims. */
+/** The keys of users' records start with the one, those of claims with the other. */
 export const USER_PREFIX = 'device:'
 const PUSH_PREFIX = 'claim:'
 
 /** Account id (128 bytes at most) and token (200) with room to spare; LMDB takes keys up to 1978 bytes. */
 const MAX_PUSH_BYTES = 1024
 
-/** A stored value that is not what this project writes. The message never quotes it: it may hold tokens. */
+/** A stored value that this project does not write. The message never quotes it: it may hold tokens. */
 export class DamagedRecord extends Error {
   override name = 'DamagedRecord'
 }
 
-/** What is under a key: the record (an empty one where there is no key), or why it cannot be read. */
+/** The value under a key: the record (an empty one where there is no key), or why it cannot be read. */
 export type Stored = UserRecord | DamagedRecord
 
 /** The key of a user's record. Throws when the name is empty, over 255 bytes, or has NUL or half a surrogate pair. */
@@ -37,7 +37,7 @@ export function pushKey(push: string): string {
   return keyOf(PUSH_PREFIX, push, MAX_PUSH_BYTES, 'name of a push')
 }
 
-/** A key as what keeps the bytes knows it; with an empty `key`, what all keys of the namespace start with. */
+/** The key as it is stored; with an empty `key`, the start of all keys of the namespace. */
 export function fullKey(namespace: string, key: string): string {
   return `${namespace}::${key}`
 }
@@ -67,7 +67,7 @@ export function decodeRecord(text: string): UserRecord {
   return { devices, gone }
 }
 
-/** What is under a key with this text, or without one. */
+/** The value under a key with this text, or without one. */
 export function storedIn(text: string | undefined): Stored {
   try {
     return text === undefined ? EMPTY_RECORD : decodeRecord(text)
@@ -77,7 +77,7 @@ export function storedIn(text: string | undefined): Stored {
   }
 }
 
-/** The engine's own message would quote what it found. */
+/** The engine's own message would quote the text. */
 function parseJson(text: string): { readonly value?: unknown } {
   try {
     return JSON.parse(text) ?? {}
@@ -88,19 +88,21 @@ function parseJson(text: string): { readonly value?: unknown } {
 
 type Check = (value: unknown) => boolean
 
-const isText: Check = value => typeof value === 'string'
+export const isText: Check = value => typeof value === 'string'
 
-const listOf =
+export const listOf =
   (isItem: Check): Check =>
   value =>
     Array.isArray(value) && value.every(isItem)
 
 /** An object that has these fields at least. */
-function shaped(fields: Readonly<Record<string, Check>>): Check {
+export function shaped(fields: Readonly<Record<string, Check>>): Check {
   const checks = Object.entries(fields)
-  const isFit = (value: object) =>
-    checks.every(([name, check]) => check((value as Record<string, unknown>)[name]))
-  return value => typeof value === 'object' && value !== null && isFit(value)
+  return value => {
+    if (typeof value !== 'object' || value === null) return false
+    for (const [name, isFit] of checks) if (!isFit((value as Record<string, unknown>)[name])) return false
+    return true
+  }
 }
 
 const isRecord = shaped({

@@ -1,5 +1,5 @@
 /**
- * Atomic changes by compare-and-set: read, change, write if it is still what was read, and begin again otherwise. No
+ * Atomic changes by compare-and-set: read, change, write if it is still the same, and begin again otherwise. No
  * lock is held meanwhile, so a process that is slow, stopped or dead hinders no other. Changes under one
  * key that wait are applied together: however many come at once, they cost one reading and one writing. Knows no store.
  */
@@ -9,15 +9,10 @@ import { setTimeout } from 'node:timers/promises'
 /** Makes the new value of the old one; the very value it got means no change. Must be pure: it may run several times. */
 export type Change<Value> = (value: Value) => Value
 
-/** What is under a key. A version tells one value from all others that were or will be there. */
-export interface Entry<Value, Version> {
-  readonly value: Value
-  readonly version: Version
-}
-
 /** Values under keys. */
 export interface Entries<Value, Version> {
-  load(key: string): Promise<Entry<Value, Version>>
+  /** A version tells one value from all others that were or will be there. */
+  load(key: string): Promise<{ readonly value: Value; readonly version: Version }>
   /** Writes `value` if the version is still the same; resolves with whether it was, once the value is safely stored. */
   replace(key: string, version: Version, value: Value): Promise<boolean>
 }
@@ -58,8 +53,6 @@ export function compareAndSetOver<Value, Version>(entries: Entries<Value, Versio
 
   /** Makes all changes that wait, and takes them out of the queue. False when another process came in between. */
   async function changeAll(key: string, queue: Set<Waiting<Value>>): Promise<boolean> {
-    rejectLate(queue)
-    if (queue.size === 0) return true
     const { value, version } = await entries.load(key)
     const changed = applyAll(value, queue)
     const made = [...queue]
@@ -82,20 +75,17 @@ export function compareAndSetOver<Value, Version>(entries: Entries<Value, Versio
     })
 }
 
-function rejectLate<Value>(queue: Set<Waiting<Value>>): void {
-  const now = Date.now()
-  for (const waiting of queue) {
-    if (now < waiting.until) continue
-    queue.delete(waiting)
-    waiting.reject(new Error('there was no time to change it: it is being changed all the while'))
-  }
-}
-
-/** The value after all changes in the queue, one after the other. Those that throw reject, and leave the queue. */
+/**
+ * The value after all changes in the queue, one after the other. Those that throw or are late reject, and leave the
+ * queue.
+ */
 function applyAll<Value>(value: Value, queue: Set<Waiting<Value>>): Value {
+  const now = Date.now()
   let changed = value
   for (const waiting of queue) {
     try {
+      if (now >= waiting.until)
+        throw new Error('there was no time to change it: it is being changed all the while')
       changed = waiting.change(changed)
     } catch (error) {
       queue.delete(waiting)

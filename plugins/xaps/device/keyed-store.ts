@@ -1,20 +1,20 @@
 /**
- * The DeviceStore over keys and texts: one key per user, read by Keyv's get and changed by what keeps the bytes, with an
- * atomic change of one key. Knows neither LMDB nor Redis.
+ * The DeviceStore over keys and texts: one key per user, read by Keyv's get and changed by an atomic
+ * change of one key, which each kind of store has for itself. Knows neither LMDB nor Redis.
  */
 
 import { setImmediate } from 'node:timers/promises'
 import { Keyv, type KeyvOptions } from 'keyv'
 import type { Clock } from '../base/clock.ts'
 import { type Log, maskUser, reasonOf } from '../base/log.ts'
-import { DamagedRecord, decodeRecord, pushKey, type Stored, storedIn, userKey, userOf } from './codec.ts'
+import { DamagedRecord, decodeRecord, type Stored, storedIn, userKey, userOf } from './codec.ts'
 import type { Change } from './compare-and-set.ts'
 import { type Device, EMPTY_RECORD, type UserRecord } from './device.ts'
 import { withoutExpired } from './record.ts'
 import type { Claim, ClaimRequest, DeviceStore } from './store.ts'
 
 export interface KeyedStoreOptions {
-  /** What all keys in the store start with. */
+  /** All keys in the store start with it. */
   readonly namespace: string
   /** Devices not seen for so long, in milliseconds, count as gone. */
   readonly expireAfterMs: number
@@ -26,17 +26,16 @@ export interface KeyedStoreOptions {
 export type Batch = ReadonlyArray<readonly [key: string, text: string | undefined]>
 
 /** Opened at its first use, and again later where that fails. Keys are without the namespace. */
-export abstract class KeyedStore implements DeviceStore {
-  readonly #expireAfterMs: number
-  readonly #log: Log
-  readonly #clock: Clock
+export abstract class KeyedStore<Options extends KeyedStoreOptions = KeyedStoreOptions>
+  implements DeviceStore
+{
+  protected readonly options: Options
 
-  constructor({ expireAfterMs, log, clock }: KeyedStoreOptions) {
-    this.#expireAfterMs = expireAfterMs
-    this.#log = log
-    this.#clock = clock
+  constructor(options: Options) {
+    this.options = options
   }
 
+  abstract claim(push: string, request: ClaimRequest): Promise<Claim>
   abstract warnings(): Promise<readonly string[]>
   abstract onReady(listener: () => void): void
   abstract close(): Promise<void>
@@ -44,13 +43,12 @@ export abstract class KeyedStore implements DeviceStore {
   /** The record under `key` by Keyv's get: one lookup. Rejects with DamagedRecord, too. */
   protected abstract read(key: string): Promise<UserRecord | undefined>
   /**
-   * Replaces what is under `key` by what `change` makes of it, atomically over all processes, and resolves when it is
-   * safely stored. What `change` got, given back, means no change. `change` may run several times.
+   * Applies `change` to the value under `key`, atomically over all processes, and resolves when the result is safely
+   * stored. The very value that `change` got means no change. `change` may run several times.
    */
   protected abstract change(key: string, change: Change<Stored>): Promise<void>
   /** All users' records; one that is changed meanwhile may come or not. */
   protected abstract batches(): AsyncIterable<Batch>
-  protected abstract claimKey(key: string, request: ClaimRequest): Promise<Claim>
 
   async devices(user: string): Promise<readonly Device[]> {
     const key = userKey(user)
@@ -72,10 +70,6 @@ export abstract class KeyedStore implements DeviceStore {
       return result
     })
     return result
-  }
-
-  async claim(push: string, request: ClaimRequest): Promise<Claim> {
-    return this.claimKey(pushKey(push), request)
   }
 
   async *users(): AsyncGenerator<readonly [user: string, devices: readonly Device[]]> {
@@ -109,7 +103,7 @@ export abstract class KeyedStore implements DeviceStore {
   }
 
   #current(record: UserRecord): UserRecord {
-    return withoutExpired(record, this.#clock.now(), this.#expireAfterMs)
+    return withoutExpired(record, this.options.clock.now(), this.options.expireAfterMs)
   }
 
   /** The record, or undefined when it is damaged, which is logged. */
@@ -117,7 +111,7 @@ export abstract class KeyedStore implements DeviceStore {
     if (!(stored instanceof DamagedRecord)) return stored
     const user = maskUser(userOf(key))
     const reason = reasonOf(stored)
-    this.#log.error(`the stored devices of a user are damaged and ${consequence}`, { user, reason })
+    this.options.log.error(`the stored devices of a user are damaged and ${consequence}`, { user, reason })
     return undefined
   }
 }
@@ -140,7 +134,7 @@ export function keyvOver(store: KeyvOptions['store'], namespace: string): Keyv<U
   })
 }
 
-/** Says whose record it is, and what to do about it. */
+/** Names the user, and says how to go on. */
 function damagedRecordOf([user = '', ...others]: readonly string[]): DamagedRecord {
   const more = others.length === 0 ? '' : ` and ${others.length} more`
   return new DamagedRecord(

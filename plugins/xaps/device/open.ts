@@ -15,7 +15,7 @@ export interface StoreOptions
     Omit<EnvironmentOptions, 'directory'> {
   /** `lmdb:PATH`, `redis://…` or `rediss://…`. */
   readonly uri: string
-  /** What a relative PATH starts from. */
+  /** A relative PATH starts here. */
   readonly harakaDir: string
 }
 

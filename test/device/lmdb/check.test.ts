@@ -100,7 +100,7 @@ for (const [name, damage] of damages) {
   })
 }
 
-test('finds damage in the list of free pages for who wants to write', async () => {
+test('finds damage in the list of free pages before a writer meets it', async () => {
   for (const fill of [zeros, noise]) {
     const bytes = fs.readFileSync(sound)
     const root = rootOfFreeList(bytes) * PAGE

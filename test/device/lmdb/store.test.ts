@@ -57,7 +57,7 @@ async function open(directory: string, more: More = {}) {
 const modeOf = (file: string) => fs.statSync(file).mode & 0o7777
 
 for (const umask of [0o000, 0o022, 0o077]) {
-  test(`owner and group may use the files, nobody else, with umask 0${umask.toString(8)}`, async () => {
+  test(`owner and group alone may use the files, with umask 0${umask.toString(8)}`, async () => {
     const directory = freshDirectory()
     const before = process.umask(umask)
     try {
@@ -295,7 +295,7 @@ test('after close operations reject', async () => {
   await assert.rejects(store.update('alice', registering('bb')))
 })
 
-test('a damaged file is said to be damaged, with what to do about it, and the process lives', async () => {
+test('a damaged file is said to be damaged, with the way out, and the process lives', async () => {
   const directory = freshDirectory()
   const { store } = await open(directory)
   await store.update('alice', registering('aa'))
@@ -316,7 +316,7 @@ test('a damaged file is said to be damaged, with what to do about it, and the pr
   await anew.close()
 })
 
-test('what root creates in a directory of another user is that user\u2019s', {
+test('files that root creates in a directory of another user are that user\u2019s', {
   skip: !isRoot && 'needs root',
 }, async () => {
   const directory = freshDirectory()

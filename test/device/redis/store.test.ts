@@ -200,7 +200,7 @@ describe('a device store on a Redis that fails', { skip }, () => {
   })
 })
 
-describe('what a device store on Redis says of its server', { skip }, () => {
+describe('warnings of a device store on Redis', { skip }, () => {
   async function warningsOf(args: string[], prepare?: (redis: Redis) => Promise<string>) {
     const redis = await startRedis({ appendOnly: false, args })
     try {

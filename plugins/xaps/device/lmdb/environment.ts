@@ -15,14 +15,7 @@ import type { UserRecord } from '../device.ts'
 import { type Batch, keyvOver } from '../keyed-store.ts'
 import { NoStoreYet } from '../store.ts'
 import { checkFile, DamagedFile, LockedFile } from './check.ts'
-import {
-  createStore,
-  deviceFiles,
-  type Identity,
-  identityOf,
-  isWritable,
-  type LmdbFiles,
-} from './directory.ts'
+import { createStore, deviceFiles, identityOf, isWritable, type LmdbFiles } from './directory.ts'
 
 export type TextDatabase = RootDatabase<string, string>
 
@@ -31,13 +24,13 @@ export interface EnvironmentOptions {
   readonly namespace: string
   /** Create no store where there is none: reject with NoStoreYet. */
   readonly mustExist?: boolean
-  /** Called before each opening. What it throws is why the store cannot be opened. */
+  /** Called before each opening. An Error from it is the reason why the store cannot be opened. */
   readonly prepare?: () => void
 }
 
 export interface Environment {
-  /** From before it was opened: what has been replaced since then is noticed. */
-  readonly identity: Identity
+  /** By identityOf, from before the files were opened: a file replaced since then is noticed. */
+  readonly identity: Readonly<Record<keyof LmdbFiles, string | undefined>>
   /** Why it can only be read; undefined when it can be written. */
   readonly readOnly: string | undefined
   readonly db: TextDatabase
@@ -56,8 +49,8 @@ const BATCH = 256
 const REASON_MS = 1_000
 
 /**
- * Opens the store's environment, creating what is missing. Rejects with NoStoreYet, or with an Error that says what to do
- * when it cannot be created, cannot be read, or is damaged.
+ * Opens the store's environment, creating its files where they are missing. Rejects with NoStoreYet, or with an Error
+ * that says how to go on when it cannot be created, cannot be read, or is damaged.
  */
 export async function openEnvironment(options: EnvironmentOptions): Promise<Environment> {
   const { directory, namespace, mustExist, prepare } = options
@@ -67,7 +60,7 @@ export async function openEnvironment(options: EnvironmentOptions): Promise<Envi
   try {
     prepare?.()
     if (!existsSync(files.data) || !existsSync(files.lock)) createStore(directory, files)
-    const identity = identityOf(files)
+    const identity = { data: identityOf(files.data), lock: identityOf(files.lock) }
     const readOnly = await checkAccess(directory, files)
     const db = await openDatabase(files, readOnly !== undefined)
     const keyv = keyvOver(keyvAdapter(db, namespace), namespace)
@@ -78,7 +71,10 @@ export async function openEnvironment(options: EnvironmentOptions): Promise<Envi
   }
 }
 
-/** Whether the data file is sound, and why the store can only be read; undefined when it can be written. Rejects as checkFile does. */
+/**
+ * Whether the data file is sound, and why the store can only be read; undefined when it can be written. Rejects as
+ * checkFile does.
+ */
 async function checkAccess(directory: string, files: LmdbFiles): Promise<string | undefined> {
   const name = `the device store in ${directory}`
   const readOnly = isWritable(files) ? undefined : `${name} may only be read by this process`
@@ -116,7 +112,7 @@ export async function openDatabase(files: LmdbFiles, readOnly = false): Promise<
 function entriesIn(db: TextDatabase, namespace: string): Entries<Stored, number | null> {
   return {
     async load(key) {
-      // It would see what was there when this turn of the event loop began.
+      // Otherwise it would see the state at which this turn of the event loop began.
       db.resetReadTxn()
       const entry = db.getEntry(fullKey(namespace, key))
       // LMDB takes null, which its types leave out, for "no key".
@@ -132,7 +128,7 @@ function entriesIn(db: TextDatabase, namespace: string): Entries<Stored, number 
   }
 }
 
-/** What Keyv asks of a storage adapter. This project reads through it; changes go through entriesIn. */
+/** A storage adapter as Keyv asks for it. This project reads through it; changes go through entriesIn. */
 function keyvAdapter(db: TextDatabase, namespace: string): KeyvOptions['store'] {
   const unused = () => Promise.reject(new Error('a device store is changed by compare-and-set only'))
   return { get: (key: string) => db.get(fullKey(namespace, key)), set: unused, delete: unused, clear: unused }

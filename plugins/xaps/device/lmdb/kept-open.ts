@@ -4,13 +4,12 @@
  * could only be read, as soon as it may be written.
  */
 
-import { isDeepStrictEqual } from 'node:util'
 import { inBatches } from '../../base/batch.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { STAGES } from '../../base/ending.ts'
 import { type Log, reasonOf } from '../../base/log.ts'
-import { identityOf, identityOfFile, isWritable, type LmdbFiles } from './directory.ts'
+import { deviceFiles, identityOf, isWritable, type LmdbFiles } from './directory.ts'
 import type { Environment } from './environment.ts'
 
 /** How often it is tried again, at most, at a use, and how often its files are looked at. */
@@ -22,17 +21,21 @@ const LOOK_PAUSE_MS = 2
 
 const CLOSE_MS = STAGES.storeMs
 
+export interface KeptOpenOptions {
+  readonly directory: string
+  readonly log: Log
+  readonly clock: Clock
+}
+
 export class KeptOpen {
   readonly #files: LmdbFiles
-  /** Calls back with the identity of the data file as it is from now on. */
-  readonly #lookAtData: (tell: (identity: string | undefined) => void) => void
   readonly #open: () => Promise<Environment>
   readonly #log: Log
   readonly #clock: Clock
   readonly #listeners: (() => void)[] = []
   #kept: Environment | undefined
   #renewing: Promise<Environment> | undefined
-  /** What is being closed must be before anything is opened: LMDB's locks are those of the process. */
+  /** Nothing is opened before this is done: LMDB's locks are those of the process. */
   #closing: Promise<void> = Promise.resolve()
   /** Why it could not be opened the last time. */
   #failure: unknown
@@ -40,13 +43,15 @@ export class KeptOpen {
   #timer: Timer | undefined
   #closed = false
 
+  /** Calls back with the identity of the data file as it is from now on. */
+  readonly #lookAtData = inBatches<(identity: string | undefined) => void>(LOOK_PAUSE_MS, askers => {
+    const identity = identityOf(this.#files.data)
+    for (const tell of askers) tell(identity)
+  })
+
   /** Opens nothing yet. `open` is called whenever it must be opened. */
-  constructor(files: LmdbFiles, open: () => Promise<Environment>, log: Log, clock: Clock) {
-    this.#files = files
-    this.#lookAtData = inBatches(LOOK_PAUSE_MS, askers => {
-      const identity = identityOfFile(files.data)
-      for (const tell of askers) tell(identity)
-    })
+  constructor({ directory, log, clock }: KeptOpenOptions, open: () => Promise<Environment>) {
+    this.#files = deviceFiles(directory)
     this.#open = open
     this.#log = log
     this.#clock = clock
@@ -57,7 +62,7 @@ export class KeptOpen {
     return this.#kept
   }
 
-  /** The environment, for reading. Rejects with what stands in the way. */
+  /** The environment, for reading. Rejects with the reason why it cannot be opened. */
   async toRead(): Promise<Environment> {
     if (this.#kept) return this.#kept
     if (this.#failure !== undefined && !this.#renewing && !this.#mayTry()) throw this.#failure
@@ -66,7 +71,8 @@ export class KeptOpen {
 
   /**
    * Resolves when `work`, which writes, has been done in the files that are at their paths after it: when they turn out to
-   * have been removed or replaced, it is done once more. Rejects as `work` does, and with what stands in the way.
+   * have been removed or replaced, it is done once more. Rejects as `work` does, and with
+   * the reason why the store cannot be written.
    */
   async write(work: (environment: Environment) => Promise<void>): Promise<void> {
     for (let attempt = 1; attempt <= 2; attempt++) {
@@ -86,7 +92,7 @@ export class KeptOpen {
   async close(): Promise<void> {
     this.#closed = true
     this.#timer?.cancel()
-    // What could not be opened has told its callers so, and leaves nothing to close.
+    // A failure to open has been told to the callers, and leaves nothing to close.
     await this.#renewing?.catch(() => undefined)
     this.#letGo()
     await within(this.#closing, CLOSE_MS, 'LMDB')
@@ -110,7 +116,10 @@ export class KeptOpen {
     )
   }
 
-  /** The environment of what is at the paths now, for writing if possible. Joins an attempt that is under way. */
+  /**
+   * The environment of the files that are at the paths now, for writing if possible. Joins an attempt that is under
+   * way.
+   */
   #renewed(): Promise<Environment> {
     this.#renewing ??= this.#renew().finally(() => {
       this.#renewing = undefined
@@ -137,8 +146,8 @@ export class KeptOpen {
   }
 
   #isOutdated({ identity, readOnly }: Environment): boolean {
-    const isReplaced = !isDeepStrictEqual(identity, identityOf(this.#files))
-    const { data } = this.#files
+    const { data, lock } = this.#files
+    const isReplaced = identity.data !== identityOf(data) || identity.lock !== identityOf(lock)
     if (isReplaced)
       this.#log.warn('the files of the device store were removed or replaced: opening it again', { data })
     return isReplaced || (readOnly !== undefined && isWritable(this.#files))

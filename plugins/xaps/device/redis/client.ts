@@ -1,6 +1,6 @@
 /**
  * The client for the server that a URI names, and whether that server can be a store. A node of a Redis Cluster keeps
- * only some of the keys, and a sentinel none: both take a connection as any server does, so each is asked what it is.
+ * only some of the keys, and a sentinel none: both take a connection as any server does, so each is asked for its kind.
  * The only file that knows kinds of servers and how they are connected to.
  */
 
@@ -42,7 +42,7 @@ const UNFIT: Readonly<Record<string, string>> = {
 }
 
 /**
- * Makes the client, which is not connected yet. It asks the server what it is at each connection, since another may
+ * Makes the client, which is not connected yet. It asks the server for its kind at each connection, since another may
  * have taken its place. `name` stands for the server in messages.
  */
 export async function makeClient(uri: string, namespace: string, name: string): Promise<Client> {

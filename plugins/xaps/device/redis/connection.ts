@@ -5,17 +5,16 @@
 
 import { once } from 'node:events'
 import { DeadlineExceeded, within } from '../../base/deadline.ts'
-import { type Log, reasonOf } from '../../base/log.ts'
+import { reasonOf } from '../../base/log.ts'
 import { TransitionLog } from '../../base/transition-log.ts'
 import { DamagedRecord } from '../codec.ts'
+import type { KeyedStoreOptions } from '../keyed-store.ts'
 import { UnusableServer } from '../store.ts'
 import { type Client, makeClient } from './client.ts'
 
-export interface RedisOptions {
+export interface RedisOptions extends KeyedStoreOptions {
   /** redis:// or rediss://, with user, password and database as there may be. */
   readonly uri: string
-  readonly namespace: string
-  readonly log: Log
   /** How long one call may take, in milliseconds. */
   readonly deadlineMs?: number
 }
@@ -27,7 +26,6 @@ export class RedisConnection {
   readonly server: string
   readonly deadlineMs: number
   readonly #options: RedisOptions
-  readonly #log: Log
   readonly #transitions = new TransitionLog('up')
   readonly #listeners: (() => void)[] = []
   #client: Client | undefined
@@ -40,7 +38,6 @@ export class RedisConnection {
     this.server = `Redis at ${new URL(options.uri).host}`
     this.deadlineMs = options.deadlineMs ?? DEADLINE_MS
     this.#options = options
-    this.#log = options.log
   }
 
   /**
@@ -94,17 +91,17 @@ export class RedisConnection {
     return client
   }
 
-  /** The client tries until it succeeds or is destroyed, and reports what fails as 'error' events. */
+  /** The client tries until it succeeds or is destroyed, and reports failures as 'error' events. */
   #connect({ redis }: Client): void {
     redis
       .connect()
       .catch((error: unknown) =>
-        this.#log.debug(`${this.server}: connecting ended`, { reason: reasonOf(error) }),
+        this.#options.log.debug(`${this.server}: connecting ended`, { reason: reasonOf(error) }),
       )
   }
 
   #isUp(): void {
-    this.#transitions.to('up', counted => this.#log.notice(`${this.server} is back`, counted))
+    this.#transitions.to('up', counted => this.#options.log.notice(`${this.server} is back`, counted))
     this.#lastError = undefined
     for (const listener of this.#listeners) listener()
   }
@@ -112,7 +109,9 @@ export class RedisConnection {
   #hasFailed(reason: string, isReady: boolean): void {
     this.#lastError = reason
     if (isReady) return
-    this.#transitions.to('away', counted => this.#log.warn(`${this.server} is away`, { reason, ...counted }))
+    this.#transitions.to('away', counted =>
+      this.#options.log.warn(`${this.server} is away`, { reason, ...counted }),
+    )
   }
 
   /** A connection whose other end has vanished is only noticed by its silence: TCP itself takes a quarter of an hour. */

@@ -4,17 +4,17 @@
 
 import { reasonOf } from '../../base/log.ts'
 import { keptMs } from '../claim.ts'
-import { encodeRecord, fullKey, type Stored, storedIn, USER_PREFIX } from '../codec.ts'
+import { encodeRecord, fullKey, pushKey, type Stored, storedIn, USER_PREFIX } from '../codec.ts'
 import { type Change, type CompareAndSet, compareAndSetOver, type Entries } from '../compare-and-set.ts'
 import type { UserRecord } from '../device.ts'
-import { type Batch, KeyedStore, type KeyedStoreOptions } from '../keyed-store.ts'
+import { type Batch, KeyedStore } from '../keyed-store.ts'
 import type { Claim, ClaimRequest } from '../store.ts'
 import type { Client } from './client.ts'
 import { RedisConnection, type RedisOptions } from './connection.ts'
 
 const BATCH = 1_000
 
-/** Writes ARGV[2] for ARGV[1] if that is what is there still; '' stands for no key. Answers 1, or 0 for "changed". */
+/** Writes ARGV[2] for ARGV[1] if that is there still; '' stands for no key. Answers 1, or 0 for "changed". */
 const COMPARE_AND_SET = `
 local current = redis.call('GET', KEYS[1]) or ''
 if current ~= ARGV[1] then return 0 end
@@ -37,18 +37,16 @@ end
 redis.call('SET', KEYS[1], string.format('%.0f', now), 'PX', ARGV[4])
 return {2, now}`
 
-export type RedisStoreOptions = KeyedStoreOptions & RedisOptions
-
 /** While the server is away, the operations reject; it is connected to again by itself. */
-export class RedisStore extends KeyedStore {
-  readonly #options: RedisStoreOptions
-  readonly #connection: RedisConnection
+export class RedisStore extends KeyedStore<RedisOptions> {
+  readonly #connection = new RedisConnection(this.options)
   #compareAndSet: CompareAndSet<Stored> | undefined
 
-  constructor(options: RedisStoreOptions) {
-    super(options)
-    this.#options = options
-    this.#connection = new RedisConnection(options)
+  async claim(push: string, request: ClaimRequest): Promise<Claim> {
+    const { ageMs, windowMs, held } = request
+    const args = [ageMs, windowMs, held ?? '', Math.ceil(keptMs(request))]
+    const key = fullKey(this.options.namespace, pushKey(push))
+    return claimOf(await this.#connection.call(client => run(client, CLAIM, key, args)))
   }
 
   async warnings(): Promise<readonly string[]> {
@@ -77,13 +75,13 @@ export class RedisStore extends KeyedStore {
 
   protected change(key: string, change: Change<Stored>): Promise<void> {
     return this.#connection.call(client => {
-      this.#compareAndSet ??= compareAndSetOver(entriesIn(client, this.#options))
+      this.#compareAndSet ??= compareAndSetOver(entriesIn(client, this.options))
       return this.#compareAndSet(key, change, Date.now() + this.#connection.deadlineMs)
     })
   }
 
   protected async *batches(): AsyncGenerator<Batch> {
-    const root = fullKey(this.#options.namespace, '')
+    const root = fullKey(this.options.namespace, '')
     const match = `${(root + USER_PREFIX).replace(/[*?[\]^\\]/g, '\\$&')}*`
     let cursor = '0'
     do {
@@ -95,21 +93,17 @@ export class RedisStore extends KeyedStore {
       yield keys.map((key, index) => [key, found[index]] as const)
     } while (cursor !== '0')
   }
-
-  protected async claimKey(key: string, request: ClaimRequest): Promise<Claim> {
-    const { ageMs, windowMs, held } = request
-    const args = [ageMs, windowMs, held ?? '', Math.ceil(keptMs(request))]
-    const full = fullKey(this.#options.namespace, key)
-    return claimOf(await this.#connection.call(client => run(client, CLAIM, full, args)))
-  }
 }
 
 function run({ redis }: Client, script: string, key: string, args: readonly (string | number)[]) {
   return redis.eval(script, { keys: [key], arguments: args.map(String) })
 }
 
-/** The records in a server as entries. The text is its own version: when the same is there again, nothing has been missed. */
-function entriesIn(client: Client, { namespace, expireAfterMs }: RedisStoreOptions): Entries<Stored, string> {
+/**
+ * The records in a server as entries. The text is its own version: when the same is there again, nothing has been
+ * missed.
+ */
+function entriesIn(client: Client, { namespace, expireAfterMs }: RedisOptions): Entries<Stored, string> {
   return {
     async load(key) {
       const [text] = await client.texts([key])
@@ -128,7 +122,7 @@ function claimOf(answer: unknown): Claim {
   return kind === 1 ? { kind: 'wait', ms: number } : { kind: 'granted', id: number }
 }
 
-/** What the server's INFO says about losing data. */
+/** The ways in which the server may lose data, by its INFO. */
 function warningsOf(server: string, info: string): string[] {
   const value = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1]
   const warnings: string[] = []
