@@ -43,10 +43,14 @@ const NOBODY = 65534
 
 type More = Partial<Pick<LmdbStoreOptions, 'clock' | 'deadlineMs' | 'mustExist'>>
 
-async function open(directory: string, more: More = {}) {
+function make(directory: string, more: More = {}) {
   const { log, lines } = recordingLog()
   const common = { namespace: 'xaps', expireAfterMs: 86_400_000, log, clock: systemClock }
-  const store = new LmdbStore({ ...common, directory, ...more })
+  return { store: new LmdbStore({ ...common, directory, ...more }), lines }
+}
+
+async function open(directory: string, more: More = {}) {
+  const { store, lines } = make(directory, more)
   await store.warnings().catch(async error => {
     await store.close()
     throw error
@@ -106,6 +110,27 @@ test('opening rejects where no store can be', async () => {
       new RegExp(`^Error: the device store in ${directory} cannot be opened: `),
     )
   }
+})
+
+test('a store is opened at its first use, or later where that fails, and then says so', async () => {
+  const directory = freshDirectory()
+  const clock = new FakeClock(Date.now(), turns)
+  const { store } = make(directory, { clock })
+  let heard = 0
+  store.onReady(() => {
+    heard += 1
+  })
+  await clock.advance(60_000)
+  assert.ok(!fs.existsSync(directory))
+  fs.writeFileSync(directory, '')
+  await assert.rejects(store.devices('alice'), /cannot be opened/)
+  fs.rmSync(directory)
+  await assert.rejects(store.devices('alice'), /cannot be opened/)
+  await clock.advance(5_000)
+  assert.deepEqual(await store.devices('alice'), [])
+  await store.update('alice', registering('aa'))
+  assert.equal(heard, 1)
+  await store.close()
 })
 
 test('a full disk makes changes reject; the process lives, reads and claims', async () => {

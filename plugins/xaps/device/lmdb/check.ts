@@ -5,6 +5,7 @@
  */
 
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { statSync } from 'node:fs'
 import path from 'node:path'
 import type { LmdbFiles } from './directory.ts'
@@ -59,38 +60,20 @@ export async function checkFile({ data }: LmdbFiles, readOnly: boolean): Promise
 }
 
 /** Has another process read the file. Resolves with the defect, if any; rejects when there can be no process. */
-function look(data: string, readOnly: boolean): Promise<Error | undefined> {
-  return new Promise((resolve, reject) => {
-    const args = [PROCESS, path.dirname(data), readOnly ? 'read' : 'write']
-    const child = spawn(process.execPath, args, {
-      env: {},
-      stdio: ['ignore', 'pipe', 'ignore'],
-      timeout: READING_MS,
-      killSignal: 'SIGKILL',
-    })
-    const opening = setTimeout(() => child.kill('SIGKILL'), OPENING_MS)
-    let output = ''
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text
-      clearTimeout(opening)
-    })
-    child.on('error', reject)
-    child.on('close', (code, signal) => {
-      clearTimeout(opening)
-      resolve(errorIn({ data, readOnly, code, signal, output }))
-    })
+async function look(data: string, readOnly: boolean): Promise<Error | undefined> {
+  const child = spawn(process.execPath, [PROCESS, path.dirname(data), readOnly ? 'read' : 'write'], {
+    env: {},
+    stdio: ['ignore', 'pipe', 'ignore'],
+    timeout: READING_MS,
+    killSignal: 'SIGKILL',
   })
-}
-
-interface Ended {
-  readonly data: string
-  readonly readOnly: boolean
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly output: string
-}
-
-function errorIn({ data, readOnly, code, signal, output }: Ended): Error | undefined {
+  const opening = setTimeout(() => child.kill('SIGKILL'), OPENING_MS)
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text
+    clearTimeout(opening)
+  })
+  const [code, signal] = await once(child, 'close').finally(() => clearTimeout(opening))
   const said = output.replace(OPENED, '').trim()
   if (code === 0) return undefined
   if (code === DAMAGED) return new DamagedFile(`${data} is damaged: ${said}`)

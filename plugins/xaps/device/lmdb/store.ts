@@ -56,9 +56,8 @@ export class LmdbStore extends KeyedStore<LmdbStoreOptions> {
 
   protected change(key: string, change: Change<Stored>): Promise<void> {
     const { deadlineMs = DEADLINE_MS } = this.options
-    const until = Date.now() + deadlineMs
     return this.#kept.write(({ compareAndSet }) =>
-      this.#withRoom(() => within(compareAndSet(key, change, until), deadlineMs, 'LMDB')),
+      this.#withRoom(() => within(compareAndSet(key, change, Date.now() + deadlineMs), deadlineMs, 'LMDB')),
     )
   }
 

@@ -4,6 +4,7 @@
  * The only file that knows kinds of servers and how they are connected to.
  */
 
+import { once } from 'node:events'
 import type { RedisClientOptions, RedisClientType } from '@keyv/redis'
 import type { Keyv } from 'keyv'
 import type { UserRecord } from '../device.ts'
@@ -16,7 +17,10 @@ export interface Client {
   readonly keyv: Keyv<UserRecord>
   /** The texts under keys without namespace, undefined for those not there. */
   texts(keys: string[]): Promise<ReadonlyArray<string | undefined>>
-  /** Resolves when the server can be a store or does not let this user know; rejects with UnusableServer. */
+  /**
+   * Resolves when the server has answered or refused for the first time, and can be a store or does not let this user
+   * know. Rejects with UnusableServer.
+   */
   usable(): Promise<void>
 }
 
@@ -49,16 +53,18 @@ export async function makeClient(uri: string, namespace: string, name: string): 
   const { default: Adapter } = await import('@keyv/redis')
   const adapter = new Adapter<string>(clientOptions(uri), { namespace, throwOnErrors: true })
   const redis = adapter.client as RedisClientType
-  let mode: Promise<string | undefined> = Promise.resolve(undefined)
+  let mode: Promise<string | undefined> | undefined
   redis.on('ready', () => {
     // Where the connection is lost meanwhile, the next one asks again.
     mode = modeOf(redis).catch(() => undefined)
   })
+  const firstNews = once(redis, 'ready').catch(() => undefined)
   return {
     redis,
     keyv: keyvOver(adapter, namespace),
     texts: keys => adapter.getMany(keys),
     async usable() {
+      await firstNews
       const unfit = UNFIT[(await mode) ?? '']
       if (unfit !== undefined) throw new UnusableServer(`${name}: ${unfit}`)
     },

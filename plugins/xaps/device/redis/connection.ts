@@ -3,7 +3,6 @@
  * away the answer is an Error that says why.
  */
 
-import { once } from 'node:events'
 import { DeadlineExceeded, within } from '../../base/deadline.ts'
 import { reasonOf } from '../../base/log.ts'
 import { TransitionLog } from '../../base/transition-log.ts'
@@ -29,7 +28,7 @@ export class RedisConnection {
   readonly #transitions = new TransitionLog('up')
   readonly #listeners: (() => void)[] = []
   #client: Client | undefined
-  #connected: Promise<Client> | undefined
+  #made: Promise<Client> | undefined
   #lastError: string | undefined
   #answeredAt = Date.now()
   #closed = false
@@ -47,7 +46,14 @@ export class RedisConnection {
   async call<T>(run: (client: Client) => Promise<T>): Promise<T> {
     if (this.#closed) throw new Error(`${this.server}: the store is closed`)
     try {
-      const result = await within(this.#usable().then(run), this.deadlineMs, 'the server')
+      // To load the library is no matter of the server's.
+      this.#made ??= this.#make()
+      const client = await this.#made
+      const result = await within(
+        client.usable().then(() => run(client)),
+        this.deadlineMs,
+        'the server',
+      )
       this.#answeredAt = Date.now()
       return result
     } catch (error) {
@@ -69,25 +75,14 @@ export class RedisConnection {
     if (this.#client?.redis.isOpen) this.#client.redis.destroy()
   }
 
-  async #usable(): Promise<Client> {
-    this.#connected ??= this.#firstConnect()
-    const client = await this.#connected
-    await client.usable()
-    return client
-  }
-
-  /** Resolves when the server has answered or refused for the first time. */
-  async #firstConnect(): Promise<Client> {
+  async #make(): Promise<Client> {
     const { uri, namespace } = this.#options
     const client = await makeClient(uri, namespace, this.server)
-    const { redis } = client
     if (this.#closed) throw new Error('the store is closed')
     this.#client = client
-    redis.on('ready', () => this.#isUp())
-    redis.on('error', error => this.#hasFailed(reasonOf(error), redis.isReady))
-    const news = once(redis, 'ready').catch(() => undefined)
+    client.redis.on('ready', () => this.#isUp())
+    client.redis.on('error', error => this.#hasFailed(reasonOf(error)))
     this.#connect(client)
-    await news
     return client
   }
 
@@ -106,9 +101,9 @@ export class RedisConnection {
     for (const listener of this.#listeners) listener()
   }
 
-  #hasFailed(reason: string, isReady: boolean): void {
+  #hasFailed(reason: string): void {
     this.#lastError = reason
-    if (isReady) return
+    if (this.#client?.redis.isReady) return
     this.#transitions.to('away', counted =>
       this.#options.log.warn(`${this.server} is away`, { reason, ...counted }),
     )
@@ -124,7 +119,7 @@ export class RedisConnection {
   /** The reason of a failed call; "the client is offline" alone would not help. */
   #explain(error: unknown): string {
     const reason = reasonOf(error)
-    const isExplained = this.#client?.redis.isReady || [undefined, reason].includes(this.#lastError)
-    return isExplained ? reason : `${reason}: ${this.#lastError}`
+    const cause = this.#client?.redis.isReady ? undefined : this.#lastError
+    return cause === undefined || cause === reason ? reason : `${reason}: ${cause}`
   }
 }
