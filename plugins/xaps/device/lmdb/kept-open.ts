@@ -71,8 +71,8 @@ export class KeptOpen {
 
   /**
    * Resolves when `work`, which writes, has been done in the files that are at their paths after it: when they turn out to
-   * have been removed or replaced, it is done once more. Rejects as `work` does, and with
-   * the reason why the store cannot be written.
+   * have been removed or replaced, it is done once more. Rejects as `work` does, and with the reason why the store cannot
+   * be written.
    */
   async write(work: (environment: Environment) => Promise<void>): Promise<void> {
     for (let attempt = 1; attempt <= 2; attempt++) {
@@ -116,10 +116,7 @@ export class KeptOpen {
     )
   }
 
-  /**
-   * The environment of the files that are at the paths now, for writing if possible. Joins an attempt that is under
-   * way.
-   */
+  /** The environment of the files at the paths now, for writing if possible. Joins an attempt that is under way. */
   #renewed(): Promise<Environment> {
     this.#renewing ??= this.#renew().finally(() => {
       this.#renewing = undefined
