@@ -10,7 +10,7 @@ import { STAGES } from './base/ending.ts'
 import { type Log, reasonOf } from './base/log.ts'
 import { type Config, olderSettings, pathIn, pushSources } from './config/config.ts'
 import { openUserLookup } from './delivery/recipients.ts'
-import { deferStore, openStore } from './device/open.ts'
+import { deviceStore, openStore } from './device/open.ts'
 import { register } from './device/record.ts'
 import type { DeviceStore } from './device/store.ts'
 import type { Address, Mode, Plugin } from './haraka/types.ts'
@@ -88,7 +88,7 @@ export function openDeliverySide(
   haraka: Plugin['config'],
   log: Log,
 ): DeliverySide {
-  const store = deferStore(() => openDeviceStore(config, log))
+  const store = deviceStore({ ...config.store, harakaDir: config.harakaDir, log })
   const lookup = openUserLookup(config, haraka, log)
   const push = openPushSide(config, credentials, store, log)
   const logged = (message: string) => (error: unknown) => log.error(message, { cause: reasonOf(error) })
@@ -137,7 +137,7 @@ export async function startServing(
   listening: Listening,
   log: Log,
 ): Promise<Serving> {
-  const store = deferStore(() => openDeviceStore(config, log))
+  const store = deviceStore({ ...config.store, harakaDir: config.harakaDir, log })
   const push = openPushSide(config, credentials, store, log)
   const letGo = async () => {
     await push.close(STAGES.pushesMs)
@@ -207,10 +207,9 @@ function startRegistration(
 function makeSpool(config: Config, log: Log): Spool {
   const directory = spoolDirectory(config)
   const { uri, maxDevices } = config.store
-  const local = deferStore(async () => {
-    prepareSpool(directory)
-    return openStore({ ...config.store, uri: `lmdb:${directory}`, harakaDir: config.harakaDir, log })
-  })
+  const prepare = () => prepareSpool(directory)
+  const place = { uri: `lmdb:${directory}`, harakaDir: config.harakaDir }
+  const local = deviceStore({ ...config.store, ...place, prepare, log })
   const openAtStart = !uri.startsWith('lmdb:') || isUsed(directory)
   return new Spool({ local, directory, openAtStart, maxDevices }, log)
 }

@@ -7,31 +7,24 @@ const NOW = 1_000_000
 const request = { ageMs: 100, windowMs: 5_000 }
 const granted = { kind: 'granted', id: NOW }
 
-test('a device never pushed may be pushed', () => {
-  assert.deepEqual(decideClaim(undefined, NOW, request), granted)
-})
+const covered = { kind: 'covered' }
+const wait = (ms: number) => ({ kind: 'wait', ms })
 
-test('a push at or after the event covers it, also when the window is over', () => {
-  for (const ageMs of [100, 101, 90_000]) {
-    assert.deepEqual(decideClaim(NOW - 100, NOW, { ageMs, windowMs: 50 }), { kind: 'covered' })
-  }
-})
+for (const [name, last, more, expected] of [
+  ['a device never pushed may be pushed', undefined, {}, granted],
+  ['a push at the event covers it', NOW - 100, {}, covered],
+  ['a push after the event covers it', NOW - 100, { ageMs: 101 }, covered],
+  ['a push after the event covers it when the window is over', NOW - 100, { windowMs: 50 }, covered],
+  ['a push before the event asks for the rest of the window', NOW - 101, {}, wait(4_899)],
+  ['the rest of the window is a millisecond at least', NOW - 4_999, {}, wait(1)],
+  ['after the window the next push is granted', NOW - 5_000, {}, granted],
+  ['the claim still held holds up no push', NOW - 1, { held: NOW - 1 }, granted],
+  ['a claim from the future holds up no push', NOW + 1, {}, granted],
+] as const) {
+  test(name, () => assert.deepEqual(decideClaim(last, NOW, { ...request, ...more }), expected))
+}
 
-test('a push before the event asks for the rest of the window', () => {
-  assert.deepEqual(decideClaim(NOW - 101, NOW, request), { kind: 'wait', ms: 4_899 })
-  assert.deepEqual(decideClaim(NOW - 4_999, NOW, request), { kind: 'wait', ms: 1 })
-})
-
-test('after the window the next push is granted', () => {
-  assert.deepEqual(decideClaim(NOW - 5_000, NOW, request), granted)
-})
-
-test('the claim still held, or one from the future, stands in nobody\u2019s way', () => {
-  assert.deepEqual(decideClaim(NOW - 1, NOW, { ...request, held: NOW - 1 }), granted)
-  assert.deepEqual(decideClaim(NOW + 1, NOW, request), granted)
-})
-
-test('two grants are a window apart, and who has to wait is told how long', () => {
+test('two grants are a window apart, and a wait ends with the window', () => {
   const gap = fc.integer({ min: 0, max: 20 })
   fc.assert(
     fc.property(fc.array(gap, { maxLength: 60 }), fc.integer({ min: 1, max: 50 }), (gaps, windowMs) => {

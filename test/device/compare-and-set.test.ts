@@ -25,7 +25,7 @@ function entries(meddle: (texts: Map<string, string>) => void = () => undefined)
 const soon = () => Date.now() + 10_000
 const count = (text: string | undefined) => String(Number(text ?? 0) + 1)
 
-test('runs the change again on what another has written meanwhile', async () => {
+test('runs the change again on a value that another has written meanwhile', async () => {
   let meddlings = 3
   const { store, texts } = entries(texts => {
     if (meddlings-- > 0) texts.set('key', count(texts.get('key')))
@@ -43,7 +43,7 @@ test('many changes under one key all happen, in their order, and are written tog
   assert.equal(writes(), 1)
 })
 
-test('what comes while another is written is made next, all together', async () => {
+test('changes that come while another is written are made next, all together', async () => {
   const later: Array<Promise<void>> = []
   const { store, texts, writes } = entries(() => {
     if (later.length === 0) for (let n = 0; n < 5; n++) later.push(compareAndSet('key', count, soon()))

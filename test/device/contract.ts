@@ -1,4 +1,4 @@
-/** What every device store must do, as a suite that each of them passes. */
+/** The contract of a device store, as a suite that each of them passes. */
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
@@ -84,7 +84,7 @@ export function storeContract(name: string, skip: string | false, makePlace: () 
       assert.deepEqual((await tokensOf(store, 'alice')).sort(), tokens.sort())
     })
 
-    test('gives the record to the change, and back what the change made of it', async () => {
+    test('gives the record to the change, and the result back', async () => {
       const { store } = await fresh()
       const first = await store.update('alice', registering('aa'))
       const same = await store.update('alice', record => record)
@@ -165,7 +165,7 @@ export function storeContract(name: string, skip: string | false, makePlace: () 
       assert.equal(record.devices.length, 1)
     })
 
-    test('sweeps away what has expired and nothing else, and says how many devices that were', async () => {
+    test('sweeps away expired devices and nothing else, and counts them', async () => {
       const clock = movableClock()
       const { store } = await fresh(clock)
       const users = Array.from({ length: 300 }, (_, index) => `user${index}`)

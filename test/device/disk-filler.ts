@@ -1,4 +1,4 @@
-/** A process that registers devices until the disk takes no more, and says what then still works. */
+/** A process that registers devices until the disk takes no more, and tells which operations still work then. */
 
 import { writeSync } from 'node:fs'
 import { reasonOf } from '../../plugins/xaps/base/log.ts'

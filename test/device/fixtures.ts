@@ -1,4 +1,4 @@
-/** What the tests of the device stores share. */
+/** Shared by the tests of the device stores. */
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -52,7 +52,7 @@ export function registering(token: string, at = Date.now(), mailboxes: readonly 
 
 export interface Worker {
   readonly child: ChildProcess
-  /** What it has been promised so far. */
+  /** The updates and claims that it was promised so far. */
   readonly done: string[]
   go(): void
   /** Resolves when the process has ended, by itself or by a signal. */

@@ -2,10 +2,10 @@
 
 import { writeSync } from 'node:fs'
 import { deviceFiles } from '../../plugins/xaps/device/lmdb/directory.ts'
-import { openEnvironment } from '../../plugins/xaps/device/lmdb/environment.ts'
+import { openDatabase } from '../../plugins/xaps/device/lmdb/environment.ts'
 
 async function main(directory: string): Promise<void> {
-  const db = await openEnvironment(deviceFiles(directory))
+  const db = await openDatabase(deviceFiles(directory))
   db.transactionSync(() => {
     writeSync(1, 'held\n')
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)

@@ -63,7 +63,7 @@ test('a live registration brings a device back that is reported gone in the futu
   )
 })
 
-test('a replay counts what the record says of the past, and nothing that it says of the future', () => {
+test('a replay heeds times of the past in the record, and none of the future', () => {
   const replay = { ...limit, now: 100 }
   for (const [at, devices] of [
     [90, []],
@@ -158,7 +158,7 @@ test('only so many reports are remembered, and those the newest', () => {
   assert.equal(Math.min(...record.gone.map(gone => gone.at)), 401)
 })
 
-test('forgetting removes what matches and hinders no new registration', () => {
+test('forgetting removes the matching devices and hinders no new registration', () => {
   const record = registered(registration('aa', 5), registration('bb', 6))
   const less = forget(record, device => device.token.startsWith('a'))
   assert.deepEqual(tokens(less), ['bb'])

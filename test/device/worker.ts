@@ -53,7 +53,7 @@ async function main(job: Job): Promise<void> {
       if (done !== undefined) await told(done)
     }
   }
-  // What has not been promised is not reported, and missed by the test if it should have been.
+  // An update that rejects is not reported; the test misses it if it should be there.
   await Promise.allSettled(Array.from({ length: job.concurrency }, lane))
   await store.close()
   process.disconnect()

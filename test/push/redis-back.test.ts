@@ -3,9 +3,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { systemClock } from '../../plugins/xaps/base/clock.ts'
-import { deferStore } from '../../plugins/xaps/device/open.ts'
 import { register } from '../../plugins/xaps/device/record.ts'
-import { openRedisStore } from '../../plugins/xaps/device/redis/store.ts'
+import { RedisStore } from '../../plugins/xaps/device/redis/store.ts'
 import { Pusher } from '../../plugins/xaps/push/pusher.ts'
 import { certificateFor, endpointOf } from '../apns/bench.ts'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
@@ -22,7 +21,7 @@ test('the return of Redis is enough: no timer has to go off', { skip: missingRed
   const apple = await startApple()
   t.after(() => apple.close())
   const common = { namespace: 'xaps', expireAfterMs: 86_400_000, log: noLog, clock: systemClock }
-  const store = deferStore(() => openRedisStore({ ...common, uri: redis.uri, deadlineMs: 300 }))
+  const store = new RedisStore({ ...common, uri: redis.uri, deadlineMs: 300 })
   t.after(() => store.close())
   const {
     registeredAt: _,

@@ -6,7 +6,6 @@ import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { reasonOf } from '../../plugins/xaps/base/log.ts'
 import type { Registration } from '../../plugins/xaps/device/record.ts'
-import type { DeviceStore } from '../../plugins/xaps/device/store.ts'
 import type { Save, Spool, SpoolOptions } from '../../plugins/xaps/registration/spool.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 import { tempDirectory } from '../support/temp.ts'
@@ -250,13 +249,14 @@ test('on a full disk rejects however often, forgets nothing that is there, and h
   const { directory, clock, log, open, saved, save } = setup(t)
   let full = false
   const local = localStore(directory, log)
-  const update: DeviceStore['update'] = async (user, change) => {
-    if (!full) return local.update(user, change)
+  const write = local.update.bind(local)
+  local.update = async (user, change) => {
+    if (!full) return write(user, change)
     const [devices] = [await local.devices(user)]
     change({ devices, gone: [] })
     throw new Error('ENOSPC')
   }
-  const spool = open({ local: { ...local, update }, maxEntries: 3 })
+  const spool = open({ local, maxEntries: 3 })
   await spool.add(USER, registration('A', { at: 1 }))
   full = true
   for (let i = 0; i < 20; i += 1)

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs'
 import type { Clock } from '../../plugins/xaps/base/clock.ts'
 import { systemClock } from '../../plugins/xaps/base/clock.ts'
 import type { Log } from '../../plugins/xaps/base/log.ts'
-import { deferStore, openStore } from '../../plugins/xaps/device/open.ts'
+import { deviceStore } from '../../plugins/xaps/device/open.ts'
 import type { DeviceStore } from '../../plugins/xaps/device/store.ts'
 import { Spool, type SpoolOptions } from '../../plugins/xaps/registration/spool.ts'
 
@@ -12,11 +12,9 @@ import { Spool, type SpoolOptions } from '../../plugins/xaps/registration/spool.
 export function localStore(directory: string, log: Log): DeviceStore {
   const now = { ...systemClock, now: () => tries++ * 10_000 }
   let tries = 1
-  return deferStore(async () => {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-    const expireAfterMs = Number.POSITIVE_INFINITY
-    return openStore({ uri: `lmdb:${directory}`, namespace: 'xaps', expireAfterMs, harakaDir: '/', log })
-  }, now)
+  const prepare = () => void mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const common = { namespace: 'xaps', expireAfterMs: Number.POSITIVE_INFINITY, harakaDir: '/', log }
+  return deviceStore({ ...common, uri: `lmdb:${directory}`, prepare }, now)
 }
 
 export function spoolIn(

@@ -36,12 +36,12 @@ export class LastClaims {
     this.#leastKeptMs = leastKeptMs
   }
 
-  /** What claim() would decide. */
+  /** As claim() would decide. */
   ask(key: string, now: number, request: ClaimRequest): Claim {
     return decideClaim(this.#lasts.get(key), now, request)
   }
 
-  /** Decides, and remembers what is granted. `now` in milliseconds since the epoch. */
+  /** Decides, and remembers a grant. `now` in milliseconds since the epoch. */
   claim(key: string, now: number, request: ClaimRequest): Claim {
     const claim = this.ask(key, now, request)
     if (claim.kind === 'granted') this.record(key, claim.id, request.windowMs)

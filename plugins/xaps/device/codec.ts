@@ -4,22 +4,23 @@
  * delete with it a registration that has just been written.
  */
 
-import { Keyv, type KeyvOptions } from 'keyv'
 import { MAX_USER_BYTES } from '../base/limits.ts'
-import type { Entries } from './compare-and-set.ts'
-import { type Device, EMPTY_RECORD, type GoneDevice, type UserRecord } from './device.ts'
+import { EMPTY_RECORD, type UserRecord } from './device.ts'
 
-/** What the keys of users' records start with. */
+/** The keys of users' records start with the one, those of claims with the other. */
 export const USER_PREFIX = 'device:'
 const PUSH_PREFIX = 'claim:'
 
 /** Account id (128 bytes at most) and token (200) with room to spare; LMDB takes keys up to 1978 bytes. */
 const MAX_PUSH_BYTES = 1024
 
-/** A stored value that is not what this project writes. The message never quotes it: it may hold tokens. */
+/** A stored value that this project does not write. The message never quotes it: it may hold tokens. */
 export class DamagedRecord extends Error {
   override name = 'DamagedRecord'
 }
+
+/** The value under a key: the record (an empty one where there is no key), or why it cannot be read. */
+export type Stored = UserRecord | DamagedRecord
 
 /** The key of a user's record. Throws when the name is empty, over 255 bytes, or has NUL or half a surrogate pair. */
 export function userKey(user: string): string {
@@ -36,6 +37,11 @@ export function pushKey(push: string): string {
   return keyOf(PUSH_PREFIX, push, MAX_PUSH_BYTES, 'name of a push')
 }
 
+/** The key as it is stored; with an empty `key`, the start of all keys of the namespace. */
+export function fullKey(namespace: string, key: string): string {
+  return `${namespace}::${key}`
+}
+
 /** Half a surrogate pair becomes U+FFFD in UTF-8: two names would share one key. */
 const UNFIT = /[\0\p{Surrogate}]/u
 
@@ -46,25 +52,22 @@ function keyOf(prefix: string, name: string, maxBytes: number, what: string): st
   return prefix + name
 }
 
-/** The text to store for a record; undefined for one with nothing in it, which needs no key. */
-export function encodeRecord(record: UserRecord): string | undefined {
-  if (record.devices.length === 0 && record.gone.length === 0) return undefined
-  return JSON.stringify({ value: record })
+/** The text to store for a record; undefined for one with nothing in it, which needs no key. Throws a DamagedRecord. */
+export function encodeRecord(stored: Stored): string | undefined {
+  if (stored instanceof DamagedRecord) throw stored
+  if (stored.devices.length === 0 && stored.gone.length === 0) return undefined
+  return JSON.stringify({ value: stored })
 }
 
 /** The record in a stored text. Throws DamagedRecord. */
 export function decodeRecord(text: string): UserRecord {
-  const outer = parseJson(text)
-  const record = isObject(outer) ? outer.value : undefined
-  if (!isObject(record) || !isListOf(isDevice, record.devices) || !isListOf(isGone, record.gone)) {
-    throw new DamagedRecord('it is not a list of devices')
-  }
-  return { devices: record.devices, gone: record.gone }
+  const { value } = parseJson(text)
+  if (!isRecord(value)) throw new DamagedRecord('it is not a list of devices')
+  const { devices, gone } = value as UserRecord
+  return { devices, gone }
 }
 
-/** What is under a key: the record (an empty one where there is no key), or why it cannot be read. */
-export type Stored = UserRecord | DamagedRecord
-
+/** The value under a key with this text, or without one. */
 export function storedIn(text: string | undefined): Stored {
   try {
     return text === undefined ? EMPTY_RECORD : decodeRecord(text)
@@ -74,79 +77,45 @@ export function storedIn(text: string | undefined): Stored {
   }
 }
 
-/** Entries of texts as entries of records, so that changes made together cost one decoding and one encoding. */
-export function recordEntries<Version>({
-  load,
-  replace,
-}: Entries<string | undefined, Version>): Entries<Stored, Version> {
-  return {
-    async load(key) {
-      const { value, version } = await load(key)
-      return { value: storedIn(value), version }
-    },
-    async replace(key, version, stored) {
-      if (stored instanceof DamagedRecord) throw stored
-      return replace(key, version, encodeRecord(stored))
-    },
-  }
-}
-
-/**
- * Users' records by Keyv, over a storage adapter that prefixes the keys itself: Keyv would put the namespace before them
- * twice. `get` rejects when the adapter does, and with DamagedRecord: Keyv alone takes a stored `null` for no value.
- */
-export function keyvOver(store: KeyvOptions['store'], namespace: string): Keyv<UserRecord> {
-  const deserialize = (text: string) => ({ value: decodeRecord(text) })
-  return new Keyv<UserRecord>({
-    store,
-    namespace,
-    useKeyPrefix: false,
-    throwOnErrors: true,
-    // Failures reject; an 'error' event without a listener would throw as well.
-    emitErrors: false,
-    serialize: JSON.stringify,
-    deserialize: deserialize as NonNullable<KeyvOptions['deserialize']>,
-  })
-}
-
-/** The engine's own message would quote what it found. */
-function parseJson(text: string): unknown {
+/** The engine's own message would quote the text. */
+function parseJson(text: string): { readonly value?: unknown } {
   try {
-    return JSON.parse(text)
+    return JSON.parse(text) ?? {}
   } catch {
     throw new DamagedRecord('it is not JSON')
   }
 }
 
-function isDevice(value: unknown): value is Device {
-  return (
-    isObject(value) &&
-    isString(value.account) &&
-    isString(value.token) &&
-    isListOf(isString, value.mailboxes) &&
-    isString(value.subtopic) &&
-    isString(value.topic) &&
-    isTime(value.registeredAt) &&
-    isTime(value.lastSeen)
-  )
+type Check = (value: unknown) => boolean
+
+export const isText: Check = value => typeof value === 'string'
+
+export const listOf =
+  (isItem: Check): Check =>
+  value =>
+    Array.isArray(value) && value.every(isItem)
+
+/** An object that has these fields at least. */
+export function shaped(fields: Readonly<Record<string, Check>>): Check {
+  const checks = Object.entries(fields)
+  return value => {
+    if (typeof value !== 'object' || value === null) return false
+    for (const [name, isFit] of checks) if (!isFit((value as Record<string, unknown>)[name])) return false
+    return true
+  }
 }
 
-function isGone(value: unknown): value is GoneDevice {
-  return isObject(value) && isString(value.account) && isString(value.token) && isTime(value.at)
-}
-
-function isListOf<T>(isItem: (value: unknown) => value is T, value: unknown): value is T[] {
-  return Array.isArray(value) && value.every(isItem)
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
-}
-
-function isString(value: unknown): value is string {
-  return typeof value === 'string'
-}
-
-function isTime(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value)
-}
+const isRecord = shaped({
+  devices: listOf(
+    shaped({
+      account: isText,
+      token: isText,
+      mailboxes: listOf(isText),
+      subtopic: isText,
+      topic: isText,
+      registeredAt: Number.isFinite,
+      lastSeen: Number.isFinite,
+    }),
+  ),
+  gone: listOf(shaped({ account: isText, token: isText, at: Number.isFinite })),
+})

@@ -1,4 +1,4 @@
-/** What is known of one device, and of one user's devices. Pure data; knows no store. */
+/** The data of one device, and of one user's devices. Knows no store. */
 
 /**
  * One registration of one phone for one account. It is identified by user, account id and token: a phone restored

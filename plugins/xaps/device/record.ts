@@ -1,5 +1,5 @@
 /**
- * What may be done to the devices of one user, as pure functions on a UserRecord: each returns the very record it got
+ * The changes of one user's devices, as pure functions on a UserRecord: each returns the very record it got
  * when nothing changes, so that a store need not write. Knows no store and no clock: every time comes in as milliseconds
  * since the epoch.
  */
@@ -26,7 +26,10 @@ export interface RegisterRules {
   readonly maxDevices: number
   /** The phone asks for it now. Without: an old registration comes once more, out of a spool or a file. */
   readonly live?: boolean
-  /** The present, for a replay: a later time in the record is of another host's clock that is ahead, and counts for nothing. */
+  /**
+   * The present, for a replay: a later time in the record is of another host's clock that is ahead, and counts for
+   * nothing.
+   */
   readonly now?: number
 }
 
@@ -93,6 +96,45 @@ export function withoutExpired(record: UserRecord, now: number, expireAfterMs: n
   const isRecent = ({ at }: GoneDevice) => at > since
   if (record.devices.every(isCurrent) && record.gone.every(isRecent)) return record
   return { devices: record.devices.filter(isCurrent), gone: record.gone.filter(isRecent) }
+}
+
+/** `renewed`: the device was there, and the file holds a later registration of it. */
+export type Outcome = 'taken' | 'renewed' | 'known' | 'gone' | 'no room'
+
+export interface Restored {
+  /** The very record that came in, unless the outcome is `taken` or `renewed`. */
+  readonly record: UserRecord
+  readonly outcome: Outcome
+}
+
+export interface RestoreRules {
+  /** Devices per user. */
+  readonly maxDevices: number
+  /** Whether `lastSeen` comes from the file. If not, the device's age is unknown, and all that is known of it is newer. */
+  readonly dated: boolean
+}
+
+/**
+ * The record after `device` has come out of a file, with its own `registeredAt` and `lastSeen`. Data from a file is as old
+ * as it says, or of unknown age; it never wins over news from a phone or from Apple.
+ */
+export function restore(record: UserRecord, device: Device, { maxDevices, dated }: RestoreRules): Restored {
+  const isNewer = (at: number): boolean => !dated || at >= device.lastSeen
+  const known = record.devices.find(other => sameDevice(other, device))
+  if (known && isNewer(known.lastSeen)) return { record, outcome: 'known' }
+  const gone = record.gone.find(other => sameDevice(other, device))
+  if (gone && isNewer(gone.at)) return { record, outcome: 'gone' }
+  if (!dated && record.devices.length >= maxDevices) return { record, outcome: 'no room' }
+
+  const { registeredAt, lastSeen, ...identity } = device
+  const after = register(record, { ...identity, at: lastSeen }, { maxDevices })
+  if (after === record) return { record, outcome: 'no room' }
+  const devices = after.devices.map(other =>
+    sameDevice(other, device)
+      ? { ...other, registeredAt: Math.min(other.registeredAt, registeredAt) }
+      : other,
+  )
+  return { record: { ...after, devices }, outcome: known ? 'renewed' : 'taken' }
 }
 
 /** The latest of `devices`, by `time`, whose mailbox names have MAX_MAILBOX_TEXT characters at most, in the order given. */

@@ -1,4 +1,4 @@
-/** What every device store can do, whatever keeps the bytes. */
+/** The interface of every device store, wherever it keeps its bytes. */
 
 import type { Device, UserRecord } from './device.ts'
 
@@ -41,7 +41,7 @@ export interface DeviceStore {
   devices(user: string): Promise<readonly Device[]>
   /**
    * Changes one user's record atomically over all processes and hosts. `change` must be pure: it may run again.
-   * It gets the record without what has expired. Returning the very record it got changes nothing.
+   * It gets the record without its expired entries. Returning the very record it got changes nothing else.
    * Resolves with the new record once it is safely stored (LMDB: on disk). After a rejection because of time the
    * change may still happen. A damaged record counts as an empty one here, and is replaced.
    */
@@ -49,13 +49,17 @@ export interface DeviceStore {
   /** Claims the next push to a device. `push` names the device: its account id and token. */
   claim(push: string, request: ClaimRequest): Promise<Claim>
   /**
-   * Every user that has devices, in no order; bounded memory. A user that changes meanwhile may come or not, and a Redis that
-   * shrinks its table meanwhile may give a user twice. Damaged records are passed over, and it rejects in the end.
+   * Every user that has devices, in no order; bounded memory. A user that changes meanwhile may come or not, and a
+   * Redis that shrinks its table meanwhile may give a user twice. Damaged records are passed over, and it rejects in
+   * the end.
    */
   users(): AsyncIterable<readonly [user: string, devices: readonly Device[]]>
-  /** Removes what has expired; resolves with how many devices that were. */
+  /** Removes expired entries; resolves with the number of devices among them. */
   sweep(): Promise<number>
-  /** What an operator should know of this store (a Redis that keeps nothing on disk), one sentence each. */
+  /**
+   * Opens the store, and tells what an operator should know of it (a Redis that keeps nothing on disk), one sentence
+   * each.
+   */
   warnings(): Promise<readonly string[]>
   /** Calls `listener` whenever the store answers again, and may call it when it was never away. */
   onReady(listener: () => void): void

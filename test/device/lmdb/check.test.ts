@@ -7,7 +7,7 @@ import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { checkFile, DamagedFile, LockedFile } from '../../../plugins/xaps/device/lmdb/check.ts'
 import { createStore, deviceFiles, type LmdbFiles } from '../../../plugins/xaps/device/lmdb/directory.ts'
-import { openEnvironment } from '../../../plugins/xaps/device/lmdb/environment.ts'
+import { openDatabase } from '../../../plugins/xaps/device/lmdb/environment.ts'
 import { tempDirectory } from '../../support/temp.ts'
 import { startWorker } from '../fixtures.ts'
 
@@ -26,7 +26,7 @@ function writeDamaged(bytes: Buffer<ArrayBufferLike>): void {
 before(async () => {
   const directory = path.dirname(sound)
   createStore(directory, deviceFiles(directory))
-  const db = await openEnvironment(deviceFiles(directory))
+  const db = await openDatabase(deviceFiles(directory))
   for (let round = 0; round < 4; round++) {
     for (let batch = 0; batch < 20; batch++) {
       const keys = Array.from({ length: 100 }, (_, index) => `user${(batch * 100 + index) * 7}`)
@@ -100,7 +100,7 @@ for (const [name, damage] of damages) {
   })
 }
 
-test('finds damage in the list of free pages for who wants to write', async () => {
+test('finds damage in the list of free pages before a writer meets it', async () => {
   for (const fill of [zeros, noise]) {
     const bytes = fs.readFileSync(sound)
     const root = rootOfFreeList(bytes) * PAGE

@@ -35,14 +35,14 @@ test('of two processes that claim a push at the same moment one gets it', async 
   assert.equal((await a.claims.claim('another', REQUEST)).kind, 'covered')
 })
 
-test('it matters who appended first, not whose clock was read first', async () => {
+test('the first to append wins, not the first to read the clock', async () => {
   const { a, b } = twoProcesses()
   a.clock.move(3)
   await a.claims.claim('push', REQUEST)
   assert.equal((await b.claims.claim('push', { ...REQUEST, ageMs: 2 })).kind, 'covered')
 })
 
-test('a clock that is set back stands in nobody\u2019s way', async () => {
+test('a clock that is set back holds up no push', async () => {
   const { a, b } = twoProcesses()
   await a.claims.claim('push', REQUEST)
   b.clock.move(-3_600_000)
@@ -50,7 +50,7 @@ test('a clock that is set back stands in nobody\u2019s way', async () => {
   assert.equal((await b.claims.claim('push', REQUEST)).kind, 'covered')
 })
 
-test('what a process knows to be no grant it does not append: others could take it for one', async () => {
+test('a request known to be no grant is not appended: others could take it for one', async () => {
   const { directory, a } = twoProcesses()
   await a.claims.claim('push', REQUEST)
   const [file = ''] = fs.readdirSync(directory)
@@ -61,7 +61,7 @@ test('what a process knows to be no grant it does not append: others could take 
   assert.equal(fs.statSync(path.join(directory, file)).size, size)
 })
 
-test('what is asked for at the end is decided, without a file', async () => {
+test('a request at the end is decided, without a file', async () => {
   const { a } = twoProcesses()
   await a.claims.claim('push', REQUEST)
   const waiting = a.claims.claim('another', REQUEST)
@@ -80,7 +80,7 @@ test('a claim held is good in every process', async () => {
   assert.equal((await b.claims.claim('push', { ...REQUEST, held: first.id })).kind, 'granted')
 })
 
-test('a process that starts later knows what has been claimed', async () => {
+test('a process that starts later knows the claims before it', async () => {
   const { directory, a, b } = twoProcesses()
   await a.claims.claim('push', REQUEST)
   await b.claims.claim('push', REQUEST)
@@ -90,7 +90,7 @@ test('a process that starts later knows what has been claimed', async () => {
   assert.equal((await late.claim('push', REQUEST)).kind, 'covered')
 })
 
-test('what is no line of ours is passed over', async () => {
+test('foreign lines are passed over', async () => {
   const { directory, a, b } = twoProcesses()
   await a.claims.claim('push', REQUEST)
   const [file = ''] = fs.readdirSync(directory)

@@ -14,7 +14,7 @@ function disk(free: number) {
   return { state, check: makeCheckRoom(look, () => state.ms) }
 }
 
-test('a disk needs room for what others write, and for each change that is under way', () => {
+test('a disk needs room for other writers, and for each change that is under way', () => {
   assert.doesNotThrow(() => disk(2 * MIB).check(1))
   assert.throws(() => disk(MIB).check(1), /^Error: the disk is full: less than 1 MiB is free$/)
   assert.throws(() => disk(2 * MIB).check(100), /the disk is full/)

@@ -29,13 +29,13 @@ test('all read the same lines in the same order, each once, over any turn of per
       const read: string[][] = logs.map(() => [])
       let now = NOW
       const append = (who: number, line: string) => read[who]?.push(...(logs[who]?.append(line, now) ?? []))
-      // All are there from the beginning: who comes late misses what is older than two periods.
+      // All are there from the beginning: a later reader misses lines older than two periods.
       for (const who of [0, 1, 2]) append(who, `first ${who}`)
       for (const [index, { who, ms }] of steps.entries()) {
         now += ms
         append(who, `line ${index}`)
         assert.equal(read[who]?.at(-1), `line ${index}`)
-        // Who has nothing to append for longer than a period loses what lies between.
+        // A reader that appends nothing for longer than a period loses the lines between.
         for (const other of [0, 1, 2]) if (other !== who) append(other, `${other} after ${index}`)
       }
       for (const who of [0, 1, 2]) append(who, `last ${who}`)
@@ -48,7 +48,7 @@ test('all read the same lines in the same order, each once, over any turn of per
   )
 })
 
-test('who comes late reads this period and the one before', () => {
+test('a later reader gets this period and the one before', () => {
   const { logs } = fresh()
   const [first, second] = logs
   first.append('long past', NOW - PERIOD_MS)
@@ -57,7 +57,7 @@ test('who comes late reads this period and the one before', () => {
   assert.deepEqual(second.append('mine', NOW + PERIOD_MS), ['before', 'now', 'mine'])
 })
 
-test('what was not read before the turn of a period is read after it', () => {
+test('a line not read before the turn of a period is read after it', () => {
   const { logs } = fresh()
   const [first, second] = logs
   first.append('a', NOW)
@@ -67,7 +67,7 @@ test('what was not read before the turn of a period is read after it', () => {
   assert.deepEqual(first.append('e', NOW + PERIOD_MS), ['d', 'e'])
 })
 
-test('two files are kept, and what else is in the directory', () => {
+test('two files are kept, and all foreign ones', () => {
   const { directory, logs } = fresh()
   const others = ['data.mdb', 'other-1.log', 'test-of-old', 'test-99999.log', 'test-1003.log.draft']
   for (const name of [...others, 'test-7.log', 'test-7.log.draft'])
@@ -77,7 +77,7 @@ test('two files are kept, and what else is in the directory', () => {
   assert.deepEqual(fs.readdirSync(directory).sort(), kept.sort())
 })
 
-test('what cannot be deleted is told, and costs no line and no descriptor', () => {
+test('a file that cannot be deleted is told, and costs no line and no descriptor', () => {
   const { directory, logs, undeleted } = fresh()
   fs.mkdirSync(path.join(directory, 'test-7.log'))
   const [first, second] = logs
@@ -139,7 +139,7 @@ test('any text without line ends comes back as it was', () => {
   }
 })
 
-test('who has not read for long, or not at all, reads the end of a very long file', () => {
+test('a late reader gets the end of a very long file', () => {
   const { logs } = fresh(3)
   const [writer, ...readers] = logs
   readers[0]?.append('early', NOW)

@@ -8,8 +8,8 @@ import { promisify } from 'node:util'
 import { systemClock } from '../../../plugins/xaps/base/clock.ts'
 import { reasonOf } from '../../../plugins/xaps/base/log.ts'
 import { createStore, deviceFiles } from '../../../plugins/xaps/device/lmdb/directory.ts'
-import { openEnvironment } from '../../../plugins/xaps/device/lmdb/environment.ts'
-import { type LmdbStoreOptions, openLmdbStore } from '../../../plugins/xaps/device/lmdb/store.ts'
+import { openDatabase } from '../../../plugins/xaps/device/lmdb/environment.ts'
+import { LmdbStore, type LmdbStoreOptions } from '../../../plugins/xaps/device/lmdb/store.ts'
 import { NoStoreYet } from '../../../plugins/xaps/device/store.ts'
 import { FakeClock, turns } from '../../support/fake-clock.ts'
 import { tempDirectory } from '../../support/temp.ts'
@@ -21,7 +21,7 @@ storeContract('LMDB', false, async () => {
   const temp = tempDirectory()
   const directory = path.join(temp.path, 'xaps')
   createStore(directory, deviceFiles(directory))
-  const db = await openEnvironment(deviceFiles(directory))
+  const db = await openDatabase(deviceFiles(directory))
   return {
     uri: `lmdb:${directory}`,
     async writeRaw(namespace, key, text) {
@@ -43,17 +43,25 @@ const NOBODY = 65534
 
 type More = Partial<Pick<LmdbStoreOptions, 'clock' | 'deadlineMs' | 'mustExist'>>
 
-async function open(directory: string, more: More = {}) {
+function make(directory: string, more: More = {}) {
   const { log, lines } = recordingLog()
   const common = { namespace: 'xaps', expireAfterMs: 86_400_000, log, clock: systemClock }
-  const store = await openLmdbStore({ ...common, directory, ...more })
+  return { store: new LmdbStore({ ...common, directory, ...more }), lines }
+}
+
+async function open(directory: string, more: More = {}) {
+  const { store, lines } = make(directory, more)
+  await store.warnings().catch(async error => {
+    await store.close()
+    throw error
+  })
   return { store, lines }
 }
 
 const modeOf = (file: string) => fs.statSync(file).mode & 0o7777
 
 for (const umask of [0o000, 0o022, 0o077]) {
-  test(`owner and group may use the files, nobody else, with umask 0${umask.toString(8)}`, async () => {
+  test(`owner and group alone may use the files, with umask 0${umask.toString(8)}`, async () => {
     const directory = freshDirectory()
     const before = process.umask(umask)
     try {
@@ -102,6 +110,27 @@ test('opening rejects where no store can be', async () => {
       new RegExp(`^Error: the device store in ${directory} cannot be opened: `),
     )
   }
+})
+
+test('a store is opened at its first use, or later where that fails, and then says so', async () => {
+  const directory = freshDirectory()
+  const clock = new FakeClock(Date.now(), turns)
+  const { store } = make(directory, { clock })
+  let heard = 0
+  store.onReady(() => {
+    heard += 1
+  })
+  await clock.advance(60_000)
+  assert.ok(!fs.existsSync(directory))
+  fs.writeFileSync(directory, '')
+  await assert.rejects(store.devices('alice'), /cannot be opened/)
+  fs.rmSync(directory)
+  await assert.rejects(store.devices('alice'), /cannot be opened/)
+  await clock.advance(5_000)
+  assert.deepEqual(await store.devices('alice'), [])
+  await store.update('alice', registering('aa'))
+  assert.equal(heard, 1)
+  await store.close()
 })
 
 test('a full disk makes changes reject; the process lives, reads and claims', async () => {
@@ -291,7 +320,7 @@ test('after close operations reject', async () => {
   await assert.rejects(store.update('alice', registering('bb')))
 })
 
-test('a damaged file is said to be damaged, with what to do about it, and the process lives', async () => {
+test('a damaged file is said to be damaged, with the way out, and the process lives', async () => {
   const directory = freshDirectory()
   const { store } = await open(directory)
   await store.update('alice', registering('aa'))
@@ -312,7 +341,7 @@ test('a damaged file is said to be damaged, with what to do about it, and the pr
   await anew.close()
 })
 
-test('what root creates in a directory of another user is that user\u2019s', {
+test('files that root creates in a directory of another user are that user\u2019s', {
   skip: !isRoot && 'needs root',
 }, async () => {
   const directory = freshDirectory()

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { systemClock } from '../../../plugins/xaps/base/clock.ts'
 import { openStore } from '../../../plugins/xaps/device/open.ts'
-import { openRedisStore } from '../../../plugins/xaps/device/redis/store.ts'
+import { RedisStore } from '../../../plugins/xaps/device/redis/store.ts'
 import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
 import { find } from '../../support/need.ts'
 import { missingRedis, type Redis, startRedis } from '../../support/redis.ts'
@@ -13,7 +13,7 @@ import { freePort, type ServerProcess, startServer } from '../../support/server.
 import { tempDirectory } from '../../support/temp.ts'
 import { until } from '../../support/wait.ts'
 import { storeContract } from '../contract.ts'
-import { recordingLog, registering, startWorker } from '../fixtures.ts'
+import { type LogLine, recordingLog, registering, startWorker } from '../fixtures.ts'
 
 const skip = missingRedis()
 
@@ -39,10 +39,22 @@ describe('a device store on a Redis that fails', { skip }, () => {
     await redis.stop()
   })
 
+  /** The lines of its log about the server, without its name. */
+  const newsIn = (lines: readonly LogLine[]) =>
+    lines
+      .filter(({ level }) => level === 'warn' || level === 'notice')
+      .map(({ message }) => message.replace(/^Redis at \S+ /, ''))
+
+  const untilRefused = (store: DeviceStore) =>
+    until(
+      () => assert.rejects(store.devices('bob'), /ECONNREFUSED/).then(() => true),
+      'a connection to be refused',
+    )
+
   async function open(uri = redis.uri, deadlineMs = 300) {
     const { log, lines } = recordingLog()
     const common = { namespace: 'xaps', expireAfterMs: 86_400_000, log, clock: systemClock }
-    const store = await openRedisStore({ ...common, uri, deadlineMs })
+    const store = new RedisStore({ ...common, uri, deadlineMs })
     stores.push(store)
     return { store, lines }
   }
@@ -97,17 +109,12 @@ describe('a device store on a Redis that fails', { skip }, () => {
     const { store, lines } = await open()
     await store.update('bob', registering('aa'))
     await redis.kill()
-    const isRefused = () => assert.rejects(store.devices('bob'), /ECONNREFUSED/).then(() => true)
-    await until(isRefused, 'a connection to be refused')
+    await untilRefused(store)
     for (let round = 0; round < 3; round++) await assertAllReject(store, /ECONNREFUSED/)
     await redis.start()
     const devices = await until(() => store.devices('bob'), 'the store to work again')
     assert.equal(devices.length, 1)
-    const news = lines.filter(({ level }) => level === 'warn' || level === 'notice')
-    assert.deepEqual(
-      news.map(({ message }) => message.replace(/^Redis at \S+ /, '')),
-      ['is away', 'is back'],
-    )
+    assert.deepEqual(newsIn(lines), ['is away', 'is back'])
   })
 
   test('a server that comes and goes is said once, and then counted', async () => {
@@ -115,18 +122,11 @@ describe('a device store on a Redis that fails', { skip }, () => {
     await store.update('frank', registering('aa'))
     for (let round = 0; round < 3; round++) {
       await redis.kill()
-      await until(
-        () => assert.rejects(store.devices('frank'), /ECONNREFUSED/).then(() => true),
-        'it to be away',
-      )
+      await untilRefused(store)
       await redis.start()
       await until(() => store.devices('frank'), 'it to be back')
     }
-    const news = lines.filter(({ level }) => level === 'warn' || level === 'notice')
-    assert.deepEqual(
-      news.map(({ message }) => message.replace(/^Redis at \S+ /, '')),
-      ['is away', 'is back'],
-    )
+    assert.deepEqual(newsIn(lines), ['is away', 'is back'])
   })
 
   test('starts while the server is away, and works by itself once it is there', async () => {
@@ -200,19 +200,13 @@ describe('a device store on a Redis that fails', { skip }, () => {
   })
 })
 
-describe('what a device store on Redis says of its server', { skip }, () => {
-  async function warningsOf(args: string[], prepare?: (redis: Redis) => Promise<string>) {
-    const redis = await startRedis({ appendOnly: false, args })
+describe('warnings of a device store on Redis', { skip }, () => {
+  async function warningsOf(args: readonly string[], prepare?: (redis: Redis) => Promise<string>) {
+    const redis = await startRedis({ appendOnly: false, args: [...args] })
     try {
       const uri = (await prepare?.(redis)) ?? redis.uri
       const { log } = recordingLog()
-      const store = await openRedisStore({
-        uri,
-        namespace: 'x',
-        expireAfterMs: 60_000,
-        log,
-        clock: systemClock,
-      })
+      const store = await openStore({ uri, namespace: 'x', expireAfterMs: 60_000, harakaDir: '/', log })
       await store.update('alice', registering('aa'))
       const ttl = Number(await redis.command('PTTL', 'x::device:alice'))
       assert.ok(ttl > 0 && ttl <= 60_000, `the key lives for ${ttl} ms`)
@@ -224,20 +218,17 @@ describe('what a device store on Redis says of its server', { skip }, () => {
     }
   }
 
-  test('nothing when it keeps everything', async () => {
-    assert.deepEqual(await warningsOf(['--appendonly', 'yes']), [])
-  })
-
-  test('that it keeps nothing on disk', async () => {
-    const [warning, ...others] = await warningsOf([])
-    assert.match(warning ?? '', /appendonly no/)
-    assert.deepEqual(others, [])
-  })
-
-  test('that it drops keys when its memory is full', async () => {
-    const args = ['--appendonly', 'yes', '--maxmemory', '100mb', '--maxmemory-policy', 'volatile-lru']
-    assert.match((await warningsOf(args)).join(), /maxmemory-policy volatile-lru/)
-  })
+  for (const [name, args, expected] of [
+    ['none when it keeps everything', ['--appendonly', 'yes'], /^$/],
+    ['that it keeps nothing on disk', [], /^Redis at \S+ has appendonly no: [^,]*, [^,]*$/],
+    [
+      'that it drops keys when its memory is full',
+      ['--appendonly', 'yes', '--maxmemory', '100mb', '--maxmemory-policy', 'volatile-lru'],
+      /^Redis at \S+ has maxmemory-policy volatile-lru: /,
+    ],
+  ] as const) {
+    test(name, async () => assert.match((await warningsOf(args)).join('|'), expected))
+  }
 
   test('that it will not tell, to a user without dangerous commands, for whom all else works', async () => {
     const warnings = await warningsOf([], async redis => {
@@ -277,20 +268,15 @@ describe('a server that is no single Redis', { skip }, () => {
   const open = (uri: string) =>
     openStore({ uri, namespace: 'x', expireAfterMs: 60_000, harakaDir: '/', log: recordingLog().log })
 
-  test('a node of a Redis Cluster is refused, with what to name instead', async () => {
-    const port = await freePort()
-    await startNode(port)
-    const expected =
-      /^UnusableServer: Redis at 127\.0\.0\.1:\d+: it is a node of a Redis Cluster.*name a Redis server/
-    await assert.rejects(open(`redis://127.0.0.1:${port}`), expected)
-  })
-
-  test('a sentinel is refused, with what to name instead', async () => {
-    const port = await freePort()
-    await startSentinel(port)
-    const expected =
-      /^UnusableServer: Redis at 127\.0\.0\.1:\d+: it is a Redis Sentinel.*name the Redis server/
-    await assert.rejects(open(`redis://127.0.0.1:${port}`), expected)
+  test('a node of a Redis Cluster and a sentinel are refused, with the server to name instead', async () => {
+    for (const [start, expected] of [
+      [startNode, /^UnusableServer: Redis at \S+: it is a node of a Redis Cluster.*name a Redis server/],
+      [startSentinel, /^UnusableServer: Redis at \S+: it is a Redis Sentinel.*name the Redis server/],
+    ] as const) {
+      const port = await freePort()
+      await start(port)
+      await assert.rejects(open(`redis://127.0.0.1:${port}`), expected)
+    }
   })
 
   test('one that turns out to be such later makes every call reject, saying so', async () => {

@@ -2,7 +2,7 @@
 
 import { maskToken } from '../../base/log.ts'
 import { EMPTY_RECORD, type UserRecord } from '../../device/device.ts'
-import { type Outcome, restore } from '../../device/record-import.ts'
+import { type Outcome, restore } from '../../device/record.ts'
 import type { DeviceStore } from '../../device/store.ts'
 import { BadRequest } from '../../registration/refusal.ts'
 import { type Candidate, type CheckRules, checkEntry } from './check.ts'

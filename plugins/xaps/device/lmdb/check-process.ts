@@ -1,20 +1,18 @@
 /**
  * The process that reads an LMDB environment to its end, so that no other has to die of it (check.ts). Arguments:
- * the directory, and `read` or `write`: what is to be done with it later. It says OPENED when it has opened it, and ends
- * with 0, with DAMAGED and a reason, or with UNKNOWN and a reason when it cannot tell. It changes nothing.
+ * the directory, and `read` or `write`, as it will be used later. It says OPENED when it has opened it, and ends
+ * with 0, with DAMAGED and a reason, or with 1 and a reason when it cannot tell. It changes nothing.
  */
 
 import { writeSync } from 'node:fs'
 import { ABORT, open, type RootDatabase } from 'lmdb'
-import { DAMAGED, OPENED, UNKNOWN } from './check.ts'
+import { DAMAGED, OPENED } from './check.ts'
 
 /** LMDB's code for "too many readers at the moment"; its other codes are negative, too, those of the system are not. */
 const READERS_FULL = -30790
 
 /** More pages in a row than are free anywhere, so that LMDB goes through the whole list of those that are. */
 const LARGE_BYTES = 4 * 1024 * 1024
-
-class Damage extends Error {}
 
 function check(directory: string, readOnly: boolean): void {
   const db = open<Buffer, Buffer>({
@@ -37,14 +35,14 @@ function readAll(db: RootDatabase<Buffer, Buffer>): void {
   let count = 0
   let last: Buffer | undefined
   for (const { key } of db.getRange()) {
-    if (last && Buffer.compare(last, key) >= 0) throw new Damage('its keys are out of order')
+    if (last && Buffer.compare(last, key) >= 0) throw new Error('its keys are out of order')
     last = key
     count++
   }
-  if (count !== entryCount) throw new Damage(`it has ${count} of ${entryCount} entries`)
+  if (count !== entryCount) throw new Error(`it has ${count} of ${entryCount} entries`)
 }
 
-/** Does what a writer does before it writes, and no more. */
+/** Takes the steps of a writer before it writes, and no more. */
 function followFreeList(db: RootDatabase<Buffer, Buffer>): void {
   const key = Buffer.from('\x01check')
   db.transactionSync(() => {
@@ -55,18 +53,14 @@ function followFreeList(db: RootDatabase<Buffer, Buffer>): void {
   })
 }
 
-function isDamage(error: unknown): boolean {
-  const code = (error as { code?: number }).code ?? 0
-  return code <= 0 && code !== READERS_FULL
-}
-
 function main([directory = '', mode]: readonly string[]): number {
   try {
     check(directory, mode !== 'write')
     return 0
   } catch (error) {
-    writeSync(1, (error as Error).message)
-    return isDamage(error) ? DAMAGED : UNKNOWN
+    const { code = 0, message } = error as Error & { code?: number }
+    writeSync(1, message)
+    return code <= 0 && code !== READERS_FULL ? DAMAGED : 1
   }
 }
 

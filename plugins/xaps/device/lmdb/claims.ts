@@ -1,8 +1,8 @@
 /**
- * Claims of pushes shared by the processes of one host, over a log: each process appends what it asks for, and all
+ * Claims of pushes shared by the processes of one host, over a log: each process appends its requests, and all
  * apply the rule to the lines in their order, so that all come to the same decisions. A claim costs no lock and
  * waits for no other process. A process that has missed lines (it started after them, or could not read for a while)
- * may push once too often; so none appends what it knows to be no grant, which others could take for one.
+ * may push once too often; so none appends a request that it knows to be no grant, which others could take for one.
  *
  * Whatever goes wrong here, pushes go on, coalesced per process instead of per host.
  */
@@ -12,26 +12,32 @@ import { inBatches } from '../../base/batch.ts'
 import type { Clock } from '../../base/clock.ts'
 import { type Log, reasonOf } from '../../base/log.ts'
 import { LastClaims } from '../claim.ts'
+import { isText, listOf, shaped } from '../codec.ts'
 import type { Claim, ClaimRequest } from '../store.ts'
 import { SharedLog } from './shared-log.ts'
 
 /**
- * Times of lines may differ from their order by what a process takes from looking at the clock to appending. More than
- * that is a clock set back, or a process that was stopped just there, which may cost a push too many.
+ * Times of lines may differ from their order by the time that a process takes from looking at the clock to appending.
+ * More than that is a clock set back, or a process that was stopped just there, which may cost a push too many.
  */
 const MOST_DISORDER_MS = 100
 
 /** On a busy host claims, and with them pushes, go out some at a time: that saves system calls on both ways. */
 const BATCH_EVERY_MS = 3
 
-/** What one process asked for at one time. */
+/** The claims that one process asked for at one time. */
 interface Line {
   /** No other line is like this one. */
   readonly id: string
   /** Milliseconds since the epoch. */
   readonly at: number
-  readonly asked: ReadonlyArray<readonly [key: string, request: ClaimRequest]>
+  readonly asked: ReadonlyArray<ClaimRequest & { readonly key: string }>
 }
+
+const isLine = shaped({
+  at: Number.isFinite,
+  asked: listOf(shaped({ key: isText, ageMs: Number.isFinite, windowMs: Number.isFinite })),
+})
 
 /** A claim that is waited for. */
 interface Asked {
@@ -45,8 +51,6 @@ export class HostClaims {
   readonly #clock: Clock
   readonly #log: Log
   readonly #lasts = new LastClaims()
-  readonly #process = randomUUID()
-  #lines = 0
   /** The time of the last line. */
   #latest = 0
   #alone = false
@@ -76,9 +80,9 @@ export class HostClaims {
 
   #decide(asked: readonly Asked[]): void {
     const line = {
-      id: `${this.#process}/${this.#lines++}`,
+      id: randomUUID(),
       at: this.#clock.now(),
-      asked: asked.map(({ key, request }) => [key, request] as const),
+      asked: asked.map(({ key, request }) => ({ key, ...request })),
     }
     const claims = (this.#closed ? undefined : this.#share(line)) ?? this.#apply(line)
     for (const [index, claim] of claims.entries()) asked[index]?.resolve(claim)
@@ -107,7 +111,7 @@ export class HostClaims {
   #apply({ at, asked }: Line): Claim[] {
     const isLate = at < this.#latest && at > this.#latest - MOST_DISORDER_MS
     if (!isLate) this.#latest = at
-    return asked.map(([key, request]) => this.#lasts.claim(key, this.#latest, request))
+    return asked.map(request => this.#lasts.claim(request.key, this.#latest, request))
   }
 }
 
@@ -115,15 +119,8 @@ export class HostClaims {
 function lineIn(text: string): Line | undefined {
   try {
     const line = JSON.parse(text)
-    return Number.isFinite(line?.at) && Array.isArray(line.asked) && line.asked.every(isAsked)
-      ? line
-      : undefined
+    return isLine(line) ? line : undefined
   } catch {
     return undefined
   }
-}
-
-function isAsked(value: unknown): boolean {
-  const [key, request] = Array.isArray(value) ? value : []
-  return typeof key === 'string' && typeof request?.ageMs === 'number' && typeof request.windowMs === 'number'
 }

@@ -1,7 +1,7 @@
 /**
- * The directory of an LMDB store and the files in it: who may use them. Haraka's user and the companion's may differ
- * and then share a group, so directory and files are open to owner and group only, whatever the umask.
- * Knows nothing of what is in the files.
+ * The directory of an LMDB store and the files in it, with their owner, group and mode. Haraka's user and the
+ * companion's may differ and then share a group, so directory and files are open to owner and group only, whatever the
+ * umask. Knows nothing of their content.
  */
 
 import { randomUUID } from 'node:crypto'
@@ -27,11 +27,7 @@ export interface LmdbFiles {
 }
 
 /** The directory of a store, for the process that prepares it for others. */
-export function lmdbDirectory(directory: string): {
-  readonly path: string
-  readonly mode: number
-  readonly files: RegExp
-} {
+export function lmdbDirectory(directory: string) {
   return { path: directory, mode: DIRECTORY_MODE, files: OUR_FILES }
 }
 
@@ -41,8 +37,8 @@ export function deviceFiles(directory: string): LmdbFiles {
 }
 
 /**
- * Creates the directory (and its parents) and the files where they are not there yet. What root creates belongs to the
- * owner of the directory above. Throws the system's errors.
+ * Creates the directory (and its parents) and the files where they are not there yet. They belong to the owner of
+ * the directory above when root creates them. Throws the system's errors.
  */
 export function createStore(directory: string, files: LmdbFiles): void {
   fs.mkdirSync(path.dirname(directory), { recursive: true })
@@ -117,6 +113,16 @@ export function isWritable({ data, lock }: LmdbFiles): boolean {
     return true
   } catch {
     return false
+  }
+}
+
+/** Device and inode. Undefined for a file that is missing, or cannot be seen: opening it will say why. */
+export function identityOf(file: string): string | undefined {
+  try {
+    const { dev, ino } = fs.statSync(file)
+    return `${dev}:${ino}`
+  } catch {
+    return undefined
   }
 }
 

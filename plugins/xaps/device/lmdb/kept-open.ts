@@ -1,30 +1,16 @@
 /**
- * Keeps the environment of a device store open: opens it again when its files have been removed or replaced, so that
- * nothing is written into files that are at no path any more; when it could only be read, as soon as it may be written;
- * and when it could not be opened. Knows nothing of what is in it.
+ * Keeps the environment of a device store open: opens it at its first use, and later again when that failed; when its
+ * files have been removed or replaced, so that nothing is written into files that are at no path any more; and when it
+ * could only be read, as soon as it may be written.
  */
 
-import { statSync } from 'node:fs'
-import { isDeepStrictEqual } from 'node:util'
 import { inBatches } from '../../base/batch.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { STAGES } from '../../base/ending.ts'
 import { type Log, reasonOf } from '../../base/log.ts'
-import { isWritable, type LmdbFiles } from './directory.ts'
-
-/** Device and inode of the two files. */
-export type Identity = Readonly<Record<keyof LmdbFiles, string | undefined>>
-
-/** An open environment, and what can be done with it. */
-export interface Environment {
-  /** By identityOf, from before it was opened: what has been replaced since then is noticed. */
-  readonly identity: Identity
-  /** Why it can only be read; undefined when it can be written. */
-  readonly readOnly: string | undefined
-  /** Resolves when what is being written has been, and all is let go. */
-  close(): Promise<void>
-}
+import { deviceFiles, identityOf, isWritable, type LmdbFiles } from './directory.ts'
+import type { Environment } from './environment.ts'
 
 /** How often it is tried again, at most, at a use, and how often its files are looked at. */
 const TRY_AGAIN_MS = 5_000
@@ -32,68 +18,82 @@ const LOOK_EVERY_MS = 30_000
 
 const CLOSE_MS = STAGES.storeMs
 
-export class KeptOpen<E extends Environment> {
+export interface KeptOpenOptions {
+  readonly directory: string
+  readonly log: Log
+  readonly clock: Clock
+}
+
+export class KeptOpen {
   readonly #files: LmdbFiles
-  /** Calls back with the identity of the data file as it is from now on. */
-  readonly #lookAtData: (tell: (identity: string | undefined) => void) => void
-  readonly #open: () => Promise<E>
+  readonly #open: () => Promise<Environment>
   readonly #log: Log
   readonly #clock: Clock
-  #kept: E | undefined
-  #opening: Promise<E> | undefined
-  /** What is being closed must be before anything is opened: LMDB's locks are those of the process. */
+  readonly #listeners: (() => void)[] = []
+  #kept: Environment | undefined
+  #renewing: Promise<Environment> | undefined
+  /** Nothing is opened before this is done: LMDB's locks are those of the process. */
   #closing: Promise<void> = Promise.resolve()
+  /** Why it could not be opened the last time. */
   #failure: unknown
   #triedAt = 0
-  #timer: Timer
+  #timer: Timer | undefined
   #closed = false
 
+  /**
+   * Calls back with the identity of the data file as it is from now on. All whose changes are done in one turn of the event
+   * loop share a look: it costs as much as a tenth of a change.
+   */
+  readonly #lookAtData = inBatches<(identity: string | undefined) => void>(0, askers => {
+    const identity = identityOf(this.#files.data)
+    for (const tell of askers) tell(identity)
+  })
+
   /** Opens nothing yet. `open` is called whenever it must be opened. */
-  constructor(files: LmdbFiles, open: () => Promise<E>, log: Log, clock: Clock) {
-    this.#files = files
-    // Those whose changes are done in one turn of the event loop share a look: it costs as much as a tenth of a change.
-    this.#lookAtData = inBatches(0, askers => {
-      const identity = identityOfFile(files.data)
-      for (const tell of askers) tell(identity)
-    })
+  constructor({ directory, log, clock }: KeptOpenOptions, open: () => Promise<Environment>) {
+    this.#files = deviceFiles(directory)
     this.#open = open
     this.#log = log
     this.#clock = clock
-    this.#timer = this.#lookLater()
   }
 
   /** The environment if it is open, for a reading that costs no promise. */
-  get now(): E | undefined {
-    return this.#closed ? undefined : this.#kept
+  get now(): Environment | undefined {
+    return this.#kept
   }
 
-  /** The environment, for reading. Rejects with what stands in the way. */
-  async toRead(): Promise<E> {
-    if (this.#closed) throw new Error('the store is closed')
+  /** The environment, for reading. Rejects with the reason why it cannot be opened. */
+  async toRead(): Promise<Environment> {
     if (this.#kept) return this.#kept
-    if (!this.#opening && !this.#mayTry()) throw this.#failure
-    return this.#openAgain()
+    if (this.#failure !== undefined && !this.#renewing && !this.#mayTry()) throw this.#failure
+    return this.#renewed()
   }
 
   /**
    * Resolves when `work`, which writes, has been done in the files that are at their paths after it: when they turn out to
-   * have been removed or replaced, it is done once more. Rejects as `work` does, and with what stands in the way.
+   * have been removed or replaced, it is done once more. Rejects as `work` does, and with the reason why the store cannot
+   * be written.
    */
-  async write(work: (environment: E) => Promise<void>): Promise<void> {
+  async write(work: (environment: Environment) => Promise<void>): Promise<void> {
     for (let attempt = 1; attempt <= 2; attempt++) {
       const kept = await this.#toWrite()
       await work(kept)
       if (await this.#isInPlace(kept)) return
-      await this.#reopen(kept)
+      await this.#renewed()
     }
     throw new Error('the files of the device store were removed or replaced meanwhile')
   }
 
+  /** Calls `listener` whenever it could not be opened, or not be written, and now can. */
+  onReady(listener: () => void): void {
+    this.#listeners.push(listener)
+  }
+
   async close(): Promise<void> {
     this.#closed = true
-    this.#timer.cancel()
-    // What could not be opened has told its callers so, and leaves nothing to close.
-    await this.#opening?.catch(() => undefined)
+    this.#timer?.cancel()
+    // A failure to open has been told to the callers, and leaves nothing to close.
+    await this.#renewing?.catch(() => undefined)
     this.#letGo()
     await within(this.#closing, CLOSE_MS, 'LMDB')
   }
@@ -102,102 +102,82 @@ export class KeptOpen<E extends Environment> {
     return Math.abs(this.#clock.now() - this.#triedAt) >= TRY_AGAIN_MS
   }
 
-  async #toWrite(): Promise<E> {
+  async #toWrite(): Promise<Environment> {
     let kept = await this.toRead()
-    if (kept.readOnly !== undefined && this.#mayTry()) kept = await this.#tryToWrite(kept)
+    if (kept.readOnly !== undefined && this.#mayTry()) kept = await this.#renewed()
     if (kept.readOnly !== undefined) throw new Error(kept.readOnly)
     return kept
   }
 
   /** By the data file alone, since every change asks; the lock file is looked at now and then. */
-  #isInPlace({ identity }: E): Promise<boolean> {
+  #isInPlace({ identity }: Environment): Promise<boolean> {
     return new Promise(resolve =>
       this.#lookAtData(now => resolve(now !== undefined && now === identity.data)),
     )
   }
 
-  /** Joins an attempt that is under way, and takes what another has opened. */
-  async #openAgain(): Promise<E> {
-    if (this.#kept) return this.#kept
-    this.#triedAt = this.#clock.now()
-    this.#opening ??= this.#attempt().finally(() => {
-      this.#opening = undefined
+  /** The environment of the files at the paths now, for writing if possible. Joins an attempt that is under way. */
+  #renewed(): Promise<Environment> {
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = undefined
     })
-    return this.#opening
+    return this.#renewing
   }
 
-  async #attempt(): Promise<E> {
+  async #renew(): Promise<Environment> {
     if (this.#closed) throw new Error('the store is closed')
+    this.#triedAt = this.#clock.now()
+    this.#timer ??= this.#lookLater()
+    const before = this.#kept
+    if (before && !this.#isOutdated(before)) return before
     try {
+      this.#letGo()
       await within(this.#closing, CLOSE_MS, 'LMDB')
       this.#kept = await this.#open()
-      return this.#kept
     } catch (error) {
       this.#failure = error
       throw error
     }
+    this.#tellNews(this.#kept, before?.readOnly !== undefined)
+    return this.#kept
+  }
+
+  #isOutdated({ identity, readOnly }: Environment): boolean {
+    const { data, lock } = this.#files
+    const isReplaced = identity.data !== identityOf(data) || identity.lock !== identityOf(lock)
+    if (isReplaced)
+      this.#log.warn('the files of the device store were removed or replaced: opening it again', { data })
+    return isReplaced || (readOnly !== undefined && isWritable(this.#files))
+  }
+
+  #tellNews({ readOnly }: Environment, wasReadOnly: boolean): void {
+    const { data } = this.#files
+    const isWrittenAgain = wasReadOnly && readOnly === undefined
+    if (isWrittenAgain) this.#log.notice('the device store can be written again', { data })
+    if (isWrittenAgain || this.#failure !== undefined) for (const listener of this.#listeners) listener()
+    this.#failure = undefined
   }
 
   #letGo(): void {
     const kept = this.#kept
     this.#kept = undefined
     if (!kept) return
-    this.#closing = kept
+    this.#closing = kept.db
       .close()
       .catch(error =>
         this.#log.warn('the device store could not be closed in order', { reason: reasonOf(error) }),
       )
   }
 
-  /** Opens what is at the paths now instead of `environment`, unless that has been done already. */
-  #reopen(environment: E): Promise<E> {
-    if (this.#kept === environment) {
-      const { data } = this.#files
-      this.#log.warn('the files of the device store were removed or replaced: opening it again', { data })
-      this.#letGo()
-    }
-    return this.#openAgain()
-  }
-
-  /** Opens `environment` for writing if that may be possible by now. */
-  async #tryToWrite(environment: E): Promise<E> {
-    this.#triedAt = this.#clock.now()
-    if (!isWritable(this.#files)) return environment
-    if (this.#kept === environment) this.#letGo()
-    const kept = await this.#openAgain()
-    if (kept.readOnly === undefined)
-      this.#log.notice('the device store can be written again', { data: this.#files.data })
-    return kept
-  }
-
   #lookLater(): Timer {
     return this.#clock.after(LOOK_EVERY_MS, () => {
-      this.#look()
+      this.#renewed()
+        // Readers that died without a word would keep LMDB from using free pages again.
+        .then(({ db }) => db.readerCheck())
         .catch(error => this.#log.debug('the device store cannot be opened', { reason: reasonOf(error) }))
         .finally(() => {
           if (!this.#closed) this.#timer = this.#lookLater()
         })
     })
-  }
-
-  async #look(): Promise<void> {
-    const kept = await this.#openAgain()
-    if (!isDeepStrictEqual(kept.identity, identityOf(this.#files))) await this.#reopen(kept)
-    else if (kept.readOnly !== undefined) await this.#tryToWrite(kept)
-  }
-}
-
-/** Which files these are; undefined for one that is missing. */
-export function identityOf({ data, lock }: LmdbFiles): Identity {
-  return { data: identityOfFile(data), lock: identityOfFile(lock) }
-}
-
-/** Undefined as well for one that cannot be seen: opening it will say why. */
-function identityOfFile(file: string): string | undefined {
-  try {
-    const { dev, ino } = statSync(file)
-    return `${dev}:${ino}`
-  } catch {
-    return undefined
   }
 }

@@ -3,13 +3,13 @@
  * its own fails for want of room, which ends the process sooner or later; so it is never brought to that.
  */
 
-/** What other processes may take meanwhile, in bytes. */
+/** Other processes may take this much meanwhile, in bytes. */
 const LEAST_FREE = 1024 * 1024
 
 /** Pages of 4 kB that one change writes at most: a path through the tree, its record, the list of free pages. */
 const BYTES_PER_CHANGE = 16 * 1024
 
-/** No disk is filled faster, in bytes per millisecond (10 GB/s), so what was seen holds for a while. */
+/** No disk is filled faster, in bytes per millisecond (10 GB/s), so a look holds for a while. */
 const FASTEST_FILLING = 10_000_000
 
 /** But no longer than this: a file may also be given its room at once. */

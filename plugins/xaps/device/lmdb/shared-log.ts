@@ -1,10 +1,10 @@
 /**
- * A log that the processes of one host share. Each appends lines and reads what all have appended, in an order that is
- * the same for all of them: what `O_APPEND` promises on a local disk. There is no lock, so no process waits for one
- * that is slow, stopped or dead. Knows nothing of what is in the lines.
+ * A log that the processes of one host share. Each appends lines and reads those of all, in an order that is the
+ * same for all of them, as `O_APPEND` promises on a local disk. There is no lock, so no process waits for one
+ * that is slow, stopped or dead. Knows nothing of their content.
  *
- * A line is of use for some minutes, so the log is a file per period, and two are kept. They are never synced: what a
- * power failure takes is of no use after it. Where two periods meet, a process that has moved on may miss a line; after
+ * A line is of use for some minutes, so the log is a file per period, and two are kept. They are never synced: after a
+ * power failure the lines are of no use. Where two periods meet, a process that has moved on may miss a line; after
  * a clock set back lines may come twice.
  */
 

@@ -4,22 +4,17 @@
 
 import { reasonOf } from '../../base/log.ts'
 import { keptMs } from '../claim.ts'
-import { recordEntries } from '../codec.ts'
-import { compareAndSetOver } from '../compare-and-set.ts'
-import { type Backend, type KeyedStoreOptions, keyedStore } from '../keyv-store.ts'
-import type { Claim, DeviceStore } from '../store.ts'
-import { connectRedis, type RedisConnection } from './connection.ts'
-
-export interface RedisStoreOptions extends KeyedStoreOptions {
-  readonly uri: string
-  readonly namespace: string
-  /** How long an operation may take before it rejects, in milliseconds. */
-  readonly deadlineMs?: number
-}
+import { encodeRecord, fullKey, pushKey, type Stored, storedIn, USER_PREFIX } from '../codec.ts'
+import { type Change, type CompareAndSet, compareAndSetOver, type Entries } from '../compare-and-set.ts'
+import type { UserRecord } from '../device.ts'
+import { type Batch, KeyedStore } from '../keyed-store.ts'
+import type { Claim, ClaimRequest } from '../store.ts'
+import type { Client } from './client.ts'
+import { RedisConnection, type RedisOptions } from './connection.ts'
 
 const BATCH = 1_000
 
-/** Writes ARGV[2] for ARGV[1] if that is what is there still; '' stands for no key. Answers 1, or 0 for "changed". */
+/** Writes ARGV[2] for ARGV[1] if that is there still; '' stands for no key. Answers 1, or 0 for "changed". */
 const COMPARE_AND_SET = `
 local current = redis.call('GET', KEYS[1]) or ''
 if current ~= ARGV[1] then return 0 end
@@ -42,82 +37,83 @@ end
 redis.call('SET', KEYS[1], string.format('%.0f', now), 'PX', ARGV[4])
 return {2, now}`
 
-/**
- * Opens the store. Rejects when the server is a node of a Redis Cluster or a sentinel; while it is away the operations
- * reject, not this.
- */
-export async function openRedisStore(options: RedisStoreOptions): Promise<DeviceStore> {
-  return keyedStore(redisBackend(await connectRedis(options), options), options)
-}
+/** While the server is away, the operations reject; it is connected to again by itself. */
+export class RedisStore extends KeyedStore<RedisOptions> {
+  readonly #connection = new RedisConnection(this.options)
+  #compareAndSet: CompareAndSet<Stored> | undefined
 
-function redisBackend(connection: RedisConnection, options: RedisStoreOptions): Backend {
-  const { server, keyv, client, fullKey, texts, deadlineMs, call } = connection
-  const { expireAfterMs } = options
+  async claim(push: string, request: ClaimRequest): Promise<Claim> {
+    const { ageMs, windowMs, held } = request
+    const args = [ageMs, windowMs, held ?? '', Math.ceil(keptMs(request))]
+    const key = fullKey(this.options.namespace, pushKey(push))
+    return claimOf(await this.#connection.call(client => run(client, CLAIM, key, args)))
+  }
 
-  const run = (script: string, key: string, args: readonly (string | number)[]) =>
-    client.eval(script, { keys: [fullKey(key)], arguments: args.map(String) })
+  async warnings(): Promise<readonly string[]> {
+    const { server } = this.#connection
+    try {
+      return warningsOf(server, await this.#connection.call(({ redis }) => redis.info()))
+    } catch (error) {
+      if (!reasonOf(error).includes('NOPERM')) throw error
+      return [
+        `${server} does not let this user see whether it keeps data on disk: it should have appendonly yes`,
+      ]
+    }
+  }
 
-  // The text is its own version: when the same text is there again, nothing has been missed.
-  const entries = recordEntries<string>({
-    async load(key) {
-      const [text] = await texts([key])
-      return { value: text, version: text ?? '' }
-    },
-    async replace(key, version, text) {
-      return (await run(COMPARE_AND_SET, key, [version, text ?? '', Math.ceil(expireAfterMs)])) === 1
-    },
-  })
-  const compareAndSet = compareAndSetOver(entries)
+  onReady(listener: () => void): void {
+    this.#connection.onReady(listener)
+  }
 
-  return {
-    read: key => call(() => keyv.get(key)),
+  async close(): Promise<void> {
+    this.#connection.close()
+  }
 
-    change: (key, change) => call(() => compareAndSet(key, change, Date.now() + deadlineMs)),
+  protected read(key: string): Promise<UserRecord | undefined> {
+    return this.#connection.call(({ keyv }) => keyv.get(key))
+  }
 
-    async *batches(prefix) {
-      const full = fullKey('')
-      const match = `${(full + prefix).replace(/[*?[\]^\\]/g, '\\$&')}*`
-      let cursor = '0'
-      do {
-        const page = await call(() => client.scan(cursor, { MATCH: match, COUNT: BATCH }))
-        cursor = String(page.cursor)
-        const keys = page.keys.map(key => key.slice(full.length))
-        const found = await call(() => texts(keys))
-        yield keys.flatMap((key, index) => pair(key, found[index]))
-      } while (cursor !== '0')
-    },
+  protected change(key: string, change: Change<Stored>): Promise<void> {
+    return this.#connection.call(client => {
+      this.#compareAndSet ??= compareAndSetOver(entriesIn(client, this.options))
+      return this.#compareAndSet(key, change, Date.now() + this.#connection.deadlineMs)
+    })
+  }
 
-    async claim(key, request) {
-      const { ageMs, windowMs, held } = request
-      const args = [ageMs, windowMs, held ?? '', Math.ceil(keptMs(request))]
-      return claimOf(await call(() => run(CLAIM, key, args)))
-    },
-
-    // The server itself drops keys that have expired.
-    tidy: async () => undefined,
-
-    async warnings() {
-      try {
-        return warningsOf(server, await call(() => client.info()))
-      } catch (error) {
-        if (!reasonOf(error).includes('NOPERM')) throw error
-        return [
-          `${server} does not let this user see whether it keeps data on disk: it should have appendonly yes`,
-        ]
-      }
-    },
-
-    onReady(listener) {
-      client.on('ready', listener)
-    },
-
-    close: () => connection.close(),
+  protected async *batches(): AsyncGenerator<Batch> {
+    const root = fullKey(this.options.namespace, '')
+    const match = `${(root + USER_PREFIX).replace(/[*?[\]^\\]/g, '\\$&')}*`
+    let cursor = '0'
+    do {
+      const scan = { MATCH: match, COUNT: BATCH }
+      const page = await this.#connection.call(({ redis }) => redis.scan(cursor, scan))
+      cursor = String(page.cursor)
+      const keys = page.keys.map(key => key.slice(root.length))
+      const found = await this.#connection.call(({ texts }) => texts(keys))
+      yield keys.map((key, index) => [key, found[index]] as const)
+    } while (cursor !== '0')
   }
 }
 
-/** A key may have gone between SCAN and MGET. */
-function pair(key: string, text: string | undefined): Array<readonly [string, string]> {
-  return text === undefined ? [] : [[key, text] as const]
+function run({ redis }: Client, script: string, key: string, args: readonly (string | number)[]) {
+  return redis.eval(script, { keys: [key], arguments: args.map(String) })
+}
+
+/**
+ * The records in a server as entries. The text is its own version: when the same is there again, nothing has been
+ * missed.
+ */
+function entriesIn(client: Client, { namespace, expireAfterMs }: RedisOptions): Entries<Stored, string> {
+  return {
+    async load(key) {
+      const [text] = await client.texts([key])
+      return { value: storedIn(text), version: text ?? '' }
+    },
+    async replace(key, version, stored) {
+      const args = [version, encodeRecord(stored) ?? '', Math.ceil(expireAfterMs)]
+      return (await run(client, COMPARE_AND_SET, fullKey(namespace, key), args)) === 1
+    },
+  }
 }
 
 function claimOf(answer: unknown): Claim {
@@ -126,7 +122,7 @@ function claimOf(answer: unknown): Claim {
   return kind === 1 ? { kind: 'wait', ms: number } : { kind: 'granted', id: number }
 }
 
-/** What the server's INFO says about losing data. */
+/** The ways in which the server may lose data, by its INFO. */
 function warningsOf(server: string, info: string): string[] {
   const value = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1]
   const warnings: string[] = []

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Device, EMPTY_RECORD, type UserRecord } from '../../plugins/xaps/device/device.ts'
-import { restore } from '../../plugins/xaps/device/record-import.ts'
+import { restore } from '../../plugins/xaps/device/record.ts'
 
 const device = (account: string, lastSeen: number, registeredAt = lastSeen): Device => ({
   account,
