@@ -6,14 +6,15 @@
 import { type Credentials, credentialFiles, loadCredentials } from './apns/credentials.ts'
 import { announceExpiry } from './apns/renewal.ts'
 import type { Clock } from './base/clock.ts'
-import { STAGES } from './base/ending.ts'
+import { STAGES } from './base/limits.ts'
 import { type Log, reasonOf } from './base/log.ts'
 import { type Config, olderSettings, pathIn, pushSources } from './config/config.ts'
+import type { Address, Mode } from './delivery/address.ts'
+import type { HarakaLists } from './delivery/local.ts'
 import { openUserLookup } from './delivery/recipients.ts'
 import { deferStore, openStore } from './device/open.ts'
 import { register } from './device/record.ts'
 import type { DeviceStore } from './device/store.ts'
-import type { Address, Mode, Plugin } from './haraka/types.ts'
 import { Pusher } from './push/pusher.ts'
 import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
 import { Spool } from './registration/spool.ts'
@@ -85,11 +86,11 @@ export interface DeliverySide {
 /** Opens store and Apple when they are needed. */
 export function openDeliverySide(
   { config, credentials }: Settings,
-  haraka: Plugin['config'],
+  lists: HarakaLists,
   log: Log,
 ): DeliverySide {
   const store = deferStore(() => openDeviceStore(config, log))
-  const lookup = openUserLookup(config, haraka, log)
+  const lookup = openUserLookup(config, lists, log)
   const push = openPushSide(config, credentials, store, log)
   const logged = (message: string) => (error: unknown) => log.error(message, { cause: reasonOf(error) })
   let closed = false

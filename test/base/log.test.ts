@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { formatLine, maskToken, maskUser, reasonOf, visible } from '../../plugins/xaps/base/log.ts'
-import { harakaLog } from '../../plugins/xaps/haraka/log.ts'
+import {
+  formatLine,
+  maskToken,
+  maskUser,
+  parseLogLine,
+  reasonOf,
+  stderrLog,
+  visible,
+} from '../../plugins/xaps/base/log.ts'
+import { harakaLog } from '../../plugins/xaps/haraka/plugin.ts'
 
 test('a user is masked to the first character and the domain', () => {
   assert.equal(maskUser('alice@example.org'), 'a***@example.org')
@@ -100,4 +108,49 @@ test('a reason says nothing twice, and is bounded however long its causes are', 
   assert.match(reasonOf(new Error('try again', { cause: long })), /^try again: cannot be written: x+…$/)
   assert.equal(reasonOf(new Error('try again', { cause: long })).length, 201)
   assert.equal(reasonOf(new Error('a'.repeat(500))).length, 500, 'what we say ourselves is not cut')
+})
+
+function capture(isTTY: boolean, env: NodeJS.ProcessEnv = {}) {
+  const lines: string[] = []
+  const stream = { isTTY, write: (line: string | Uint8Array) => lines.push(String(line)) > 0 }
+  return { lines, log: stderrLog(stream, env) }
+}
+
+test('on standard error a line has the priority that the journal reads, at a terminal the name of its level', () => {
+  const journal = capture(false)
+  journal.log.error('e', { key: 'value' })
+  journal.log.warn('w')
+  journal.log.notice('n')
+  journal.log.info('first\r\n<6>second')
+  assert.deepEqual(journal.lines, [
+    '<3>e key=value\n',
+    '<4>w\n',
+    '<5>n\n',
+    '<6>first\\u000d\\u000a<6>second\n',
+  ])
+  const terminal = capture(true)
+  terminal.log.warn('w')
+  assert.deepEqual(terminal.lines, ['warn w\n'])
+})
+
+test('debug lines are written only with XAPS_DEBUG set', () => {
+  for (const [env, lines] of [
+    [{}, []],
+    [{ XAPS_DEBUG: '1' }, ['<7>d\n']],
+  ] as const) {
+    const { lines: written, log } = capture(false, env)
+    log.debug('d')
+    assert.deepEqual(written, lines)
+  }
+})
+
+test('a line on standard error is read back with its level; one that has none is a warning', () => {
+  for (const [line, level, text] of [
+    ['<3>e', 'error', 'e'],
+    ['<0>e', 'error', 'e'],
+    ['<7>d', 'debug', 'd'],
+    ['<8>x', 'warn', '<8>x'],
+    ['at Object.<anonymous>', 'warn', 'at Object.<anonymous>'],
+  ])
+    assert.deepEqual(parseLogLine(line ?? ''), { level, text })
 })

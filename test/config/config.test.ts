@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
-import { ConfigError, keyInFile, loadConfig, parseConfig, pathIn } from '../../plugins/xaps/config/config.ts'
+import { keyInFile, loadConfig, parseConfig, pathIn } from '../../plugins/xaps/config/config.ts'
+import { ConfigError } from '../../plugins/xaps/config/ini.ts'
 
 const DIR = '/etc/haraka'
 const parse = (text: string) => parseConfig(text, DIR, 'config/xaps.ini')

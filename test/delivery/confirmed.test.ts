@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { confirmedByDelivered, confirmedByQueueOk } from '../../plugins/xaps/delivery/confirmed.ts'
-import type { OutboundRecipient, Transaction } from '../../plugins/xaps/haraka/types.ts'
+import {
+  confirmedByDelivered,
+  confirmedByQueueOk,
+  type OutboundRecipient,
+  type Transaction,
+} from '../../plugins/xaps/delivery/confirmed.ts'
 
 const recipient = (user: string, note?: string): OutboundRecipient => ({
   user,

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { parseConfig } from '../../plugins/xaps/config/config.ts'
+import { localPart, userNameOf, withoutDetail } from '../../plugins/xaps/delivery/address.ts'
 import { usersOf } from '../../plugins/xaps/delivery/recipients.ts'
 import type { UserDbAnswer } from '../../plugins/xaps/delivery/userdb-protocol.ts'
-import { localPart, userNameOf, withoutDetail } from '../../plugins/xaps/delivery/username.ts'
 
 const usersIni = (lines = '') => parseConfig(`[users]\n${lines}`, '/tmp').users
 const address = (user: string, host = 'example.com') => ({ user, host })

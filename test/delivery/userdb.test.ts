@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type net from 'node:net'
 import path from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { UserDb } from '../../plugins/xaps/delivery/userdb.ts'
+import { TtlCache, UserDb } from '../../plugins/xaps/delivery/userdb.ts'
 import { parseLine, requestLine } from '../../plugins/xaps/delivery/userdb-protocol.ts'
 import { missingDovecot, startDovecot } from '../support/dovecot.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -220,4 +220,19 @@ describe('UserDb', () => {
     assert.equal((await userDb.lookup('b')).kind, 'unavailable')
     assert.equal(fake.asked.length, 1)
   })
+})
+
+test('a cache of answers evicts the entry that was set longest ago, and each when its time is over', async () => {
+  const clock = new FakeClock()
+  const cache = new TtlCache<number>(2, clock)
+  const kept = () => ['a', 'b', 'c'].map(key => cache.get(key))
+  cache.set('a', 1, 100)
+  cache.set('b', 2, 100)
+  cache.set('a', 3, 100)
+  cache.set('c', 4, 101)
+  assert.deepEqual(kept(), [3, undefined, 4])
+  await clock.advance(99)
+  assert.deepEqual(kept(), [3, undefined, 4])
+  await clock.advance(1)
+  assert.deepEqual(kept(), [undefined, undefined, 4])
 })

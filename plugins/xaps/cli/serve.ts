@@ -2,9 +2,8 @@
 
 import type { Command } from 'commander'
 import { loadCredentials } from '../apns/credentials.ts'
-import { type Log, reasonOf } from '../base/log.ts'
-import { stderrLog } from '../base/stderr-log.ts'
-import { parseStoreUri } from '../base/store-uri.ts'
+import { parseStoreUri } from '../base/addresses.ts'
+import { type Log, reasonOf, stderrLog } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
 import { exposedSecrets } from '../config/secrets.ts'
 import { UnusableServer } from '../device/store.ts'

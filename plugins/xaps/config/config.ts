@@ -5,9 +5,8 @@
  */
 
 import path from 'node:path'
-import { reasonOf } from '../base/log.ts'
-import { withoutPassword } from '../base/store-uri.ts'
-import { type Entry, parseIni, readIfThere } from './ini.ts'
+import { withoutPassword } from '../base/addresses.ts'
+import { attempt, ConfigError, type Entry, parseIni, readIfThere } from './ini.ts'
 import {
   addresses,
   days,
@@ -120,11 +119,6 @@ export function olderSettings({ registration }: Config): readonly string[] {
   ]
 }
 
-/** A setting that cannot be used. `message` is one line: file, section, key, value and what was expected. */
-export class ConfigError extends Error {
-  override name = 'ConfigError'
-}
-
 /** The path of xaps.ini below a Haraka directory. */
 export function configFile(harakaDir: string): string {
   return path.join(harakaDir, 'config', 'xaps.ini')
@@ -167,15 +161,6 @@ function findKey(entry: Entry, file: string): readonly [name: string, key: Key] 
   const found = all.find(([, { inFile }]) => inFile === entry.key)
   if (!found) throw unknown(`keys ${all.map(([, { inFile }]) => inFile).join(', ')}`)
   return found
-}
-
-/** Returns the result of `work`; its error becomes a ConfigError whose message begins with `where`. */
-function attempt<T>(where: string, work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    throw new ConfigError(`${where}${reasonOf(error)}`)
-  }
 }
 
 /** An entry as it may be shown: a passphrase never is, nor the password inside a store's URI. */

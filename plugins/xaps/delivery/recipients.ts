@@ -4,11 +4,10 @@ import { canonicalUser } from '../base/canonical-names.ts'
 import { MAX_USER_BYTES } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { type Config, pathIn } from '../config/config.ts'
-import type { Address, Mode, Plugin } from '../haraka/types.ts'
-import { type IsLocal, watchLocalDomains } from './local.ts'
+import { type Address, addressWithoutDetail, type Mode, userNameOf } from './address.ts'
+import { type HarakaLists, type IsLocal, watchLocalDomains } from './local.ts'
 import { UserDb } from './userdb.ts'
 import type { UserDbAnswer } from './userdb-protocol.ts'
-import { addressWithoutDetail, userNameOf } from './username.ts'
 
 export interface UserLookup {
   /** Users whose devices are to hear of a mail to `recipients`, each once, in no order. Never rejects. */
@@ -16,13 +15,13 @@ export interface UserLookup {
   close(): void
 }
 
-/** `haraka` reads the lists of local domains. Connects to Dovecot's userdb when it is first asked. */
-export function openUserLookup(config: Config, haraka: Plugin['config'], log: Log): UserLookup {
+/** `lists` reads the lists of local domains. Connects to Dovecot's userdb when it is first asked. */
+export function openUserLookup(config: Config, lists: HarakaLists, log: Log): UserLookup {
   const { dovecotUserdb } = config.users
   const userDb = dovecotUserdb === '' ? undefined : new UserDb(pathIn(config, dovecotUserdb), log)
   const options = {
     users: config.users,
-    isLocal: watchLocalDomains(config.delivery.domains, haraka, log),
+    isLocal: watchLocalDomains(config.delivery.domains, lists, log),
     lookup: userDb && ((address: string) => userDb.lookup(address)),
   }
   return {

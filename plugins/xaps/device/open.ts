@@ -4,9 +4,9 @@
  */
 
 import path from 'node:path'
+import { parseStoreUri, STORE_URIS } from '../base/addresses.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
-import { parseStoreUri, STORE_URIS } from '../base/store-uri.ts'
 import { EMPTY_RECORD } from './device.ts'
 import { openLmdbStore } from './lmdb/store.ts'
 import { openRedisStore } from './redis/store.ts'

@@ -7,7 +7,7 @@
 import path from 'node:path'
 import type { Log } from '../base/log.ts'
 import { type Config, pathIn } from '../config/config.ts'
-import type { SmtpIni } from '../config/smtp-ini.ts'
+import type { SmtpIni } from '../config/ini.ts'
 import { bindTcp } from '../process/listener.ts'
 import { isRoot } from '../process/only-root.ts'
 import { keepListeners, type Wanted } from '../process/retry-listen.ts'

@@ -9,7 +9,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { oncePerRun } from '../../base/batch.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
-import { STAGES } from '../../base/ending.ts'
+import { STAGES } from '../../base/limits.ts'
 import { type Log, reasonOf } from '../../base/log.ts'
 import { isWritable, type LmdbFiles } from './directory.ts'
 
