@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Entry } from '../../../plugins/xaps/cli/import/formats.ts'
-import { type ImportRules, importAll, makeTally, rehearse } from '../../../plugins/xaps/cli/import/save.ts'
+import { type ImportRules, importAll, rehearse, Tally } from '../../../plugins/xaps/cli/import/save.ts'
 import { EMPTY_RECORD, type UserRecord } from '../../../plugins/xaps/device/device.ts'
 import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
 import { exampleLine, TOKEN_B, TOKEN_C } from './files.ts'
@@ -31,7 +31,7 @@ function memory(records = new Map<string, UserRecord>()): { records: typeof reco
 
 async function take(entries: Iterable<Entry>, update: Update): Promise<{ table: string[]; notes: string[] }> {
   const notes: string[] = []
-  const tally = makeTally(line => notes.push(line))
+  const tally = new Tally(line => notes.push(line))
   await importAll(entries, update, rules, tally)
   return { table: tally.lines().map(line => line.trim().replace(/ {2,}/g, ': ')), notes }
 }
@@ -119,7 +119,7 @@ test('every device is counted as it is handled', async () => {
     MIXED,
     memory().update,
     rules,
-    makeTally(
+    new Tally(
       () => undefined,
       devices => seen.push(devices),
     ),
@@ -137,7 +137,7 @@ test('a store that fails ends it at once, with what was taken counted', async ()
   function* endless(): Generator<Entry> {
     for (let index = 0; ; index += 1) yield { ...exampleLine, user: `user${index}` }
   }
-  const tally = makeTally(() => undefined)
+  const tally = new Tally(() => undefined)
   await assert.rejects(importAll(endless(), failing, rules, tally), /the disk is full/)
   assert.match(tally.lines()[0] ?? '', /^taken +5$/)
 })
@@ -147,7 +147,7 @@ test('a file that fails in the middle ends it, with what was taken before counte
     yield exampleLine
     throw new Error('damaged')
   }
-  const tally = makeTally(() => undefined)
+  const tally = new Tally(() => undefined)
   await assert.rejects(importAll(broken(), memory().update, rules, tally), /damaged/)
   assert.match(tally.lines()[0] ?? '', /^taken +1$/)
 })

@@ -2,11 +2,11 @@
 
 /** A device as it stands in a file: nothing is checked yet, not even that a text is a text. */
 export interface Entry {
-  readonly user: unknown
-  readonly account: unknown
-  readonly token: unknown
+  readonly user?: unknown
+  readonly account?: unknown
+  readonly token?: unknown
   /** null and undefined mean none. */
-  readonly mailboxes: unknown
+  readonly mailboxes?: unknown
   /** Only our own export has these. */
   readonly subtopic?: unknown
   readonly topic?: unknown
@@ -29,6 +29,8 @@ export class BadFile extends Error {
   override name = 'BadFile'
 }
 
+type Members = Readonly<Record<string, unknown>>
+
 /** A database: one JSON object with a device at each place that `path` describes. */
 interface Database {
   readonly name: string
@@ -37,10 +39,8 @@ interface Database {
   /** Names of members from the outermost to the device; `*` is any name. */
   readonly path: readonly string[]
   /** The device at `keys`, one for each step of `path`. */
-  entry(keys: readonly string[], device: unknown): Entry
+  entry(keys: readonly string[], device: Members): Entry
 }
-
-type Members = Readonly<Record<string, unknown>>
 
 /**
  * `{Users: {user: {Accounts: {id: {DeviceToken, Mailboxes, RegistrationTime}}}}}`. The later of the two daemons in Go
@@ -48,15 +48,12 @@ type Members = Readonly<Record<string, unknown>>
  */
 const go: Database = {
   name: 'database of a Go daemon',
-  recognizes: members => Object.hasOwn(members, 'Users') && holds(members.Users, 'Accounts'),
+  recognizes: ({ Users }) => holds(Users, 'Accounts'),
   path: ['Users', '*', 'Accounts', '*'],
-  entry: ([, user, , account], device) => ({
-    user,
-    account,
-    token: memberOf(device, 'DeviceToken'),
-    mailboxes: memberOf(device, 'Mailboxes'),
-    lastSeen: orAbsent(memberOf(device, 'RegistrationTime')),
-  }),
+  entry: ([, user, , account], { DeviceToken: token, Mailboxes: mailboxes, RegistrationTime: time }) => {
+    const isZero = typeof time === 'string' && time.startsWith('0001-01-01T')
+    return { user, account, token, mailboxes, lastSeen: isZero ? undefined : time }
+  },
 }
 
 /**
@@ -67,7 +64,10 @@ const python: Database = {
   name: 'database of the Python daemon',
   recognizes: members => holds(members, 'accounts'),
   path: ['*', 'accounts', '*', 'devices', '*'],
-  entry: ([user, , account, , token], device) => ({ user, account, token, mailboxes: named(device) }),
+  entry: ([user, , account, , token], { mailboxes: listed }) => {
+    const mailboxes = Array.isArray(listed) ? listed.filter(name => name !== null) : listed
+    return { user, account, token, mailboxes }
+  },
 }
 
 /** In this order: a user of a Go daemon may be called `accounts`. */
@@ -78,7 +78,7 @@ const SPACE = 0x20
 
 /** Tells which format `file` has. Throws BadFile when it has none of them. */
 export function readSource(file: Buffer): Source {
-  const bytes = withoutByteOrderMark(file)
+  const bytes = file.subarray(file.indexOf('\ufeff') === 0 ? 3 : 0)
   return isExport(bytes) ? exportIn(bytes) : databaseIn(parse(bytes.toString()))
 }
 
@@ -91,12 +91,12 @@ function databaseIn(value: unknown): Source {
     name,
     isOurs: false,
     *entries() {
-      for (const [keys, device] of placesIn(value, path)) yield entry(keys, device)
+      for (const [keys, device] of placesIn(value, path)) yield entry(keys, membersOf(device))
     },
   }
 }
 
-/** The output of `xaps export`: JSON lines, one device each. An empty file is the export of an empty store. */
+/** The output of `xaps export`: JSON lines, one device each, with the members of an Entry. */
 function exportIn(bytes: Buffer): Source {
   return {
     name: 'xaps export',
@@ -105,34 +105,22 @@ function exportIn(bytes: Buffer): Source {
       let number = 0
       for (const line of linesIn(bytes)) {
         number += 1
-        if (line.trim() !== '') yield deviceIn(parse(line, `line ${number} is `))
+        if (line.trim() !== '') yield membersOf(parse(line, `line ${number} is `))
       }
     },
   }
 }
 
+/** An empty file is the export of an empty store. */
 function isExport(bytes: Buffer): boolean {
   if (bytes.every(byte => byte <= SPACE)) return true
   const [first = ''] = linesIn(bytes)
   try {
-    const value: unknown = JSON.parse(first)
-    return ['user', 'account', 'token'].every(name => typeof memberOf(value, name) === 'string')
+    const { user, account, token } = membersOf(JSON.parse(first))
+    return [user, account, token].every(value => typeof value === 'string')
   } catch {
     // The first line of a database is as a rule no JSON of its own.
     return false
-  }
-}
-
-function deviceIn(line: unknown): Entry {
-  return {
-    user: memberOf(line, 'user'),
-    account: memberOf(line, 'account'),
-    token: memberOf(line, 'token'),
-    mailboxes: memberOf(line, 'mailboxes'),
-    subtopic: memberOf(line, 'subtopic'),
-    topic: memberOf(line, 'topic'),
-    registeredAt: memberOf(line, 'registeredAt'),
-    lastSeen: memberOf(line, 'lastSeen'),
   }
 }
 
@@ -152,7 +140,7 @@ function* placesIn(
   keys: readonly string[] = [],
 ): Generator<readonly [keys: readonly string[], value: unknown]> {
   if (step === undefined) return yield [keys, value]
-  for (const [key, inner] of Object.entries(isObject(value) ? value : {})) {
+  for (const [key, inner] of Object.entries(membersOf(value))) {
     if (step === '*' || step === key) yield* placesIn(inner, rest, [...keys, key])
   }
 }
@@ -167,28 +155,15 @@ function parse(text: string, where = ''): unknown {
   }
 }
 
-function withoutByteOrderMark(bytes: Buffer): Buffer {
-  return bytes.subarray(bytes.indexOf('\ufeff') === 0 ? 3 : 0)
-}
-
 /** Whether `value` is an object that is empty or has a member with a member of this name. */
 function holds(value: unknown, name: string): boolean {
   if (!isObject(value)) return false
   const inner = Object.values(value)
-  return inner.length === 0 || inner.some(one => isObject(one) && Object.hasOwn(one, name))
+  return inner.length === 0 || inner.some(one => Object.hasOwn(membersOf(one), name))
 }
 
-function named(device: unknown): unknown {
-  const mailboxes = memberOf(device, 'mailboxes')
-  return Array.isArray(mailboxes) ? mailboxes.filter(name => name !== null) : mailboxes
-}
-
-function orAbsent(time: unknown): unknown {
-  return typeof time === 'string' && time.startsWith('0001-01-01T') ? undefined : time
-}
-
-function memberOf(value: unknown, name: string): unknown {
-  return isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined
+function membersOf(value: unknown): Members {
+  return isObject(value) ? value : {}
 }
 
 function isObject(value: unknown): value is Members {
