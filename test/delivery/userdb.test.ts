@@ -18,22 +18,19 @@ describe("the lines of Dovecot's auth-userdb socket", () => {
     assert.equal(requestLine(7, 'a\tb\r\n\0\x01c'), 'USER\t7\ta\x01tb\x01r\x01n\x010\x011c\tservice=lmtp\n')
   })
 
-  test('an answer carries the name as Dovecot knows it, unescaped', () => {
-    assert.deepEqual(parseLine('USER\t7\ta\x01tb\x011c\x01x\tuid=8\t'), {
-      kind: 'answer',
-      id: 7,
-      answer: { kind: 'user', name: 'a\tb\x01cx' },
-    })
-  })
+  const LINES: readonly (readonly [line: string, message: object])[] = [
+    ['USER\t7\ta\x01tb\x011c\x01x\tuid=8\t', { id: 7, answer: { kind: 'user', name: 'a\tb\x01cx' } }],
+    ['NOTFOUND\t3', { id: 3, answer: { kind: 'unknown' } }],
+    [
+      'FAIL\t4\treason=no SQL',
+      { id: 4, answer: { kind: 'unavailable', reason: 'Dovecot answered FAIL reason=no SQL' } },
+    ],
+    ['VERSION\t1\t2', { version: 1 }],
+    ['SPID\t8551', {}],
+  ]
 
-  test('NOTFOUND and FAIL are different answers, and lines of other verbs are none', () => {
-    assert.deepEqual(parseLine('NOTFOUND\t3'), { kind: 'answer', id: 3, answer: { kind: 'unknown' } })
-    assert.deepEqual(parseLine('FAIL\t4\treason=no SQL'), {
-      kind: 'answer',
-      id: 4,
-      answer: { kind: 'unavailable', reason: 'Dovecot answered FAIL reason=no SQL' },
-    })
-    assert.deepEqual(parseLine('SPID\t8551'), { kind: 'other' })
+  test('an answer carries the name unescaped, no user and no answer differ, and other verbs say nothing', () => {
+    for (const [line, message] of LINES) assert.deepEqual(parseLine(line), message)
   })
 })
 

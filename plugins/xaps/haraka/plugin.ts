@@ -48,14 +48,13 @@ function startInPrimary(plugin: Plugin, log: Log): HarakaProcess | undefined {
   try {
     const harakaDir = process.env.HARAKA ?? process.cwd()
     const current = new CurrentSettings(harakaDir, log)
-    const { config } = current.initial
+    const { config } = current.known
     const smtpIni = readSmtpIni(harakaDir)
     prepareFiles(config, smtpIni, log)
-    const companion = config.registration.enabled
-      ? keepCompanion(config, () => current.latest(), smtpIni, log)
-      : undefined
+    const { enabled } = config.registration
+    const companion = enabled ? keepCompanion(config, () => current.latest(), smtpIni, log) : undefined
     const here = new HarakaProcess(plugin, log, companion)
-    if (smtpIni.singleProcess) here.use(current.initial)
+    if (smtpIni.singleProcess) here.use(current.known)
     settings = current
     return here
   } catch (error) {
@@ -76,13 +75,11 @@ function prepareFiles(config: Config, owner: SmtpIni, log: Log): void {
 }
 
 function startInWorker(plugin: Plugin, log: Log): HarakaProcess {
-  const here = new HarakaProcess(plugin, log, undefined)
+  const here = new HarakaProcess(plugin, log)
+  const unanswered = "Haraka's primary does not tell this worker what to work with; deliveries wait for it"
   askPrimary(
     settings => here.use(settings),
-    () =>
-      log.error("Haraka's primary does not tell this worker what to work with; deliveries wait for it", {
-        at_most: MOST_WAITING,
-      }),
+    () => log.error(unanswered, { at_most: MOST_WAITING }),
   )
   return here
 }
@@ -100,7 +97,7 @@ export class HarakaProcess {
   #waiting: Delivery[] = []
   #ending: Promise<void> | undefined
 
-  constructor(plugin: Plugin, log: Log, companion: CompanionKeeper | undefined) {
+  constructor(plugin: Plugin, log: Log, companion?: CompanionKeeper) {
     this.#plugin = plugin
     this.#log = log
     this.#companion = companion
