@@ -10,6 +10,7 @@ import type { Device } from '../../plugins/xaps/device/device.ts'
 import { openStore } from '../../plugins/xaps/device/open.ts'
 import type { DeviceStore } from '../../plugins/xaps/device/store.ts'
 import { registering, silentLog } from '../device/fixtures.ts'
+import { XAPS } from '../e2e/run.ts'
 import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
@@ -21,24 +22,15 @@ test('devices reads no more of the store than its reader takes', async t => {
   const temp = owned(t, tempDirectory())
   mkdirSync(path.join(temp.path, 'config'))
   writeFileSync(path.join(temp.path, 'config', 'xaps.ini'), '')
-  const store = await openStore({
-    uri: 'lmdb:xaps',
-    namespace: 'xaps',
-    expireAfterMs: 86_400_000,
-    harakaDir: temp.path,
-    log: silentLog,
-  })
-  t.after(() => store.close())
+  const harakaDir = temp.path
+  const place = { uri: 'lmdb:xaps', namespace: 'xaps', expireAfterMs: 86_400_000, harakaDir }
+  const store = owned(t, await openStore({ ...place, log: silentLog }))
   const name = (index: number) => `user${String(index).padStart(5, '0')}`
-  const all = Array.from({ length: USERS }, (_, index) =>
-    store.update(name(index), registering('aa'.repeat(32))),
-  )
-  await Promise.all(all)
+  const registered = registering('aa'.repeat(32))
+  await Promise.all(Array.from({ length: USERS }, (_, index) => store.update(name(index), registered)))
 
-  const main = path.join(__dirname, '../../plugins/xaps/cli/main.js')
-  const child = spawn(process.execPath, [main, '-c', temp.path, 'devices', '--full'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const args = [XAPS, '-c', temp.path, 'devices', '--full']
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   t.after(() => child.kill('SIGKILL'))
   await until(isIdle(child.pid ?? 0), 'the command to wait for its reader')
   // The last user has not been read yet, so this is seen.

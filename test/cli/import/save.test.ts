@@ -46,23 +46,17 @@ const MIXED: readonly Entry[] = [
   { ...exampleLine, user: 'carol', lastSeen: '2020-01-01T00:00:00Z' },
 ]
 
-const MIXED_TABLE = [
-  'taken: 2',
-  'renewed: 0',
-  'already known: 1',
-  'skipped: 4',
-  'device token: missing or not a text: 1',
-  'user name: no control characters allowed: 1',
-  'expired: not renewed for expire_days: 1',
-  'no room: the user has max_devices later ones: 1',
-]
+const silent = () => undefined
 
 test('counts what is taken, known and skipped, and names each skipped device, its token masked', async () => {
   const { table, notes } = await take(MIXED, memory().update)
-  assert.deepEqual(
-    [table.slice(0, 4), table.slice(4).sort()],
-    [MIXED_TABLE.slice(0, 4), MIXED_TABLE.slice(4).sort()],
-  )
+  assert.deepEqual(table.slice(0, 4), ['taken: 2', 'renewed: 0', 'already known: 1', 'skipped: 4'])
+  assert.deepEqual(table.slice(4).sort(), [
+    'device token: missing or not a text: 1',
+    'expired: not renewed for expire_days: 1',
+    'no room: the user has max_devices later ones: 1',
+    'user name: no control characters allowed: 1',
+  ])
   assert.deepEqual(notes.sort(), [
     'skipped (no user) (no token): device token: missing or not a text',
     'skipped alice c3c3c3c3…c3c3: no room: the user has max_devices later ones',
@@ -80,13 +74,16 @@ test('a second run takes nothing', async () => {
   assert.deepEqual(records, before)
 })
 
-test('a rehearsal reports the same and changes nothing', async () => {
+test('a rehearsal asks the store for each user once, reports the same and changes nothing', async () => {
   const { update, records } = memory()
-  const rehearsed = await take(MIXED, rehearse({ update }))
-  assert.deepEqual(
-    [...records.values()].flatMap(({ devices }) => devices),
-    [],
-  )
+  const asked: string[] = []
+  const asking: Update = (user, change) => {
+    asked.push(user)
+    return update(user, change)
+  }
+  const rehearsed = await take(MIXED, rehearse({ update: asking }))
+  assert.deepEqual(asked, ['alice'])
+  assert.ok([...records.values()].every(({ devices }) => devices.length === 0))
   assert.deepEqual(rehearsed, await take(MIXED, update))
 })
 
@@ -100,30 +97,10 @@ test('what Apple reported gone since does not come back, in a rehearsal neither'
   }
 })
 
-test('a rehearsal asks the store for each user once', async () => {
-  const asked: string[] = []
-  const { update } = memory()
-  const how = rehearse({
-    update: (user, change) => {
-      asked.push(user)
-      return update(user, change)
-    },
-  })
-  for (const user of ['a', 'b', 'a', 'b']) await how(user, record => record)
-  assert.deepEqual(asked, ['a', 'b'])
-})
-
 test('every device is counted as it is handled', async () => {
   const seen: number[] = []
-  await importAll(
-    MIXED,
-    memory().update,
-    rules,
-    new Tally(
-      () => undefined,
-      devices => seen.push(devices),
-    ),
-  )
+  const tally = new Tally(silent, devices => seen.push(devices))
+  await importAll(MIXED, memory().update, rules, tally)
   assert.deepEqual(seen, [1, 2, 3, 4, 5, 6, 7])
 })
 
@@ -137,7 +114,7 @@ test('a store that fails ends it at once, with what was taken counted', async ()
   function* endless(): Generator<Entry> {
     for (let index = 0; ; index += 1) yield { ...exampleLine, user: `user${index}` }
   }
-  const tally = new Tally(() => undefined)
+  const tally = new Tally(silent)
   await assert.rejects(importAll(endless(), failing, rules, tally), /the disk is full/)
   assert.match(tally.lines()[0] ?? '', /^taken +5$/)
 })
@@ -147,7 +124,7 @@ test('a file that fails in the middle ends it, with what was taken before counte
     yield exampleLine
     throw new Error('damaged')
   }
-  const tally = new Tally(() => undefined)
+  const tally = new Tally(silent)
   await assert.rejects(importAll(broken(), memory().update, rules, tally), /damaged/)
   assert.match(tally.lines()[0] ?? '', /^taken +1$/)
 })
