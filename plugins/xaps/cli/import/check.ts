@@ -17,21 +17,20 @@ export interface CheckRules extends RegisterRules {
   readonly canonicalMailboxes: boolean
 }
 
-export interface Candidate {
-  readonly user: string
-  readonly device: Device
-  /** Whether the file says when the device was last seen. */
-  readonly dated: boolean
-}
-
 /** The old daemons serve this one only. */
 const DEFAULT_SUBTOPIC = 'com.apple.mobilemail'
 
 /** RFC 3339, as Go and JavaScript write times. */
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/
 
-/** Throws BadRequest; the message names the value and its bound, and quotes nothing. */
-export function checkEntry(entry: Entry, rules: CheckRules): Candidate {
+/**
+ * The device, and whether the file says when it was last seen (`dated`). Throws BadRequest; the message names the value and
+ * its bound, and quotes nothing.
+ */
+export function checkEntry(
+  entry: Entry,
+  rules: CheckRules,
+): { readonly user: string; readonly device: Device; readonly dated: boolean } {
   const mailboxes = texts('mailboxes', entry.mailboxes ?? [])
   const { user, ...registration } = validateRegister(
     {
