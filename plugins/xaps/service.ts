@@ -75,15 +75,13 @@ export interface Delivery {
 
 /** Confirmed deliveries → pushes. */
 export interface DeliverySide {
-  /** Connects to store and Apple before the first mail has to wait for them, which costs it a quarter of a second. */
-  warmUp(): void
   /** Pushes to the users behind the recipients. Returns at once. */
   push(delivery: Delivery): void
   /** Sends what is pending, for a bounded time. */
   close(): Promise<void>
 }
 
-/** Opens store and Apple when they are needed. */
+/** Connects to store and Apple before the first mail has to wait for them, which would cost it a quarter of a second. */
 export function openDeliverySide(
   { config, credentials }: Settings,
   lists: HarakaLists,
@@ -98,11 +96,9 @@ export function openDeliverySide(
     if (closed) return
     for (const user of users) push.submit({ user, kind: 'new', at })
   }
+  push.warmUp()
+  store.warnings().catch(logged('the device store cannot be opened; trying again'))
   return {
-    warmUp() {
-      push.warmUp()
-      store.warnings().catch(logged('the device store cannot be opened; trying again'))
-    },
     push({ recipients, mode, at }) {
       lookup
         .usersOf(recipients, mode)

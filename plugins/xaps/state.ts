@@ -54,8 +54,7 @@ function directoriesOf(config: Config): StateDirectory[] {
  */
 export function stateOwner(config: Config): { readonly uid: number; readonly gid: number } {
   const { uid, gid } = readSmtpIni(config.harakaDir)
-  const [directory] = directoriesOf(config).reverse()
-  const there = fs.statSync(nearestThere(directory?.path ?? config.harakaDir))
+  const there = fs.statSync(nearestThere(directoriesOf(config).at(-1)?.path ?? config.harakaDir))
   return { uid: uid ?? there.uid, gid: gid ?? there.gid }
 }
 

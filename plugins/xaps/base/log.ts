@@ -79,7 +79,7 @@ export function reasonOf(error: unknown): string {
   return whole.length <= most ? whole : `${whole.slice(0, most)}…`
 }
 
-/** By syslog's priority, which systemd's is too (sd-daemon(3)). What is worse than an error is written as one. */
+/** By syslog's priority, which systemd's is too (sd-daemon(3)). The worse ones count as errors. */
 const LEVELS: readonly Level[] = ['error', 'error', 'error', 'error', 'warn', 'notice', 'info', 'debug']
 
 type Output = Pick<NodeJS.WriteStream, 'write'> & { readonly isTTY?: boolean }

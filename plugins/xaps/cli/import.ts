@@ -7,7 +7,7 @@ import type { Config } from '../config/config.ts'
 import type { DeviceStore } from '../device/store.ts'
 import { prepareState } from '../state.ts'
 import { type CommandSpec, Failure, print, withExistingStore, withStore } from './context.ts'
-import { readSource, type Source } from './import/formats.ts'
+import { readSource } from './import/formats.ts'
 import { type ImportRules, importAll, rehearse, Tally } from './import/save.ts'
 
 /** As large as a text can be in Node; a database of a million devices has 400 MB. */
@@ -27,9 +27,16 @@ export const importDevices: CommandSpec = {
 
 async function importFile(file: string, dryRun: boolean, config: Config): Promise<void> {
   const source = readSource(await readAll(file))
-  const rules = rulesFor(source, config)
+  const rules: ImportRules = {
+    ...config.users,
+    ...config.registration,
+    ...config.store,
+    now: Date.now(),
+    topic: source.isOurs ? '' : currentTopic(config),
+    canonicalMailboxes: source.isOurs,
+  }
   const tally = new Tally(line => process.stderr.write(`${visible(line)}\n`), showCount)
-  const into = (update: DeviceStore['update']) => importAll(source.entries(), update, rules, tally)
+  const into = (update: DeviceStore['update']) => importAll(source.entries, update, rules, tally)
   try {
     if (dryRun) await withExistingStore(config, store => into(rehearse(store)))
     else {
@@ -58,18 +65,6 @@ async function readAll(name: string): Promise<Buffer> {
       throw new Failure(`larger than ${MAX_FILE_BYTES} bytes; an export may be imported in parts (split -l)`)
   }
   return Buffer.concat(chunks)
-}
-
-function rulesFor({ isOurs }: Source, config: Config): ImportRules {
-  return {
-    lowercase: config.users.lowercase,
-    subtopics: config.registration.subtopics,
-    now: Date.now(),
-    expireAfterMs: config.store.expireAfterMs,
-    maxDevices: config.store.maxDevices,
-    topic: isOurs ? '' : currentTopic(config),
-    canonicalMailboxes: isOurs,
-  }
 }
 
 /** The old daemons keep no topics: they told phones the topic of the certificate, which is ours by now. */

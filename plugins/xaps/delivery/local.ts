@@ -9,18 +9,16 @@ export interface HarakaLists {
   get(file: string, type: 'list', changed: () => void): string[]
 }
 
-/** Whether mail to `host` (lower case) that was handed over by `mode` has reached one of our users. */
-export type IsLocal = (host: string, mode: Mode) => boolean
-
 /**
- * LMTP is final delivery and always local (RFC 2033); for SMTP the domain decides. `domains` is [delivery] domains:
- * `*` is any domain, `host_list` stands for Haraka's own lists, which are read again when they change.
+ * Returns a function: whether mail to `host` (lower case) that was handed over by `mode` has reached one of our users. LMTP
+ * is final delivery and always local (RFC 2033); for SMTP the domain decides. `domains` is [delivery] domains: `*` is any
+ * domain, `host_list` stands for Haraka's own lists, which are read again when they change.
  */
 export function watchLocalDomains(
   domains: readonly string[],
   lists: HarakaLists,
   log: Pick<Log, 'error'>,
-): IsLocal {
+): (host: string, mode: Mode) => boolean {
   const listed = domains.includes('host_list') ? watchHostLists(lists, log) : () => false
   const named = new Set(domains.map(domain => domain.toLowerCase()))
   return (host, mode) =>

@@ -10,7 +10,7 @@ export type UserDbAnswer =
   | { readonly kind: 'unknown' }
   | { readonly kind: 'unavailable'; readonly reason: string }
 
-/** What a line of Dovecot's says, as far as it concerns us. */
+/** The content of one of Dovecot's lines, as far as it concerns us. */
 export interface Message {
   /** The major version of the protocol that it speaks. */
   readonly version?: number

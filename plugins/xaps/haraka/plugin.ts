@@ -125,7 +125,6 @@ export class HarakaProcess {
     this.#caught(() => {
       const deliveries = openDeliverySide(settings, this.#plugin.config, this.#log)
       this.#deliveries = deliveries
-      deliveries.warmUp()
       for (const delivery of this.#waiting.splice(0)) deliveries.push(delivery)
     })
   }

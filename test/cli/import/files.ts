@@ -59,5 +59,5 @@ export function exportOf(...lines: readonly Partial<Line>[]): string {
 /** The name of the format and all entries. */
 export function read(text: string | Buffer): { name: string; entries: Entry[] } {
   const { name, entries } = readSource(Buffer.from(text))
-  return { name, entries: [...entries()] }
+  return { name, entries: [...entries] }
 }

@@ -20,8 +20,8 @@ export interface Source {
   readonly name: string
   /** Whether names and times are as this project stores them, and each device brings its topic. */
   readonly isOurs: boolean
-  /** All devices, one after the other. Throws BadFile at a line of our own export that is no JSON. */
-  entries(): Iterable<Entry>
+  /** All devices, one after the other, once. Throws BadFile at a line of our own export that is no JSON. */
+  readonly entries: Iterable<Entry>
 }
 
 /** A file that cannot be read on. `message` is one line and quotes nothing of the file: it may hold tokens. */
@@ -31,15 +31,12 @@ export class BadFile extends Error {
 
 type Members = Readonly<Record<string, unknown>>
 
-/** A database: one JSON object with a device at each place that `path` describes. */
+/** A database: one JSON object. */
 interface Database {
   readonly name: string
   /** Whether an object with these members is such a database. */
   recognizes(members: Members): boolean
-  /** Names of members from the outermost to the device; `*` is any name. */
-  readonly path: readonly string[]
-  /** The device at `keys`, one for each step of `path`. */
-  entry(keys: readonly string[], device: Members): Entry
+  entries(members: Members): Iterable<Entry>
 }
 
 /**
@@ -49,10 +46,13 @@ interface Database {
 const go: Database = {
   name: 'database of a Go daemon',
   recognizes: ({ Users }) => holds(Users, 'Accounts'),
-  path: ['Users', '*', 'Accounts', '*'],
-  entry: ([, user, , account], { DeviceToken: token, Mailboxes: mailboxes, RegistrationTime: time }) => {
-    const isZero = typeof time === 'string' && time.startsWith('0001-01-01T')
-    return { user, account, token, mailboxes, lastSeen: isZero ? undefined : time }
+  *entries({ Users }) {
+    for (const [user, { Accounts }] of objectsIn(Users))
+      for (const [account, device] of objectsIn(Accounts)) {
+        const { DeviceToken: token, Mailboxes: mailboxes, RegistrationTime: time } = device
+        const isZero = typeof time === 'string' && time.startsWith('0001-01-01T')
+        yield { user, account, token, mailboxes, lastSeen: isZero ? undefined : time }
+      }
   },
 }
 
@@ -63,10 +63,13 @@ const go: Database = {
 const python: Database = {
   name: 'database of the Python daemon',
   recognizes: members => holds(members, 'accounts'),
-  path: ['*', 'accounts', '*', 'devices', '*'],
-  entry: ([user, , account, , token], { mailboxes: listed }) => {
-    const mailboxes = Array.isArray(listed) ? listed.filter(name => name !== null) : listed
-    return { user, account, token, mailboxes }
+  *entries(members) {
+    for (const [user, { accounts }] of objectsIn(members))
+      for (const [account, { devices }] of objectsIn(accounts))
+        for (const [token, { mailboxes }] of objectsIn(devices)) {
+          const named = Array.isArray(mailboxes) ? mailboxes.filter(name => name !== null) : mailboxes
+          yield { user, account, token, mailboxes: named }
+        }
   },
 }
 
@@ -79,35 +82,20 @@ const SPACE = 0x20
 /** Tells which format `file` has. Throws BadFile when it has none of them. */
 export function readSource(file: Buffer): Source {
   const bytes = file.subarray(file.indexOf('\ufeff') === 0 ? 3 : 0)
-  return isExport(bytes) ? exportIn(bytes) : databaseIn(parse(bytes.toString()))
-}
-
-function databaseIn(value: unknown): Source {
+  if (isExport(bytes)) return { name: 'xaps export', isOurs: true, entries: exportedIn(bytes) }
+  const value = parse(bytes.toString())
   const database = DATABASES.find(({ recognizes }) => isObject(value) && recognizes(value))
   if (!database)
     throw new BadFile('neither a database of the Python or a Go daemon nor an export of this command')
-  const { name, path, entry } = database
-  return {
-    name,
-    isOurs: false,
-    *entries() {
-      for (const [keys, device] of placesIn(value, path)) yield entry(keys, membersOf(device))
-    },
-  }
+  return { name: database.name, isOurs: false, entries: database.entries(membersOf(value)) }
 }
 
 /** The output of `xaps export`: JSON lines, one device each, with the members of an Entry. */
-function exportIn(bytes: Buffer): Source {
-  return {
-    name: 'xaps export',
-    isOurs: true,
-    *entries() {
-      let number = 0
-      for (const line of linesIn(bytes)) {
-        number += 1
-        if (line.trim() !== '') yield membersOf(parse(line, `line ${number} is `))
-      }
-    },
+function* exportedIn(bytes: Buffer): Generator<Entry> {
+  let number = 0
+  for (const line of linesIn(bytes)) {
+    number += 1
+    if (line.trim() !== '') yield membersOf(parse(line, `line ${number} is `))
   }
 }
 
@@ -133,18 +121,6 @@ function* linesIn(bytes: Buffer): Generator<string> {
   }
 }
 
-/** Every place in `value` that `path` leads to, with the names on the way. */
-function* placesIn(
-  value: unknown,
-  [step, ...rest]: readonly string[],
-  keys: readonly string[] = [],
-): Generator<readonly [keys: readonly string[], value: unknown]> {
-  if (step === undefined) return yield [keys, value]
-  for (const [key, inner] of Object.entries(membersOf(value))) {
-    if (step === '*' || step === key) yield* placesIn(inner, rest, [...keys, key])
-  }
-}
-
 /** The engine's own message would quote what it found. */
 function parse(text: string, where = ''): unknown {
   try {
@@ -157,9 +133,13 @@ function parse(text: string, where = ''): unknown {
 
 /** Whether `value` is an object that is empty or has a member with a member of this name. */
 function holds(value: unknown, name: string): boolean {
-  if (!isObject(value)) return false
-  const inner = Object.values(value)
-  return inner.length === 0 || inner.some(one => Object.hasOwn(membersOf(one), name))
+  const inner = objectsIn(value)
+  return isObject(value) && (inner.length === 0 || inner.some(([, members]) => Object.hasOwn(members, name)))
+}
+
+/** The members of `value` by name, each as the object that it is, or should be. */
+function objectsIn(value: unknown): (readonly [name: string, members: Members])[] {
+  return Object.entries(membersOf(value)).map(([name, inner]) => [name, membersOf(inner)] as const)
 }
 
 function membersOf(value: unknown): Members {

@@ -46,10 +46,10 @@ async function importEntry(entry: Entry, update: Update, rules: ImportRules, tal
       outcome = restored.outcome
       return restored.record
     })
-    tally.count(outcome, () => nameOf(user, device.token))
+    tally.add(OUTCOMES[outcome], nameOf(user, device.token))
   } catch (error) {
     if (!(error instanceof BadRequest)) throw error
-    tally.skip(error.message, nameOf(entry.user, entry.token))
+    tally.add(error.message, nameOf(entry.user, entry.token))
   }
 }
 
@@ -64,19 +64,23 @@ export function rehearse(store: Pick<DeviceStore, 'update'>): Update {
   }
 }
 
-/** The outcomes as the operator reads them; the other two are reasons to skip a device. */
-const COUNTED = { taken: 'taken', renewed: 'renewed', known: 'already known' } as const
-const SKIPPED = {
+/** As the operator reads them; the last two are reasons to skip a device. */
+const OUTCOMES: Readonly<Record<Outcome, string>> = {
+  taken: 'taken',
+  renewed: 'renewed',
+  known: 'already known',
   gone: 'gone: Apple has reported it since',
   'no room': 'no room: the user has max_devices later ones',
-} as const
+}
 
 /** The outcomes of an import, counted. */
 export class Tally {
   readonly #onSkip: (line: string) => void
   readonly #onDevice: (devices: number) => void
-  readonly #counts = new Map<string, number>([...Object.values(COUNTED), 'skipped'].map(label => [label, 0]))
+  readonly #counts = new Map([OUTCOMES.taken, OUTCOMES.renewed, OUTCOMES.known].map(label => [label, 0]))
+  readonly #reasons = new Map<string, number>()
   #devices = 0
+  #skipped = 0
 
   /** `onSkip` gets a line for each device that is skipped, `onDevice` the number of devices handled so far. */
   constructor(onSkip: (line: string) => void, onDevice: (devices: number) => void = () => undefined) {
@@ -84,32 +88,24 @@ export class Tally {
     this.#onDevice = onDevice
   }
 
-  /** `device` names the device to the operator, where it is skipped. */
-  count(outcome: Outcome, device: () => string): void {
-    if (outcome === 'gone' || outcome === 'no room') this.skip(SKIPPED[outcome], device())
-    else this.#handled(COUNTED[outcome])
-  }
-
-  skip(reason: string, device: string): void {
-    this.#add(`  ${reason}`)
-    this.#onSkip(`skipped ${device}: ${reason}`)
-    this.#handled('skipped')
-  }
-
-  /** Lines of a small table: a label and a count each, the reasons below `skipped`. */
-  lines(): string[] {
-    const width = Math.max(...[...this.#counts.keys()].map(label => label.length))
-    return [...this.#counts].map(([label, count]) => `${label.padEnd(width)}  ${String(count).padStart(8)}`)
-  }
-
-  #handled(label: string): void {
-    this.#add(label)
+  /** Whatever is no outcome of a device that the store has now is a reason to skip it; `device` names it to the operator. */
+  add(outcome: string, device: string): void {
+    const counts = this.#counts.has(outcome) ? this.#counts : this.#reasons
+    counts.set(outcome, (counts.get(outcome) ?? 0) + 1)
+    if (counts === this.#reasons) {
+      this.#skipped += 1
+      this.#onSkip(`skipped ${device}: ${outcome}`)
+    }
     this.#devices += 1
     this.#onDevice(this.#devices)
   }
 
-  #add(label: string): void {
-    this.#counts.set(label, (this.#counts.get(label) ?? 0) + 1)
+  /** Lines of a small table: a label and a count each. */
+  lines(): string[] {
+    const reasons = [...this.#reasons].map(([reason, count]) => [`  ${reason}`, count] as const)
+    const rows = [...this.#counts, ['skipped', this.#skipped] as const, ...reasons]
+    const width = Math.max(...rows.map(([label]) => label.length))
+    return rows.map(([label, count]) => `${label.padEnd(width)}  ${String(count).padStart(8)}`)
   }
 }
 
