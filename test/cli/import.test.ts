@@ -142,42 +142,32 @@ test('an old database without credentials is refused with what to do', async t =
   assert.match(stderr, /^xaps: standard input: .*so set \[apns\] first: .*\[apns\] names no credentials.*\n$/)
 })
 
-test('a file that cannot be read, or is none of ours, ends with one line', async t => {
+test('a file that cannot be taken is refused with one line, and no store is made for it', async t => {
   const dir = harakaDirectory(t)
-  writeFileSync(path.join(dir, 'garbage'), 'hello\n')
+  const at = (name: string) => path.join(dir, name)
+  writeFileSync(at('garbage'), 'hello\n')
+  writeFileSync(at('cut'), PYTHON_DATABASE.slice(0, -30))
+  writeFileSync(at('huge'), '{')
+  truncateSync(at('huge'), 501 * 1024 * 1024)
   for (const [file, reason] of [
     ['missing', /^xaps: .*ENOENT[^\n]*\n$/],
     ['config', /^xaps: .*EISDIR[^\n]*\n$/],
-    ['garbage', /^xaps: .*not valid JSON[^\n]*\n$/],
+    ['garbage', /^xaps: .*garbage: not valid JSON: it is damaged or cut off\n$/],
+    ['cut', /^xaps: .*cut: not valid JSON: it is damaged or cut off\n$/],
+    ['huge', /^xaps: .*huge: larger than 524288000 bytes; an export may be imported in parts[^\n]*\n$/],
   ] as const) {
-    const { status, stdout, stderr } = await xaps({ dir }, 'import', path.join(dir, file))
+    const { status, stdout, stderr } = await xaps({ dir }, 'import', at(file))
     assert.deepEqual([status, stdout], [1, ''])
     assert.match(stderr, reason)
   }
-  assert.ok(!readdirSync(dir).includes('xaps'), 'no store is created for it')
+  assert.ok(!readdirSync(dir).includes('xaps'))
 })
 
-test('a database cut off is refused as a whole, an export is taken up to there, and both say so', async t => {
-  const dir = harakaDirectory(t)
-  const database = await xaps({ dir, input: PYTHON_DATABASE.slice(0, -30) }, 'import', '-')
-  assert.deepEqual([database.status, database.stdout], [1, ''])
-  assert.match(database.stderr, /^xaps: standard input: .*not valid JSON: it is damaged or cut off\n$/)
-  assert.ok(!readdirSync(dir).includes('xaps'), 'no store is created for it')
+test('an export cut off is taken up to there, which it says', async t => {
   const lines = exportOf({ lastSeen: hoursAgo(1) }, { user: 'bob', lastSeen: hoursAgo(1) })
-  const cut = await xaps({ dir, input: lines.slice(0, -30) }, 'import', '-')
-  assert.equal(cut.status, 1)
-  assert.equal(counts(cut).taken, 1)
-  assert.match(cut.stderr, /^xaps: standard input: line 2 is .*not valid JSON: it is damaged or cut off\n$/)
-})
-
-test('a file larger than can be held is refused with what to do', async t => {
-  const dir = harakaDirectory(t)
-  const file = path.join(dir, 'huge')
-  writeFileSync(file, '{')
-  truncateSync(file, 501 * 1024 * 1024)
-  const { status, stderr } = await xaps({ dir }, 'import', file)
-  assert.equal(status, 1)
-  assert.match(stderr, /^xaps: .*huge: larger than 524288000 bytes; an export may be imported in parts/)
+  const cut = await xaps({ dir: harakaDirectory(t), input: lines.slice(0, -30) }, 'import', '-')
+  assert.deepEqual([cut.status, counts(cut).taken], [1, 1])
+  assert.match(cut.stderr, /^xaps: standard input: line 2 is not valid JSON: it is damaged or cut off\n$/)
 })
 
 const MANY = 20_000

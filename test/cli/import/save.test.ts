@@ -65,15 +65,6 @@ test('counts what is taken, known and skipped, and names each skipped device, it
   ])
 })
 
-test('a second run takes nothing', async () => {
-  const { update, records } = memory()
-  await take(MIXED, update)
-  const before = structuredClone(records)
-  const { table } = await take(MIXED, update)
-  assert.deepEqual(table.slice(0, 3), ['taken: 0', 'renewed: 0', 'already known: 3'])
-  assert.deepEqual(records, before)
-})
-
 test('a rehearsal asks the store for each user once, reports the same and changes nothing', async () => {
   const { update, records } = memory()
   const asked: string[] = []
@@ -117,14 +108,4 @@ test('a store that fails ends it at once, with what was taken counted', async ()
   const tally = new Tally(silent)
   await assert.rejects(importAll(endless(), failing, rules, tally), /the disk is full/)
   assert.match(tally.lines()[0] ?? '', /^taken +5$/)
-})
-
-test('a file that fails in the middle ends it, with what was taken before counted', async () => {
-  function* broken(): Generator<Entry> {
-    yield exampleLine
-    throw new Error('damaged')
-  }
-  const tally = new Tally(silent)
-  await assert.rejects(importAll(broken(), memory().update, rules, tally), /damaged/)
-  assert.match(tally.lines()[0] ?? '', /^taken +1$/)
 })
