@@ -29,13 +29,11 @@ export function openUserLookup(
     if (answer?.kind === 'unknown') return undefined
     return canonicalUser(answer?.kind === 'user' ? answer.name : userNameOf(recipient, users), users)
   }
-  return {
-    async usersOf(recipients, mode) {
-      const found = await Promise.all(recipients.filter(({ host }) => isLocal(host, mode)).map(userOf))
-      return [...new Set(found)].filter(user => user !== undefined).filter(isPossible)
-    },
-    close: () => userDb?.close(),
+  const usersOf: UserLookup['usersOf'] = async (recipients, mode) => {
+    const found = await Promise.all(recipients.filter(({ host }) => isLocal(host, mode)).map(userOf))
+    return [...new Set(found)].filter(user => user !== undefined).filter(isPossible)
   }
+  return { usersOf, close: () => userDb?.close() }
 }
 
 function userDbOf(config: Config, log: Log): UserDb | undefined {
