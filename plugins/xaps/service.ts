@@ -6,14 +6,15 @@
 import { type Credentials, credentialFiles, loadCredentials } from './apns/credentials.ts'
 import { announceExpiry } from './apns/renewal.ts'
 import type { Clock } from './base/clock.ts'
-import { STAGES } from './base/ending.ts'
+import { STAGES } from './base/limits.ts'
 import { type Log, reasonOf } from './base/log.ts'
 import { type Config, olderSettings, pathIn, pushSources } from './config/config.ts'
+import type { Address, Mode } from './delivery/address.ts'
+import type { HarakaLists } from './delivery/local.ts'
 import { openUserLookup } from './delivery/recipients.ts'
 import { deviceStore, openStore } from './device/open.ts'
 import { register } from './device/record.ts'
 import type { DeviceStore } from './device/store.ts'
-import type { Address, Mode, Plugin } from './haraka/types.ts'
 import { Pusher } from './push/pusher.ts'
 import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
 import { Spool } from './registration/spool.ts'
@@ -74,22 +75,20 @@ export interface Delivery {
 
 /** Confirmed deliveries → pushes. */
 export interface DeliverySide {
-  /** Connects to store and Apple before the first mail has to wait for them, which costs it a quarter of a second. */
-  warmUp(): void
   /** Pushes to the users behind the recipients. Returns at once. */
   push(delivery: Delivery): void
   /** Sends what is pending, for a bounded time. */
   close(): Promise<void>
 }
 
-/** Opens store and Apple when they are needed. */
+/** Connects to store and Apple before the first mail has to wait for them, which would cost it a quarter of a second. */
 export function openDeliverySide(
   { config, credentials }: Settings,
-  haraka: Plugin['config'],
+  lists: HarakaLists,
   log: Log,
 ): DeliverySide {
   const store = deviceStore({ ...config.store, harakaDir: config.harakaDir, log })
-  const lookup = openUserLookup(config, haraka, log)
+  const lookup = openUserLookup(config, lists, log)
   const push = openPushSide(config, credentials, store, log)
   const logged = (message: string) => (error: unknown) => log.error(message, { cause: reasonOf(error) })
   let closed = false
@@ -97,11 +96,9 @@ export function openDeliverySide(
     if (closed) return
     for (const user of users) push.submit({ user, kind: 'new', at })
   }
+  push.warmUp()
+  store.warnings().catch(logged('the device store cannot be opened; trying again'))
   return {
-    warmUp() {
-      push.warmUp()
-      store.warnings().catch(logged('the device store cannot be opened; trying again'))
-    },
     push({ recipients, mode, at }) {
       lookup
         .usersOf(recipients, mode)

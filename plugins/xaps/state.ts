@@ -7,9 +7,9 @@
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { groupName, userName } from './base/accounts.ts'
-import { parseStoreUri } from './base/store-uri.ts'
+import { parseStoreUri } from './base/addresses.ts'
 import { type Config, pathIn } from './config/config.ts'
-import { readSmtpIni } from './config/smtp-ini.ts'
+import { readSmtpIni } from './config/ini.ts'
 import { lmdbDirectory } from './device/lmdb/directory.ts'
 import { isRoot, onlyRoots, Untrusted } from './process/only-root.ts'
 import type { Owner } from './process/socket-owner.ts'
@@ -54,8 +54,7 @@ function directoriesOf(config: Config): StateDirectory[] {
  */
 export function stateOwner(config: Config): { readonly uid: number; readonly gid: number } {
   const { uid, gid } = readSmtpIni(config.harakaDir)
-  const [directory] = directoriesOf(config).reverse()
-  const there = fs.statSync(nearestThere(directory?.path ?? config.harakaDir))
+  const there = fs.statSync(nearestThere(directoriesOf(config).at(-1)?.path ?? config.harakaDir))
   return { uid: uid ?? there.uid, gid: gid ?? there.gid }
 }
 

@@ -17,7 +17,7 @@ test('what comes in one turn of the event loop leaves together, in its order', a
 })
 
 test('what comes sooner after a batch than the next may leave waits and leaves together', async () => {
-  const { batches, add } = collecting(5)
+  const { batches, add } = collecting(100)
   add(1)
   await until(() => batches.length === 1, 'the first batch')
   for (const item of [2, 3]) {

@@ -1,23 +1,27 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { formatLine, maskToken, maskUser, reasonOf, visible } from '../../plugins/xaps/base/log.ts'
-import { harakaLog } from '../../plugins/xaps/haraka/log.ts'
+import {
+  formatLine,
+  maskToken,
+  maskUser,
+  parseLogLine,
+  reasonOf,
+  stderrLog,
+  visible,
+} from '../../plugins/xaps/base/log.ts'
+import { harakaLog } from '../../plugins/xaps/haraka/plugin.ts'
 
-test('a user is masked to the first character and the domain', () => {
-  assert.equal(maskUser('alice@example.org'), 'a***@example.org')
-  assert.equal(maskUser('alice'), 'a***')
-  assert.equal(maskUser(''), '***')
-  assert.equal(maskUser('🙂mile@example.org'), '🙂***@example.org')
-})
-
-test('a token is masked to its first eight and last four digits, a short one further', () => {
+test('a user is masked to the first character and the domain, a token to its first and last digits', () => {
+  const users = ['alice@example.org', 'alice', '', '🙂mile@example.org']
+  assert.deepEqual(users.map(maskUser), ['a***@example.org', 'a***', '***', '🙂***@example.org'])
   assert.equal(maskToken('0123456789abcdef0123456789abcdef'), '01234567…cdef')
   assert.equal(maskToken('0123456789'), '0123…')
 })
 
-test('fields follow the message as key=value, quoted where they are no plain word', () => {
+test('fields follow the message as key=value, quoted where they are no plain word, and all is visible', () => {
   assert.equal(formatLine('said', { a: 1, b: 'two words', c: 'x@y' }), 'said a=1 b="two words" c=x@y')
+  assert.equal(formatLine('a\u202eb', { c: 'd\u200be' }), 'a\\u202eb c="d\\u200be"')
 })
 
 /** One of each kind that a reader would not see, or not as it is, and how it is shown. */
@@ -69,10 +73,6 @@ test('JSON stays the same value, and visible text stays as it is', () => {
   )
 })
 
-test('a log line is visible, in its message and its fields', () => {
-  assert.equal(formatLine('a\u202eb', { c: 'd\u200be' }), 'a\\u202eb c="d\\u200be"')
-})
-
 test('Haraka’s logger gets visible text: message, and every field that is text', () => {
   const got: unknown[] = []
   const keep = (...args: unknown[]) => void got.push(args)
@@ -100,4 +100,40 @@ test('a reason says nothing twice, and is bounded however long its causes are', 
   assert.match(reasonOf(new Error('try again', { cause: long })), /^try again: cannot be written: x+…$/)
   assert.equal(reasonOf(new Error('try again', { cause: long })).length, 201)
   assert.equal(reasonOf(new Error('a'.repeat(500))).length, 500, 'what we say ourselves is not cut')
+})
+
+function capture(isTTY: boolean, env: NodeJS.ProcessEnv = {}) {
+  const lines: string[] = []
+  const stream = { isTTY, write: (line: string | Uint8Array) => lines.push(String(line)) > 0 }
+  return { lines, log: stderrLog(stream, env) }
+}
+
+test('on standard error a line has the priority that the journal reads, at a terminal the name of its level', () => {
+  const journal = capture(false)
+  journal.log.error('e', { key: 'value' })
+  journal.log.warn('w')
+  journal.log.notice('n')
+  journal.log.info('first\r\n<6>second')
+  const shown = 'first\\u000d\\u000a<6>second'
+  assert.deepEqual(journal.lines, ['<3>e key=value\n', '<4>w\n', '<5>n\n', `<6>${shown}\n`])
+  const terminal = capture(true)
+  terminal.log.warn('w')
+  assert.deepEqual(terminal.lines, ['warn w\n'])
+})
+
+test('debug lines are written only with XAPS_DEBUG set', () => {
+  const [quiet, debugging] = [capture(false), capture(false, { XAPS_DEBUG: '1' })]
+  for (const { log } of [quiet, debugging]) log.debug('d')
+  assert.deepEqual([quiet.lines, debugging.lines], [[], ['<7>d\n']])
+})
+
+test('a line on standard error is read back with its level; one that has none is a warning', () => {
+  for (const [line, level, text] of [
+    ['<3>e', 'error', 'e'],
+    ['<0>e', 'error', 'e'],
+    ['<7>d', 'debug', 'd'],
+    ['<8>x', 'warn', '<8>x'],
+    ['at Object.<anonymous>', 'warn', 'at Object.<anonymous>'],
+  ])
+    assert.deepEqual(parseLogLine(line ?? ''), { level, text })
 })

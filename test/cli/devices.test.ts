@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { Writable } from 'node:stream'
+import { PassThrough, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { asJson, writeDevices } from '../../plugins/xaps/cli/devices.ts'
 import type { Device } from '../../plugins/xaps/device/device.ts'
 import { openStore } from '../../plugins/xaps/device/open.ts'
-import type { DeviceStore } from '../../plugins/xaps/device/store.ts'
 import { registering, silentLog } from '../device/fixtures.ts'
+import { XAPS } from '../e2e/run.ts'
 import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
@@ -21,24 +21,15 @@ test('devices reads no more of the store than its reader takes', async t => {
   const temp = owned(t, tempDirectory())
   mkdirSync(path.join(temp.path, 'config'))
   writeFileSync(path.join(temp.path, 'config', 'xaps.ini'), '')
-  const store = await openStore({
-    uri: 'lmdb:xaps',
-    namespace: 'xaps',
-    expireAfterMs: 86_400_000,
-    harakaDir: temp.path,
-    log: silentLog,
-  })
-  t.after(() => store.close())
+  const harakaDir = temp.path
+  const place = { uri: 'lmdb:xaps', namespace: 'xaps', expireAfterMs: 86_400_000, harakaDir }
+  const store = owned(t, await openStore({ ...place, log: silentLog }))
   const name = (index: number) => `user${String(index).padStart(5, '0')}`
-  const all = Array.from({ length: USERS }, (_, index) =>
-    store.update(name(index), registering('aa'.repeat(32))),
-  )
-  await Promise.all(all)
+  const registered = registering('aa'.repeat(32))
+  await Promise.all(Array.from({ length: USERS }, (_, index) => store.update(name(index), registered)))
 
-  const main = path.join(__dirname, '../../plugins/xaps/cli/main.js')
-  const child = spawn(process.execPath, [main, '-c', temp.path, 'devices', '--full'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const args = [XAPS, '-c', temp.path, 'devices', '--full']
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   t.after(() => child.kill('SIGKILL'))
   await until(isIdle(child.pid ?? 0), 'the command to wait for its reader')
   // The last user has not been read yet, so this is seen.
@@ -74,39 +65,20 @@ const device: Device = {
   lastSeen: 1,
 }
 
-const write = (output: Writable, store: Pick<DeviceStore, 'users'>) =>
-  writeDevices(output, store.users(), (user, device) => asJson(user, device, true))
+const records = (count: number, failure?: Error) =>
+  (async function* () {
+    for (let index = 0; index < count; index += 1) yield [`user${index}`, [device, device]] as const
+    if (failure) throw failure
+  })()
 
-/** A store of so many users, which counts how many were asked for. */
-function storeOf(count: number) {
-  const store = {
-    asked: 0,
-    async *users() {
-      for (let index = 0; index < count; index += 1) {
-        store.asked += 1
-        yield [`user${index}`, [device, device]] as const
-      }
-    },
-  }
-  return store
-}
-
-/** An output, and what has been written to it. */
-function collector() {
-  const pieces: Buffer[] = []
-  const output = new Writable({
-    write(piece, _encoding, done) {
-      pieces.push(piece)
-      done()
-    },
-  })
-  return { output, content: () => Buffer.concat(pieces).toString() }
-}
+const write = (output: Writable, users: ReturnType<typeof records>) =>
+  writeDevices(output, users, (user, device) => asJson(user, device, true))
 
 test('writes a line for each device, and leaves the output open', async () => {
-  const { output, content } = collector()
-  await write(output, storeOf(3))
-  const lines = content().split('\n')
+  const output = new PassThrough()
+  await write(output, records(3))
+  assert.equal(output.writable, true)
+  const lines = String(output.read()).split('\n')
   assert.equal(lines.length, 7)
   assert.deepEqual(JSON.parse(lines[0] ?? ''), {
     user: 'user0',
@@ -114,31 +86,13 @@ test('writes a line for each device, and leaves the output open', async () => {
     registeredAt: '1970-01-01T00:00:00.000Z',
     lastSeen: '1970-01-01T00:00:00.001Z',
   })
-  assert.equal(output.writable, true)
 })
 
-test('reads no more of the store than the output takes', async () => {
-  const store = storeOf(100_000)
-  const waiting: Array<() => void> = []
-  const output = new Writable({ write: (_piece, _encoding, done) => waiting.push(done) })
-  output.on('error', () => undefined)
-  const exported = write(output, store)
-  await until(() => waiting.length > 0, 'the first piece')
-  await new Promise(setImmediate)
-  assert.ok(store.asked < 5_000, `${store.asked} users read for one piece of output`)
-  output.destroy(new Error('closed'))
-  waiting[0]?.()
-  await assert.rejects(exported)
-})
-
-test('rejects when the store fails, after what it gave before', async () => {
-  const { output, content } = collector()
-  const store = {
-    async *users() {
-      yield ['anna', [device]] as const
-      throw new Error('damaged')
-    },
-  }
-  await assert.rejects(write(output, store), /damaged/)
-  assert.equal(JSON.parse(content()).user, 'anna')
+test('rejects when the store fails after what it gave before, and when the output does', async () => {
+  const output = new PassThrough()
+  await assert.rejects(write(output, records(1, new Error('damaged'))), /damaged/)
+  assert.equal(JSON.parse(String(output.read()).split('\n')[1] ?? '').user, 'user0')
+  const failing = new Writable({ write: (_piece, _encoding, done) => done(new Error('closed')) })
+  failing.on('error', () => undefined)
+  await assert.rejects(write(failing, records(1)), /closed/)
 })

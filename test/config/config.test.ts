@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
-import { ConfigError, keyInFile, loadConfig, parseConfig, pathIn } from '../../plugins/xaps/config/config.ts'
+import { keyInFile, loadConfig, parseConfig, pathIn } from '../../plugins/xaps/config/config.ts'
+import { ConfigError } from '../../plugins/xaps/config/ini.ts'
 
 const DIR = '/etc/haraka'
 const parse = (text: string) => parseConfig(text, DIR, 'config/xaps.ini')
@@ -30,113 +31,81 @@ test('the shipped file has every key, commented, at its default', () => {
   assert.deepEqual(shown.toSorted(), all.toSorted())
 })
 
-test('times in the file are seconds and days, in the code milliseconds', () => {
-  const { push, store, apns } = parse(
-    '[push]\nwindow = 2.5\n[store]\nexpire_days = 7\n[apns]\nrequest_timeout = 3 s',
-  )
-  assert.equal(push.windowMs, 2500)
-  assert.equal(store.expireAfterMs, 7 * 86_400_000)
-  assert.equal(apns.requestTimeoutMs, 3000)
-})
-
-test('lists, flags and modes are read', () => {
-  const { delivery, users, registration } = parse(
-    '[delivery]\ndomains = a.example, b.example\n[users]\nlowercase = no\n[registration]\nsocket_mode = 660\nlisten = [::1]:11619',
-  )
-  assert.deepEqual(delivery.domains, ['a.example', 'b.example'])
-  assert.equal(users.lowercase, false)
-  assert.equal(registration.socketMode, 0o660)
-  assert.deepEqual(registration.listen, ['[::1]:11619'])
-})
-
-const MISTAKES: readonly (readonly [name: string, text: string, message: RegExp])[] = [
-  [
-    'a key that does not exist',
-    '[push]\nwindows = 5',
-    /^config\/xaps\.ini: \[push\] windows = 5 \(line 2\): unknown, expected one of the keys window, /,
-  ],
-  [
-    'a section that does not exist',
-    '[pusher]\nwindow = 5',
-    /\[pusher\] window = 5 .*expected one of the sections delivery, /,
-  ],
-  ['a key outside any section', 'window = 5', /\[main\] window = 5 .*unknown/],
-  ['__proto__ as a key', '[push]\n__proto__ = 5', /\[push\] __proto__ = 5 .*unknown/],
-  ['__proto__ as a section', '[__proto__]\nwindow = 5', /\[__proto__\] window = 5 .*unknown/],
-  [
-    'a number with a unit',
-    '[apns]\nport = 443x',
-    /\[apns\] port = 443x .*expected a whole number from 1 to 65535/,
-  ],
-  ['a number out of range', '[apns]\nmax_in_flight = 0', /expected a whole number from 1 to 1000/],
-  ['a negative time', '[push]\nwindow = -1', /\[push\] window = -1 .*expected seconds, from 0 to 3600/],
-  [
-    'a choice that is none',
-    '[apns]\nenvironment = prod',
-    /environment = prod .*expected one of production, sandbox/,
-  ],
-  ['a flag that is none', '[users]\nlowercase = maybe', /lowercase = maybe .*expected true or false/],
-  [
-    'a store of no known kind',
-    '[store]\nuri = mysql://host',
-    /uri = mysql:\/\/host .*expected lmdb:DIRECTORY, redis:\/\/HOST:PORT/,
-  ],
-  ['a namespace of no characters', '[store]\nnamespace =', /namespace = {2}.*expected one word/],
-  [
-    'an address without a port',
-    '[registration]\nlisten = ::1',
-    /listen = ::1 .*expected addresses with a port from 1 to 65535 such as \[::1\]:11619/,
-  ],
-  [
-    'a port that there is not',
-    '[registration]\nlisten = 127.0.0.1:11619, [::1]:99999',
-    /listen = 127.0.0.1:11619, \[::1\]:99999 .*expected addresses with a port from 1 to 65535/,
-  ],
-  [
-    'the port that any port is',
-    '[registration]\nlisten = [::1]:0',
-    /listen = \[::1\]:0 .*expected addresses with a port from 1 to 65535/,
-  ],
-  [
-    'a user that this system does not have',
-    '[registration]\nsocket_user = no-such-user',
-    /socket_user = no-such-user \(line 2\): expected a user of this system: no-such-user: no such user/,
-  ],
-  [
-    'a group that this system does not have',
-    '[registration]\nsocket_group = no-such-group',
-    /\[registration\] socket_group = no-such-group .*expected a group of this system/,
-  ],
-  ['no subtopic', '[registration]\nsubtopics = ,', /expected a comma-separated list of at least one/],
-  [
-    'a mode that is none',
-    '[registration]\nsocket_mode = rw',
-    /socket_mode = rw .*expected an octal file mode/,
-  ],
+const READ: readonly (readonly [setting: string, value: unknown])[] = [
+  ['[push] window = 2.5', 2500],
+  ['[apns] request_timeout = 3 s', 3000],
+  ['[store] expire_days = 7', 7 * 86_400_000],
+  ['[delivery] domains = a.example, b.example', ['a.example', 'b.example']],
+  ['[users] lowercase = no', false],
+  ['[registration] socket_mode = 660', 0o660],
+  ['[registration] listen = [::1]:11619', ['[::1]:11619']],
 ]
 
-for (const [name, text, message] of MISTAKES) {
-  test(`${name} gives one line that says where and what was expected`, () => {
+/** `[section] key = value` as the two lines that it has in the file, and as the name and value of its setting. */
+const inFile = (setting: string) => setting.replace('] ', ']\n')
+
+for (const [setting, value] of READ) {
+  test(`${setting} is read into the unit of the code`, () => {
+    const [, section = '', key = ''] = /^\[(\w+)\] (\w+)/.exec(setting) ?? []
+    const settings = Object.entries({ ...parse(inFile(setting)) }[section] ?? {})
+    const found = settings.find(([name]) => keyInFile(section as 'users', name as 'username') === key)
+    assert.deepEqual(found?.[1], value)
+  })
+}
+
+/** What is said to have been expected begins so. */
+const MISTAKES: readonly (readonly [setting: string, expected: string])[] = [
+  ['[push] windows = 5', 'unknown, expected one of the keys window, '],
+  ['[pusher] window = 5', 'unknown, expected one of the sections delivery, '],
+  ['[push] __proto__ = 5', 'unknown, expected one of the keys window, '],
+  ['[__proto__] window = 5', 'unknown, expected one of the sections delivery, '],
+  ['[apns] port = 443x', 'expected a whole number from 1 to 65535'],
+  ['[apns] max_in_flight = 0', 'expected a whole number from 1 to 1000'],
+  ['[push] window = -1', 'expected seconds, from 0 to 3600'],
+  ['[apns] environment = prod', 'expected one of production, sandbox'],
+  ['[users] lowercase = maybe', 'expected true or false'],
+  ['[store] uri = mysql://host', 'expected lmdb:DIRECTORY, redis://HOST:PORT'],
+  ['[store] namespace = ', 'expected one word'],
+  ...['::1', '127.0.0.1:11619, [::1]:99999', '[::1]:0'].map(
+    address =>
+      [
+        `[registration] listen = ${address}`,
+        'expected addresses with a port from 1 to 65535 such as [::1]:11619',
+      ] as const,
+  ),
+  ['[registration] socket_user = no-one', 'expected a user of this system: no-one: no such user'],
+  ['[registration] socket_group = no-one', 'expected a group of this system: no-one: no such group'],
+  ['[registration] subtopics = ,', 'expected a comma-separated list of at least one'],
+  ['[registration] socket_mode = rw', 'expected an octal file mode'],
+]
+
+for (const [setting, expected] of MISTAKES) {
+  test(`${setting} gives one line that says where and what was expected`, () => {
     assert.throws(
-      () => parse(text),
-      error => error instanceof ConfigError && message.test(error.message) && !error.message.includes('\n'),
+      () => parse(inFile(setting)),
+      error =>
+        error instanceof ConfigError &&
+        error.message.startsWith(`config/xaps.ini: ${setting} (line 2): ${expected}`) &&
+        !error.message.includes('\n'),
     )
   })
 }
 
+test('a key outside any section is unknown', () => {
+  assert.throws(() => parse('window = 5'), /\[main\] window = 5 \(line 1\): unknown/)
+})
+
 test('an error never shows a passphrase or the password of a store', () => {
-  assert.throws(
-    () => parse('[apns]\n[store]\npassphrase = geheim'),
-    error => !String(error).includes('geheim'),
-  )
-  assert.throws(
-    () => parse('[store]\nurl = redis://user:geheim@host'),
-    error => error instanceof ConfigError && /redis:\/\/user:\*\*\*@host/.test(error.message),
-  )
-  assert.throws(
-    () => parse('[store]\nuri = redis://:a/geheim@host'),
-    error => error instanceof ConfigError && /redis:\/\/:\*\*\*@host/.test(error.message),
-  )
+  for (const [text, shown] of [
+    ['[store]\npassphrase = secret', 'passphrase = ***'],
+    ['[store]\nurl = redis://user:secret@host', 'redis://user:***@host'],
+    ['[store]\nuri = redis://:a/secret@host', 'redis://:***@host'],
+  ] as const)
+    assert.throws(
+      () => parse(text),
+      error =>
+        error instanceof ConfigError && error.message.includes(shown) && !error.message.includes('secret'),
+    )
 })
 
 test('relative paths start at the Haraka directory, absolute and empty ones stay', () => {

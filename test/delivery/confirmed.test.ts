@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { test } from 'node:test'
 import fc from 'fast-check'
-import { confirmedByDelivered, confirmedByQueueOk } from '../../plugins/xaps/delivery/confirmed.ts'
-import type { OutboundRecipient, Transaction } from '../../plugins/xaps/haraka/types.ts'
+import type { Mode } from '../../plugins/xaps/delivery/address.ts'
+import {
+  confirmedByDelivered,
+  confirmedByQueueOk,
+  type OutboundRecipient,
+} from '../../plugins/xaps/delivery/confirmed.ts'
 
 const recipient = (user: string, note?: string): OutboundRecipient => ({
   user,
@@ -10,68 +14,51 @@ const recipient = (user: string, note?: string): OutboundRecipient => ({
   ...(note !== undefined && { dsn_smtp_response: note }),
 })
 
-const usersOf = (recipients: readonly { user: string }[]) => recipients.map(({ user }) => user)
+type Notes = Readonly<Record<string, string>>
 
-describe('confirmedByDelivered', () => {
-  test('takes the list of an SMTP delivery as it is', () => {
-    const [alice, bob] = [recipient('alice'), recipient('bob')]
-    assert.deepEqual(confirmedByDelivered('SMTP', [alice], [alice, bob], 'queued'), [alice])
-  })
+/** Whom a `delivered` hook confirms of the recipients `all`, when Haraka calls those in `ok` accepted. Names are words. */
+function confirmed(all: string, ok: string, response = '', notes: Notes = {}, mode: Mode = 'LMTP'): string {
+  const recipients = all.split(' ').map(user => recipient(user, notes[user]))
+  const accepted = recipients.filter(({ user }) => ok.split(' ').includes(user))
+  return confirmedByDelivered(mode, accepted, recipients, response)
+    .map(({ user }) => user)
+    .join(' ')
+}
 
-  test('takes the list of an LMTP delivery as it is when no recipient was refused', () => {
-    const all = [recipient('alice'), recipient('bob')]
-    assert.deepEqual(confirmedByDelivered('LMTP', all, all, 'OK'), all)
-  })
+const SAVED = '<alice@EXAMPLE.com> x:1 Saved <bob@example.com> x:2 Saved'
+const REFUSED = '<alice@example.com> x Saved <full@example.com> Quota exceeded'
 
-  test('takes the names in the response when it has one for each accepted recipient', () => {
-    const all = [recipient('full'), recipient('alice'), recipient('bob')]
-    const [full, , bob] = all as [OutboundRecipient, OutboundRecipient, OutboundRecipient]
-    const response = '<alice@example.com> x:1 Saved <bob@example.com> x:2 Saved'
-    assert.deepEqual(usersOf(confirmedByDelivered('LMTP', [full, bob], all, response)), ['alice', 'bob'])
-  })
+test('takes the list of an SMTP delivery as it is, and of an LMTP delivery where none was refused', () => {
+  assert.equal(confirmed('alice bob', 'alice', 'queued', {}, 'SMTP'), 'alice')
+  assert.equal(confirmed('alice bob', 'alice bob', 'OK'), 'alice bob')
+})
 
-  test('finds names in the response in any case, and with the quotes that Dovecot leaves out', () => {
-    const all = [recipient('Alice'), recipient('"bob"'), recipient('full')]
-    const response = '<alice@EXAMPLE.com> x:1 Saved <bob@example.com> x:2 Saved'
-    assert.deepEqual(usersOf(confirmedByDelivered('LMTP', all.slice(1), all, response)), ['Alice', '"bob"'])
-  })
+test('takes the names in the response when it has one for each accepted recipient', () => {
+  assert.equal(confirmed('full alice bob', 'full bob', SAVED), 'alice bob')
+})
 
-  test('a name inside a longer one is not that name', () => {
-    const all = [recipient('bob'), recipient('bobby'), recipient('full')]
-    const response = '<bobby@example.com> x:2 Saved'
-    assert.deepEqual(usersOf(confirmedByDelivered('LMTP', [recipient('full')], all, response)), ['bobby'])
-  })
+test('finds names in the response in any case, and with the quotes that Dovecot leaves out', () => {
+  assert.equal(confirmed('Alice "bob" full', '"bob" full', SAVED), 'Alice "bob"')
+})
 
-  // Haraka forgets the responses before a refusal, and notes the refusal on the first recipient: [alice, full].
-  test('the last recipient refused after DATA: those whom no refusal names have got it', () => {
-    const alice = recipient('alice', '<alice@example.com> x Saved <full@example.com> Quota exceeded')
-    const full = recipient('full')
-    assert.deepEqual(confirmedByDelivered('LMTP', [full], [alice, full], ''), [alice])
-  })
+test('a name inside a longer one is not that name', () => {
+  assert.equal(confirmed('bob bobby full', 'full', '<bobby@example.com> x:2 Saved'), 'bobby')
+})
 
-  test('a recipient refused at RCPT and one refused after DATA are both left out', () => {
-    const gone = recipient('gone', "<gone@example.com> User doesn't exist: gone@example.com")
-    const alice = recipient('alice', '<alice@example.com> x Saved <full@example.com> Quota exceeded')
-    const full = recipient('full')
-    const bob = recipient('bob')
-    const confirmed = confirmedByDelivered(
-      'LMTP',
-      [full, bob],
-      [gone, alice, full, bob],
-      '<bob@example.com> x Saved',
-    )
-    assert.deepEqual(confirmed, [alice, bob])
-  })
+// Haraka forgets the responses before a refusal, and notes the refusal on the first recipient.
+test('the last recipient refused after DATA: those whom no refusal names have got it', () => {
+  assert.equal(confirmed('alice full', 'full', '', { alice: REFUSED }), 'alice')
+})
 
-  test('a server that names no recipient: all may have got it', () => {
-    const all = [recipient('alice', 'mailbox full'), recipient('full')]
-    assert.deepEqual(confirmedByDelivered('LMTP', [recipient('full')], all, ''), all)
-  })
+test('a recipient refused at RCPT and one refused after DATA are both left out', () => {
+  const notes = { gone: "<gone@example.com> User doesn't exist: gone@example.com", alice: REFUSED }
+  assert.equal(confirmed('gone alice full bob', 'full bob', '<bob@example.com> x Saved', notes), 'alice bob')
+})
 
-  test('refusals that cannot be right: everyone may have got it', () => {
-    const all = [recipient('alice', '<bob@example.com> full'), recipient('bob', '<alice@example.com> full')]
-    assert.deepEqual(confirmedByDelivered('LMTP', [recipient('bob')], all, ''), all)
-  })
+test('a server that names no recipient, and refusals that cannot be right: all may have got it', () => {
+  assert.equal(confirmed('alice full', 'full', '', { alice: 'mailbox full' }), 'alice full')
+  const crossed = { alice: '<bob@example.com> full', bob: '<alice@example.com> full' }
+  assert.equal(confirmed('alice bob', 'bob', '', crossed), 'alice bob')
 })
 
 type Outcome = 'saved' | 'unknown' | 'full'
@@ -81,28 +68,20 @@ type Outcome = 'saved' | 'unknown' | 'full'
  * the first name off the list, and a refusal's note holds the words for those accepted just before it.
  */
 function asHarakaTellsIt(outcomes: readonly Outcome[]) {
-  const recipients = outcomes.map((outcome, index) => ({
-    outcome,
-    user: `user${index}`,
-    host: 'example.com',
-    note: '',
-  }))
-  const okRecips = recipients.filter(({ outcome }) => outcome !== 'unknown')
+  const notes: (string | undefined)[] = outcomes.map(() => undefined)
+  const accepted = [...outcomes.keys()].filter(index => outcomes[index] !== 'unknown')
   let response: string[] = []
-  for (const recipient of recipients) {
-    const words = `<${recipient.user}@example.com> ${recipient.outcome}`
-    if (recipient.outcome === 'unknown') recipient.note = words
+  for (const [index, outcome] of outcomes.entries()) {
+    const words = `<user${index}@example.com> ${outcome}`
+    if (outcome === 'unknown') notes[index] = words
     else response.push(words)
-    if (recipient.outcome !== 'full') continue
-    const noted = okRecips.shift()
-    if (noted) noted.note = response.join(' ')
+    if (outcome !== 'full') continue
+    notes[accepted.shift() ?? 0] = response.join(' ')
     response = []
   }
-  const noted = recipients.map(({ note, ...rest }) => ({
-    ...rest,
-    ...(note !== '' && { dsn_smtp_response: note }),
-  }))
-  return { okRecips, recipients: noted, response: response.join(' ') }
+  const recipients = outcomes.map((_, index) => recipient(`user${index}`, notes[index]))
+  const okRecips = recipients.filter((_, index) => accepted.includes(index))
+  return { okRecips, recipients, response: response.join(' ') }
 }
 
 test('whatever Dovecot refuses and in which order, exactly those it saved are confirmed', () => {
@@ -110,41 +89,33 @@ test('whatever Dovecot refuses and in which order, exactly those it saved are co
   fc.assert(
     fc.property(fc.array(outcome, { maxLength: 12 }), outcomes => {
       const { okRecips, recipients, response } = asHarakaTellsIt(outcomes)
-      const saved = recipients.filter(({ outcome }) => outcome === 'saved')
-      assert.deepEqual(usersOf(confirmedByDelivered('LMTP', okRecips, recipients, response)), usersOf(saved))
+      const saved = recipients.filter((_, index) => outcomes[index] === 'saved')
+      assert.deepEqual(confirmedByDelivered('LMTP', okRecips, recipients, response), saved)
     }),
   )
 })
 
-describe('confirmedByQueueOk', () => {
+/** Whether a `queue_ok` hook confirms the recipients, all of them or none, by what plugins passed. */
+function isForwarded(passed: Readonly<Record<string, unknown[]>>): boolean {
   const rcpt_to = [recipient('alice'), recipient('bob')]
-  const transaction = (passed: Record<string, unknown[]>): Transaction => ({
-    rcpt_to,
-    results: { get: plugin => passed[plugin] && { pass: passed[plugin] } },
-  })
+  const results = { get: (plugin: string) => passed[plugin] && { pass: passed[plugin] } }
+  const found = confirmedByQueueOk({ rcpt_to, results })
+  assert.deepEqual(found, found.length > 0 ? rcpt_to : [])
+  return found.length > 0
+}
 
-  test('a mail forwarded by queue/smtp_forward has reached all its recipients', () => {
-    const forwarded = {
-      'queue/smtp_forward': ['2.0.0 Ok: queued as 4711'],
-      queue: ['2.0.0 Ok: queued as 4711'],
-    }
-    assert.deepEqual(confirmedByQueueOk(transaction(forwarded)), rcpt_to)
-  })
+test('a mail forwarded by queue/smtp_forward has reached all its recipients, also by an OK without a word', () => {
+  const words = ['2.0.0 Ok: queued as 4711']
+  assert.equal(isForwarded({ 'queue/smtp_forward': words, queue: words }), true)
+  assert.equal(isForwarded({ 'queue/smtp_forward': ['rcpt_to', ''] }), true)
+})
 
-  test('so it has when the backend said OK without a word', () => {
-    assert.deepEqual(confirmedByQueueOk(transaction({ 'queue/smtp_forward': ['rcpt_to', ''] })), rcpt_to)
-  })
+test('what queue/smtp_forward notes at MAIL and RCPT is no delivery', () => {
+  const passed = { 'queue/smtp_forward': ['mail_from', 'rcpt_to'], queue: ['Message Queued'] }
+  assert.equal(isForwarded(passed), false)
+})
 
-  test('what queue/smtp_forward notes at MAIL and RCPT is no delivery', () => {
-    const checked = { 'queue/smtp_forward': ['mail_from', 'rcpt_to'], queue: ['Message Queued'] }
-    assert.deepEqual(confirmedByQueueOk(transaction(checked)), [])
-  })
-
-  test('a mail queued for outbound is left to the hook that follows', () => {
-    assert.deepEqual(confirmedByQueueOk(transaction({ outbound: ['queued'], queue: ['Message Queued'] })), [])
-  })
-
-  test('a discarded mail has reached no recipient', () => {
-    assert.deepEqual(confirmedByQueueOk(transaction({ queue: ['Message Queued'] })), [])
-  })
+test('a mail queued for outbound is left to the hook that follows, and a discarded one has reached no recipient', () => {
+  assert.equal(isForwarded({ outbound: ['queued'], queue: ['Message Queued'] }), false)
+  assert.equal(isForwarded({ queue: ['Message Queued'] }), false)
 })

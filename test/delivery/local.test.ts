@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Mode } from '../../plugins/xaps/delivery/address.ts'
 import { watchLocalDomains } from '../../plugins/xaps/delivery/local.ts'
 
 function fakeConfig(files: Record<string, string[]>) {
@@ -18,28 +19,27 @@ const errors: string[] = []
 const log = { error: (message: string) => void errors.push(message) }
 const lists = { host_list: ['Example.com'], host_list_regex: ['.*\\.example\\.net', 'mx\\d'] }
 
-test('what went by LMTP is local, whatever its domain', () => {
-  const isLocal = watchLocalDomains(['host_list'], fakeConfig({}), log)
-  assert.equal(isLocal('elsewhere.example', 'LMTP'), true)
-  assert.equal(isLocal('', 'LMTP'), true)
-  assert.equal(isLocal('elsewhere.example', 'SMTP'), false)
-})
+/** Settings of `domains`, the way of a mail, and hosts that are local then, and hosts that are not. */
+const CASES: readonly (readonly [domains: string, mode: Mode, local: string[], foreign: string[]])[] = [
+  ['host_list', 'LMTP', ['elsewhere.example', ''], []],
+  [
+    'host_list',
+    'SMTP',
+    ['example.com', 'a.example.net', 'mx1'],
+    ['notexample.com', 'example.net', 'mx12', 'amx1', ''],
+  ],
+  ['*', 'SMTP', ['any.example'], ['']],
+  ['Other.Example,host_list', 'SMTP', ['other.example', 'example.com'], ['elsewhere.example']],
+  ['other.example', 'SMTP', ['other.example'], ['example.com']],
+]
 
-test('host_list means the lists of Haraka, plain and of patterns for the whole name', () => {
-  const isLocal = watchLocalDomains(['host_list'], fakeConfig(lists), log)
-  for (const host of ['example.com', 'a.example.net', 'mx1']) assert.equal(isLocal(host, 'SMTP'), true, host)
-  for (const host of ['notexample.com', 'example.net', 'mx12', 'amx1', '']) {
-    assert.equal(isLocal(host, 'SMTP'), false, host)
-  }
-})
-
-test('* means every domain, a list its domains, and both can be joined with host_list', () => {
-  assert.equal(watchLocalDomains(['*'], fakeConfig({}), log)('any.example', 'SMTP'), true)
-  const isLocal = watchLocalDomains(['Other.Example', 'host_list'], fakeConfig(lists), log)
-  assert.equal(isLocal('other.example', 'SMTP'), true)
-  assert.equal(isLocal('example.com', 'SMTP'), true)
-  assert.equal(watchLocalDomains(['other.example'], fakeConfig(lists), log)('example.com', 'SMTP'), false)
-})
+for (const [domains, mode, local, foreign] of CASES) {
+  test(`domains = ${domains}, over ${mode}`, () => {
+    const isLocal = watchLocalDomains(domains.split(','), fakeConfig(lists), log)
+    for (const host of local) assert.equal(isLocal(host, mode), true, host)
+    for (const host of foreign) assert.equal(isLocal(host, mode), false, host)
+  })
+}
 
 test('a change of host_list is followed, more than once', () => {
   const config = fakeConfig({ host_list: ['one.example'] })

@@ -1,85 +1,80 @@
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { test } from 'node:test'
+import { noLog } from '../../plugins/xaps/base/log.ts'
 import { parseConfig } from '../../plugins/xaps/config/config.ts'
-import { usersOf } from '../../plugins/xaps/delivery/recipients.ts'
+import { localPart, type Mode, userNameOf, withoutDetail } from '../../plugins/xaps/delivery/address.ts'
+import { openUserLookup } from '../../plugins/xaps/delivery/recipients.ts'
 import type { UserDbAnswer } from '../../plugins/xaps/delivery/userdb-protocol.ts'
-import { localPart, userNameOf, withoutDetail } from '../../plugins/xaps/delivery/username.ts'
 
-const usersIni = (lines = '') => parseConfig(`[users]\n${lines}`, '/tmp').users
+const configOf = (users = '') => parseConfig(`[users]\n${users}\n[delivery]\ndomains = example.com`, '/tmp')
 const address = (user: string, host = 'example.com') => ({ user, host })
 
-describe('withoutDetail', () => {
-  const cases: [local: string, delimiters: string, expected: string][] = [
-    ['alice', '+', 'alice'],
-    ['alice+shop', '+', 'alice'],
-    ['alice+shop+more', '+', 'alice'],
-    ['alice-shop+more', '+-', 'alice'],
-    ['alice-shop+more', '+', 'alice-shop'],
-    ['+shop', '+', '+shop'],
-    ['++shop', '+', '+'],
-    ['alice+', '+', 'alice'],
-    ['alice+shop', '', 'alice+shop'],
-  ]
-  for (const [local, delimiters, expected] of cases) {
-    test(`${local} with delimiters "${delimiters}" is ${expected}`, () => {
-      assert.equal(withoutDetail(local, delimiters), expected)
-    })
-  }
-})
+const DETAILS: readonly (readonly [local: string, delimiters: string, name: string])[] = [
+  ['alice', '+', 'alice'],
+  ['alice+shop', '+', 'alice'],
+  ['alice+shop+more', '+', 'alice'],
+  ['alice-shop+more', '+-', 'alice'],
+  ['alice-shop+more', '+', 'alice-shop'],
+  ['+shop', '+', '+shop'],
+  ['++shop', '+', '+'],
+  ['alice+', '+', 'alice'],
+  ['alice+shop', '', 'alice+shop'],
+]
+
+for (const [local, delimiters, name] of DETAILS) {
+  test(`${local} with delimiters "${delimiters}" is ${name}`, () => {
+    assert.equal(withoutDetail(local, delimiters), name)
+  })
+}
 
 test('a quoted local part is the same mailbox as the plain one', () => {
   assert.equal(localPart(address('"a \\"b\\""')), 'a "b"')
-  assert.equal(userNameOf(address('"alice+shop"'), usersIni()), 'alice@example.com')
+  assert.equal(userNameOf(address('"alice+shop"'), configOf().users), 'alice@example.com')
 })
 
 test('username = local_part leaves the domain out, and a bare postmaster has none', () => {
-  assert.equal(userNameOf(address('alice+shop'), usersIni('username = local_part')), 'alice')
-  assert.equal(userNameOf(address('postmaster', ''), usersIni()), 'postmaster')
+  assert.equal(userNameOf(address('alice+shop'), configOf('username = local_part').users), 'alice')
+  assert.equal(userNameOf(address('postmaster', ''), configOf().users), 'postmaster')
 })
 
-describe('usersOf', () => {
-  const isLocal = (host: string) => host === 'example.com'
+/** The users behind `recipients`, by these settings and, where given, these answers of Dovecot's. */
+function usersOf(
+  recipients: readonly ReturnType<typeof address>[],
+  mode: Mode,
+  settings = '',
+  lookup?: (name: string) => Promise<UserDbAnswer>,
+): Promise<string[]> {
+  const userDb = lookup && { lookup, close: () => undefined }
+  return openUserLookup(configOf(settings), { get: () => [] }, noLog, userDb).usersOf(recipients, mode)
+}
 
-  test('names each user once, in lower case, and none of another domain', async () => {
-    const recipients = [
-      address('Alice'),
-      address('alice+shop'),
-      address('bob'),
-      address('carol', 'elsewhere.example'),
-    ]
-    assert.deepEqual(await usersOf(recipients, 'SMTP', { users: usersIni(), isLocal }), [
-      'alice@example.com',
-      'bob@example.com',
-    ])
-  })
+test('each user is named once, in lower case, and none of another domain', async () => {
+  const others = [address('bob'), address('carol', 'elsewhere.example')]
+  const users = await usersOf([address('Alice'), address('alice+shop'), ...others], 'SMTP')
+  assert.deepEqual(users, ['alice@example.com', 'bob@example.com'])
+})
 
-  test('keeps case when lowercase is off', async () => {
-    const users = usersIni('lowercase = false')
-    assert.deepEqual(await usersOf([address('Alice')], 'LMTP', { users, isLocal }), ['Alice@example.com'])
-  })
+test('case is kept when lowercase is off', async () => {
+  assert.deepEqual(await usersOf([address('Alice')], 'LMTP', 'lowercase = false'), ['Alice@example.com'])
+})
 
-  test('leaves out a name that is too long for any user', async () => {
-    const long = address('a'.repeat(64), `${'b.'.repeat(100)}example`)
-    assert.deepEqual(await usersOf([long], 'LMTP', { users: usersIni(), isLocal: () => true }), [])
-  })
+test('a name that is too long for any user is left out', async () => {
+  assert.deepEqual(await usersOf([address('a'.repeat(64), `${'b.'.repeat(100)}example`)], 'LMTP'), [])
+})
 
-  test("asks the userdb for the whole address without detail, and takes its answer's name", async () => {
-    const asked: string[] = []
-    const answers: Record<string, UserDbAnswer> = {
-      'boss@example.com': { kind: 'user', name: 'Alice@example.com' },
-      'gone@example.com': { kind: 'unknown' },
-      'bob@example.com': { kind: 'unavailable', reason: 'in this test' },
-    }
-    const lookup = async (name: string) => {
-      asked.push(name)
-      return answers[name] ?? ({ kind: 'unknown' } as const)
-    }
-    const recipients = [address('boss+x'), address('gone'), address('bob+y')]
-    const users = usersIni('username = local_part')
-    assert.deepEqual(await usersOf(recipients, 'LMTP', { users, isLocal, lookup }), [
-      'alice@example.com',
-      'bob',
-    ])
-    assert.deepEqual(asked, ['boss@example.com', 'gone@example.com', 'bob@example.com'])
-  })
+test("the userdb is asked for the whole address without detail, and its answer's name is taken", async () => {
+  const asked: string[] = []
+  const answers: Record<string, UserDbAnswer> = {
+    'boss@example.com': { kind: 'user', name: 'Alice@example.com' },
+    'gone@example.com': { kind: 'unknown' },
+    'bob@example.com': { kind: 'unavailable', reason: 'in this test' },
+  }
+  const lookup = async (name: string): Promise<UserDbAnswer> => {
+    asked.push(name)
+    return answers[name] ?? { kind: 'unknown' }
+  }
+  const recipients = [address('boss+x'), address('gone'), address('bob+y')]
+  const users = await usersOf(recipients, 'LMTP', 'username = local_part', lookup)
+  assert.deepEqual(users, ['alice@example.com', 'bob'])
+  assert.deepEqual(asked, Object.keys(answers))
 })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type net from 'node:net'
 import path from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { UserDb } from '../../plugins/xaps/delivery/userdb.ts'
+import { TtlCache, UserDb } from '../../plugins/xaps/delivery/userdb.ts'
 import { parseLine, requestLine } from '../../plugins/xaps/delivery/userdb-protocol.ts'
 import { missingDovecot, startDovecot } from '../support/dovecot.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -18,22 +18,19 @@ describe("the lines of Dovecot's auth-userdb socket", () => {
     assert.equal(requestLine(7, 'a\tb\r\n\0\x01c'), 'USER\t7\ta\x01tb\x01r\x01n\x010\x011c\tservice=lmtp\n')
   })
 
-  test('an answer carries the name as Dovecot knows it, unescaped', () => {
-    assert.deepEqual(parseLine('USER\t7\ta\x01tb\x011c\x01x\tuid=8\t'), {
-      kind: 'answer',
-      id: 7,
-      answer: { kind: 'user', name: 'a\tb\x01cx' },
-    })
-  })
+  const LINES: readonly (readonly [line: string, message: object])[] = [
+    ['USER\t7\ta\x01tb\x011c\x01x\tuid=8\t', { id: 7, answer: { kind: 'user', name: 'a\tb\x01cx' } }],
+    ['NOTFOUND\t3', { id: 3, answer: { kind: 'unknown' } }],
+    [
+      'FAIL\t4\treason=no SQL',
+      { id: 4, answer: { kind: 'unavailable', reason: 'Dovecot answered FAIL reason=no SQL' } },
+    ],
+    ['VERSION\t1\t2', { version: 1 }],
+    ['SPID\t8551', {}],
+  ]
 
-  test('NOTFOUND and FAIL are different answers, and lines of other verbs are none', () => {
-    assert.deepEqual(parseLine('NOTFOUND\t3'), { kind: 'answer', id: 3, answer: { kind: 'unknown' } })
-    assert.deepEqual(parseLine('FAIL\t4\treason=no SQL'), {
-      kind: 'answer',
-      id: 4,
-      answer: { kind: 'unavailable', reason: 'Dovecot answered FAIL reason=no SQL' },
-    })
-    assert.deepEqual(parseLine('SPID\t8551'), { kind: 'other' })
+  test('an answer carries the name unescaped, no user and no answer differ, and other verbs say nothing', () => {
+    for (const [line, message] of LINES) assert.deepEqual(parseLine(line), message)
   })
 })
 
@@ -72,21 +69,11 @@ const answerAll: Answering = (line, socket) =>
 
 describe('UserDb with a real Dovecot', { skip: missingDovecot() }, () => {
   test('knows users in any case, names behind other names, and which name is none', async t => {
-    const dovecot = owned(
-      t,
-      await startDovecot({
-        users: ['alice@example.com'],
-        aliases: { 'boss@example.com': 'alice@example.com' },
-      }),
-    )
+    const aliases = { 'boss@example.com': 'alice@example.com' }
+    const dovecot = owned(t, await startDovecot({ users: ['alice@example.com'], aliases }))
     const { userDb, lines } = open(t, dovecot.authUserdbPath)
-    const names = [
-      'alice@example.com',
-      'ALICE@Example.com',
-      'boss@example.com',
-      'nobody@example.com',
-      'a\tb\n@x',
-    ]
+    const known = ['alice@example.com', 'ALICE@Example.com', 'boss@example.com']
+    const names = [...known, 'nobody@example.com', 'a\tb\n@x']
     const answers = await Promise.all(names.map(name => userDb.lookup(name)))
     assert.deepEqual(answers, [ALICE, ALICE, ALICE, { kind: 'unknown' }, { kind: 'unknown' }])
     assert.deepEqual(lines, [])
@@ -107,14 +94,13 @@ describe('UserDb', () => {
   test('asks once for a name that several wait for, and again when the answer is a minute old', async t => {
     const fake = await startFake(t, answerAll)
     const { userDb, advance } = open(t, fake.path)
-    await Promise.all([userDb.lookup('alice@example.com'), userDb.lookup('alice@example.com')])
+    const ask = () => userDb.lookup('alice@example.com')
+    await Promise.all([ask(), ask()])
     await advance(59_999)
-    assert.deepEqual(await userDb.lookup('alice@example.com'), ALICE)
-    assert.equal(fake.asked.length, 1)
+    assert.deepEqual([await ask(), fake.asked.length], [ALICE, 1])
     await advance(1)
-    await userDb.lookup('alice@example.com')
-    assert.equal(fake.asked.length, 2)
-    assert.equal(fake.connections(), 1)
+    await ask()
+    assert.deepEqual([fake.asked.length, fake.connections()], [2, 1])
   })
 
   test('remembers for ten seconds that there is no such user', async t => {
@@ -122,29 +108,25 @@ describe('UserDb', () => {
     const { userDb, advance } = open(t, fake.path)
     await userDb.lookup('a')
     await advance(9_999)
-    assert.deepEqual(await userDb.lookup('a'), { kind: 'unknown' })
-    assert.equal(fake.asked.length, 1)
+    assert.deepEqual([await userDb.lookup('a'), fake.asked.length], [{ kind: 'unknown' }, 1])
     await advance(1)
     await userDb.lookup('a')
     assert.equal(fake.asked.length, 2)
   })
 
   test('without a socket it answers at once, says so once, and finds it when it is there', async t => {
-    const temp = owned(t, tempDirectory())
-    const socketPath = path.join(temp.path, 'auth-userdb')
+    const socketPath = path.join(owned(t, tempDirectory()).path, 'auth-userdb')
     const { userDb, lines, advance } = open(t, socketPath)
-    assert.equal((await userDb.lookup('alice@example.com')).kind, 'unavailable')
-    assert.equal((await userDb.lookup('bob@example.com')).kind, 'unavailable')
-    assert.equal(lines.length, 1)
-    assert.match(lines[0] ?? '', /does not answer.*ENOENT/)
+    const kindOf = async (name: string) => (await userDb.lookup(name)).kind
+    assert.deepEqual([await kindOf('alice@example.com'), await kindOf('bob')], ['unavailable', 'unavailable'])
+    assert.match(lines.join('\n'), /^.*does not answer.*ENOENT.*$/)
 
     const fake = await startFake(t, answerAll, socketPath)
-    assert.equal((await userDb.lookup('alice@example.com')).kind, 'unavailable')
-    assert.equal(fake.asked.length, 0)
+    assert.deepEqual([await kindOf('alice@example.com'), fake.asked.length], ['unavailable', 0])
     await advance(500)
     assert.deepEqual(await userDb.lookup('alice@example.com'), ALICE)
-    assert.match(lines[1] ?? '', /answers again/)
     assert.equal(lines.length, 2)
+    assert.match(lines[1] ?? '', /answers again/)
   })
 
   test('a socket that never answers costs two seconds, and nothing while it is left alone', async t => {
@@ -153,13 +135,9 @@ describe('UserDb', () => {
     const waiting = Promise.all([userDb.lookup('alice@example.com'), userDb.lookup('bob@example.com')])
     await until(() => fake.asked.length === 2, 'the questions')
     await advance(2_000)
-    assert.deepEqual(
-      (await waiting).map(({ kind }) => kind),
-      ['unavailable', 'unavailable'],
-    )
-    assert.equal((await userDb.lookup('carol@example.com')).kind, 'unavailable')
-    assert.equal(fake.asked.length, 2)
-    assert.equal(lines.length, 1)
+    const answers = [...(await waiting), await userDb.lookup('carol@example.com')]
+    assert.ok(answers.every(({ kind }) => kind === 'unavailable'))
+    assert.deepEqual([fake.asked.length, lines.length], [2, 1])
   })
 
   test('the pause after failures grows to 15 seconds and not beyond', async t => {
@@ -220,4 +198,13 @@ describe('UserDb', () => {
     assert.equal((await userDb.lookup('b')).kind, 'unavailable')
     assert.equal(fake.asked.length, 1)
   })
+})
+
+test('a full cache of answers evicts the one that was set longest ago', () => {
+  const cache = new TtlCache<number>(2, new FakeClock())
+  for (const [key, value] of ['a', 'b', 'a', 'c'].entries()) cache.set(value, key, 100)
+  assert.deepEqual(
+    ['a', 'b', 'c'].map(key => cache.get(key)),
+    [2, undefined, 3],
+  )
 })

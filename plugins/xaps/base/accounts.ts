@@ -6,24 +6,23 @@ const PASSWD = '/etc/passwd'
 const GROUP = '/etc/group'
 
 /** A name or a number of /etc/passwd → uid. Throws when there is no such user. */
-export function userId(name: string, file = PASSWD): number {
-  return idOf(name, file, 'user')
+export function userId(name: string): number {
+  return idOf(name, PASSWD, 'user')
 }
 
 /** A name or a number of /etc/group → gid. Throws when there is no such group. */
-export function groupId(name: string, file = GROUP): number {
-  return idOf(name, file, 'group')
+export function groupId(name: string): number {
+  return idOf(name, GROUP, 'group')
 }
 
 /** The gid of a group of /etc/group; undefined when there is none of that name. */
-export function findGroup(name: string, file = GROUP): number | undefined {
-  return idNamed(name, file)
+export function findGroup(name: string): number | undefined {
+  return idNamed(name, GROUP)
 }
 
 /** The primary group of a user; undefined when /etc/passwd has no such user. */
 export function primaryGroup(uid: number, file = PASSWD): number | undefined {
-  const group = accountsIn(file).find(({ id }) => id === uid)?.fourth
-  return group === undefined ? undefined : Number(group)
+  return accountsIn(file).find(({ id }) => id === uid)?.fourth
 }
 
 /** The name of a user, or the number where it has none. */
@@ -36,6 +35,12 @@ export function groupName(gid: number): string {
   return nameOf(gid, GROUP)
 }
 
+function idOf(name: string, file: string, what: string): number {
+  const id = /^\d+$/.test(name) ? Number(name) : idNamed(name, file)
+  if (id === undefined) throw new Error(`${name}: no such ${what} in ${file}`)
+  return id
+}
+
 function idNamed(name: string, file: string): number | undefined {
   return accountsIn(file).find(account => account.name === name)?.id
 }
@@ -44,18 +49,11 @@ function nameOf(id: number, file: string): string {
   return accountsIn(file).find(account => account.id === id)?.name ?? String(id)
 }
 
-function idOf(name: string, file: string, what: string): number {
-  const id = /^\d+$/.test(name) ? Number(name) : idNamed(name, file)
-  if (id === undefined) throw new Error(`${name}: no such ${what} in ${file}`)
-  return id
-}
-
 /** In both files a line is name:password:number:…; the fourth field of /etc/passwd is the primary group. */
-function accountsIn(
-  file: string,
-): { readonly name: string; readonly id: number; readonly fourth?: string | undefined }[] {
-  return readFileSync(file, 'utf8')
-    .split('\n')
+function accountsIn(file: string) {
+  const lines = readFileSync(file, 'utf8').split('\n')
+  return lines
     .map(line => line.split(':'))
-    .flatMap(([name = '', , id = '', fourth]) => (/^\d+$/.test(id) ? [{ name, id: Number(id), fourth }] : []))
+    .filter(([, , id = '']) => /^\d+$/.test(id))
+    .map(([name, , id, fourth]) => ({ name, id: Number(id), fourth: Number(fourth) }))
 }

@@ -4,16 +4,11 @@ export interface Timer {
   cancel(): void
 }
 
-export interface TimerOptions {
-  /** Whether the process stays alive for the timer's sake. */
-  readonly keepsAlive?: boolean
-}
-
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number
-  /** Calls `run` once, `ms` milliseconds from now. */
-  after(ms: number, run: () => void, options?: TimerOptions): Timer
+  /** Calls `run` once, `ms` milliseconds from now. The process stays alive for its sake only with `keepsAlive`. */
+  after(ms: number, run: () => void, options?: { readonly keepsAlive?: boolean }): Timer
 }
 
 /** The longest delay that Node's timers take; a longer one would fire at once. */

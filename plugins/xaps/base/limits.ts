@@ -1,6 +1,7 @@
 /**
- * How large a value may be that others choose, in one place for all who check one: requests, deliveries, imports, store.
- * An IMAP user chooses account id, token and mailbox names byte by byte. Bytes are those of UTF-8.
+ * How large a value from outside may be, in one place for all that check one: requests, deliveries, imports, store. An IMAP
+ * user chooses account id, token and mailbox names byte by byte. Bytes are those of UTF-8. And how long an orderly end may
+ * take.
  */
 
 /** A user name. */
@@ -30,3 +31,27 @@ export const LINE_BREAK = /[\r\n\0]/
  * values need some hundreds. A real registration of 200 mailboxes has 4,500.
  */
 export const MAX_REQUEST_BYTES = 1024 * 1024
+
+/**
+ * The orderly end of a process, in milliseconds. Its stages add up to it, and an outer wait is always longer than an inner
+ * one, so a stage that hangs is cut off by its own limit and the stages after it still have their time.
+ */
+const PROCESS_MS = 6_000
+
+const share = (part: number) => PROCESS_MS * part
+
+/** One after the other, in this order. A worker of Haraka's has no listeners and no spool. */
+export const STAGES = {
+  /** Requests in hand; each is answered within 700 ms. */
+  listenersMs: share(1 / 6),
+  spoolMs: share(1 / 6),
+  /** Pushes that are pending. */
+  pushesMs: share(1 / 2),
+  storeMs: share(1 / 6),
+} as const
+
+/** A process that has not ended by then exits all the same. */
+export const EXIT_AFTER_MS = PROCESS_MS + 500
+
+/** A child that has not exited by then is killed, or left behind. */
+export const KILL_AFTER_MS = EXIT_AFTER_MS + 500

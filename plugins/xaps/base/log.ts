@@ -1,7 +1,7 @@
 /**
- * Where log lines go. Knows neither Haraka's logger nor systemd's journal: those are made elsewhere
- * and passed in. Also the steps of every text on its way out, to a log or a terminal: the masks that keep personal data
- * out of the log at level info and above, and the escapes for characters that a reader would not see.
+ * The log that is passed to all parts, and the one of a process of its own (Haraka's is made in haraka/plugin.ts). Also the
+ * steps of every text on its way out, to a log or a terminal: the masks that keep personal data out of the log at level info
+ * and above, and the escapes for characters that a reader would not see.
  */
 
 export type Fields = Readonly<Record<string, string | number | boolean>>
@@ -11,9 +11,13 @@ export type Level = 'debug' | 'info' | 'notice' | 'warn' | 'error'
 /** One method per level. `message` is a sentence one can grep for, `fields` follow it as key=value. */
 export type Log = Readonly<Record<Level, (message: string, fields?: Fields) => void>>
 
-const nothing = () => undefined
+/** The log whose lines `write` gets. */
+export function makeLog(write: (level: Level, message: string, fields?: Fields) => void): Log {
+  const at = (level: Level) => (message: string, fields?: Fields) => write(level, message, fields)
+  return { debug: at('debug'), info: at('info'), notice: at('notice'), warn: at('warn'), error: at('error') }
+}
 
-export const noLog: Log = { debug: nothing, info: nothing, notice: nothing, warn: nothing, error: nothing }
+export const noLog = makeLog(() => undefined)
 
 /** The message and its fields on one visible line; a value that is not a plain word is quoted as JSON does it. */
 export function formatLine(message: string, fields: Fields = {}): string {
@@ -73,4 +77,27 @@ export function reasonOf(error: unknown): string {
   const whole = message.includes(cause) ? message : `${message}: ${cause}`
   const most = Math.max(MOST_REASON, message.length)
   return whole.length <= most ? whole : `${whole.slice(0, most)}…`
+}
+
+/** By syslog's priority, which systemd's is too (sd-daemon(3)). The worse ones count as errors. */
+const LEVELS: readonly Level[] = ['error', 'error', 'error', 'error', 'warn', 'notice', 'info', 'debug']
+
+type Output = Pick<NodeJS.WriteStream, 'write'> & { readonly isTTY?: boolean }
+
+/**
+ * The log of a process of its own (`xaps serve`, the companion), one line per message: `<4>message key=value` for the journal
+ * and our own supervisor, `warn message key=value` at a terminal; debug only with XAPS_DEBUG set.
+ */
+export function stderrLog(stream: Output = process.stderr, env: NodeJS.ProcessEnv = process.env): Log {
+  return makeLog((level, message, fields) => {
+    if (level === 'debug' && !env.XAPS_DEBUG) return
+    const start = stream.isTTY ? `${level} ` : `<${LEVELS.lastIndexOf(level)}>`
+    stream.write(`${start}${formatLine(message, fields)}\n`)
+  })
+}
+
+/** Such a line read back: its level and the rest. A line without a priority was not written by a log: a warning. */
+export function parseLogLine(line: string): { readonly level: Level; readonly text: string } {
+  const level = /^<[0-7]>/.test(line) ? LEVELS[Number(line[1])] : undefined
+  return level ? { level, text: line.slice(3) } : { level: 'warn', text: line }
 }

@@ -1,30 +1,23 @@
-/** First in, first out, in constant time. */
-
-/** How many places of taken items may pile up before they are given back. */
-const SLACK = 1024
-
+/** First in, first out, in constant time on average. */
 export class Queue<T> {
-  #items: (T | undefined)[] = []
-  #head = 0
+  #added: T[] = []
+  /** The next to be taken is the last. */
+  #taken: T[] = []
 
   get size(): number {
-    return this.#items.length - this.#head
+    return this.#added.length + this.#taken.length
   }
 
   push(item: T): void {
-    this.#items.push(item)
+    this.#added.push(item)
   }
 
   /** The oldest item, no longer in the queue; undefined when it is empty. */
   shift(): T | undefined {
-    if (this.size === 0) return undefined
-    const item = this.#items[this.#head]
-    this.#items[this.#head] = undefined
-    this.#head += 1
-    if (this.#head > SLACK && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head)
-      this.#head = 0
+    if (this.#taken.length === 0) {
+      this.#taken = this.#added.reverse()
+      this.#added = []
     }
-    return item
+    return this.#taken.pop()
   }
 }

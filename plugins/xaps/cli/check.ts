@@ -1,23 +1,22 @@
-/** `xaps check`: a list of checks, of everything that can be checked without a phone; each prints a line or more. */
+/** `xaps check`: everything that can be checked without a phone; each check gives a finding or more. */
 
 import { statSync } from 'node:fs'
-import type { Command } from 'commander'
 import { type Credentials, loadCredentials } from '../apns/credentials.ts'
 import { makePush } from '../apns/payload.ts'
 import { expiryWarning } from '../apns/renewal.ts'
 import { Transport } from '../apns/transport.ts'
 import { verdictOf } from '../apns/verdict.ts'
+import { withoutPassword } from '../base/addresses.ts'
 import { noLog, reasonOf } from '../base/log.ts'
-import { withoutPassword } from '../base/store-uri.ts'
 import { type Config, configFile, keyInFile, olderSettings, pathIn } from '../config/config.ts'
+import { readSmtpIni } from '../config/ini.ts'
 import { exposedSecrets } from '../config/secrets.ts'
-import { readSmtpIni } from '../config/smtp-ini.ts'
 import type { Device } from '../device/device.ts'
-import type { DeviceStore } from '../device/store.ts'
+import { type DeviceStore, NoStoreYet } from '../device/store.ts'
 import { consequenceOf, inWords } from '../push/consequences.ts'
 import { isShortTopic } from '../registration/http-server.ts'
 import { spoolDirectory } from '../state.ts'
-import { configOf, Failure, print, withExistingStore } from './context.ts'
+import { type CommandSpec, Failure, print, withStore } from './context.ts'
 import { askCompanion } from './status.ts'
 
 /** A line of the result: `warn` works today, `FAIL` does not. */
@@ -30,63 +29,51 @@ const ok = (text: string): Finding => ({ level: 'ok', text })
 const warn = (text: string): Finding => ({ level: 'warn', text })
 const fail = (text: string): Finding => ({ level: 'FAIL', text })
 
+export const check: CommandSpec = {
+  name: 'check',
+  description: 'check configuration, credentials, Apple, store and companion',
+  options: { '--offline': 'do not connect to Apple' },
+  async run(config, _, { offline = false }) {
+    const findings: Finding[] = []
+    for await (const finding of checkAll(config, offline)) findings.push(finding)
+    for (const { level, text } of findings) print(`${level.padEnd(4)}  ${text}`)
+    const failed = findings.filter(({ level }) => level === 'FAIL').length
+    if (failed > 0) throw new Failure(`${failed} of ${findings.length} checks failed`)
+  },
+}
+
+async function* checkAll(config: Config, offline: boolean): AsyncGenerator<Finding> {
+  yield ok(`configuration ${configFile(config.harakaDir)}`)
+  yield* olderSettings(config).map(warn)
+  const credentials = credentialsOf(config)
+  if (typeof credentials === 'string') yield fail(credentials)
+  else yield* checkCredentials(config, credentials)
+  yield* checkSecrets(config)
+  if (typeof credentials !== 'string') {
+    yield* checkTopic(config, credentials)
+    if (!offline) yield await checkApple(config, credentials)
+  }
+  yield* await checkStore(config)
+  yield await checkCompanion(config)
+}
+
 /** The credentials, or why they are of no use. */
-type Loaded = { readonly credentials: Credentials } | { readonly problem: string }
-
-type Check = (config: Config, loaded: Loaded) => readonly Finding[] | Promise<readonly Finding[]>
-
-const CHECKS: readonly Check[] = [
-  checkConfig,
-  checkCredentials,
-  checkSecrets,
-  checkTopic,
-  checkApple,
-  checkStore,
-  checkCompanion,
-]
-
-export function addCheck(xaps: Command): void {
-  xaps
-    .command('check')
-    .description('check configuration, credentials, Apple, store and companion')
-    .option('--offline', 'do not connect to Apple')
-    .action(async ({ offline }: { offline?: true }, command: Command) => {
-      const config = configOf(command)
-      const loaded = load(config)
-      const findings: Finding[] = []
-      for (const check of CHECKS.filter(check => !offline || check !== checkApple))
-        findings.push(...(await check(config, loaded)))
-      for (const { level, text } of findings) print(`${level.padEnd(4)}  ${text}`)
-      const failed = findings.filter(({ level }) => level === 'FAIL').length
-      if (failed > 0) throw new Failure(`${failed} of ${findings.length} checks failed`)
-    })
-}
-
-function load(config: Config): Loaded {
+function credentialsOf({ apns, harakaDir }: Config): Credentials | string {
   try {
-    return { credentials: loadCredentials(config.apns, config.harakaDir) }
+    return loadCredentials(apns, harakaDir)
   } catch (error) {
-    return { problem: reasonOf(error) }
+    return reasonOf(error)
   }
 }
 
-function checkConfig(config: Config): Finding[] {
-  return [ok(`configuration ${configFile(config.harakaDir)}`), ...olderSettings(config).map(warn)]
-}
-
-function checkCredentials({ apns }: Config, loaded: Loaded): Finding[] {
-  if ('problem' in loaded) return [fail(loaded.problem)]
-  const { auth, topic, notAfter } = loaded.credentials
+function* checkCredentials({ apns }: Config, { auth, topic, notAfter }: Credentials): Generator<Finding> {
   const until = notAfter === undefined ? '' : `, valid until ${new Date(notAfter).toISOString().slice(0, 10)}`
-  const findings = [ok(`credentials: ${auth.kind}, topic ${topic}, ${apns.environment}${until}`)]
+  yield ok(`credentials: ${auth.kind}, topic ${topic}, ${apns.environment}${until}`)
   const ending = expiryWarning(notAfter, Date.now())
-  if (ending) findings.push(notAfter !== undefined && notAfter <= Date.now() ? fail(ending) : warn(ending))
+  if (ending) yield notAfter !== undefined && notAfter <= Date.now() ? fail(ending) : warn(ending)
   if (!/^com\.apple\.(?:mail\.XServer|mobilemail\.push)\./.test(topic)) {
-    findings.push(
-      warn(`topic ${topic}: phones accept com.apple.mail.XServer.* and com.apple.mobilemail.push.* only`),
-    )
+    yield warn(`topic ${topic}: phones accept com.apple.mail.XServer.* and com.apple.mobilemail.push.* only`)
   }
-  return findings
 }
 
 /** The running processes have the group of smtp.ini or, where `xaps serve` runs by itself, that of the spool. */
@@ -97,28 +84,23 @@ function checkSecrets(config: Config): Finding[] {
 }
 
 /** Over HTTP no answer with a short topic suits every Dovecot plugin. */
-function checkTopic({ registration }: Config, loaded: Loaded): Finding[] {
+function* checkTopic({ registration }: Config, { topic }: Credentials): Generator<Finding> {
   const { listen, padTopic } = registration
-  if ('problem' in loaded || listen.length === 0 || !isShortTopic(loaded.credentials.topic)) return []
+  if (listen.length === 0 || !isShortTopic(topic)) return
   const [here, other] = padTopic ? ['freswa', 'timlaing'] : ['timlaing', 'freswa']
   const choice = `[registration] ${keyInFile('registration', 'padTopic')} = ${padTopic}`
-  return [
-    ok(`topic of 50 bytes or fewer: ${choice} suits ${here}'s Dovecot plugin; change it for ${other}'s`),
-  ]
+  yield ok(`topic of 50 bytes or fewer: ${choice} suits ${here}'s Dovecot plugin; change it for ${other}'s`)
 }
 
 /** Sends to a token that no phone has. Apple calls it bad, but only after it has accepted credentials and topic. */
-async function checkApple({ apns }: Config, loaded: Loaded): Promise<Finding[]> {
-  if ('problem' in loaded) return []
+async function checkApple({ apns }: Config, credentials: Credentials): Promise<Finding> {
   const host = apns.host || `Apple's ${apns.environment} servers`
-  const transport = new Transport(loaded.credentials, apns, noLog)
+  const transport = new Transport(credentials, apns, noLog)
   try {
-    const push = makePush(probe(loaded.credentials.topic), apns, Date.now())
+    const push = makePush(probe(credentials.topic), apns, Date.now())
     const verdict = verdictOf(await transport.send(push), Date.now())
     const level = consequenceOf(verdict).check
-    return [
-      { level, text: `${host}: ${level === 'ok' ? 'credentials and topic accepted' : inWords(verdict)}` },
-    ]
+    return { level, text: `${host}: ${level === 'ok' ? 'credentials and topic accepted' : inWords(verdict)}` }
   } finally {
     await transport.close()
   }
@@ -141,20 +123,24 @@ async function checkStore(config: Config): Promise<Finding[]> {
     const warnings = await store.warnings()
     return [ok(`${where}: ${devices} devices of ${users} users`), ...warnings.map(warn)]
   }
-  const none = async () => [ok(`${where}: none yet; it is made when the first phone registers`)]
   try {
-    return await withExistingStore(config, look, none)
+    return await withStore(config, look, { mustExist: true })
   } catch (error) {
-    return [fail(`${where}: ${reasonOf(error)}`)]
+    const isNone = error instanceof NoStoreYet
+    return [
+      isNone
+        ? ok(`${where}: none yet; it is made when the first phone registers`)
+        : fail(`${where}: ${reasonOf(error)}`),
+    ]
   }
 }
 
-async function checkCompanion(config: Config): Promise<Finding[]> {
+async function checkCompanion(config: Config): Promise<Finding> {
   const where = pathIn(config, config.registration.socket)
   try {
-    return [ok(`companion at ${where}: ${await askCompanion(where)}`)]
+    return ok(`companion at ${where}: ${await askCompanion(where)}`)
   } catch (error) {
     const hint = config.registration.enabled ? 'is Haraka running?' : 'is `xaps serve` running?'
-    return [warn(`companion at ${where} does not answer: ${reasonOf(error)}; ${hint}`)]
+    return warn(`companion at ${where} does not answer: ${reasonOf(error)}; ${hint}`)
   }
 }

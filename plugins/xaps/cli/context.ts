@@ -1,14 +1,34 @@
-/** The common ground of all commands: the Haraka directory, the configuration, a place to print, a way to fail. */
+/** The common ground of all commands: how one is described, the configuration, the store, a place to print, a way to fail. */
 
 import { existsSync } from 'node:fs'
 import path from 'node:path'
-import type { Command } from 'commander'
-import { visible } from '../base/log.ts'
-import { stderrLog } from '../base/stderr-log.ts'
+import { stderrLog, visible } from '../base/log.ts'
 import { type Config, configFile, loadConfig } from '../config/config.ts'
 import { NO_STORE } from '../device/open.ts'
 import { type DeviceStore, NoStoreYet } from '../device/store.ts'
 import { openDeviceStore } from '../service.ts'
+
+/** One command, for main.ts to hand to commander. */
+export interface CommandSpec {
+  readonly name: string
+  readonly description: string
+  /** The one argument as commander writes it, `<user>` or `[user]`, and what it means where that is not plain. */
+  readonly argument?: readonly [name: string, description?: string]
+  /** Options as commander writes them, with what they mean. */
+  readonly options?: Readonly<Record<string, string>>
+  /** Rejects with what main.ts prints before exit status 1. `argument` is missing only where it may be. */
+  run(config: Config, argument: string, options: Options): Promise<void>
+}
+
+/** The options of all commands. */
+export interface Options {
+  readonly account?: string
+  readonly dryRun?: true
+  readonly full?: true
+  readonly json?: true
+  readonly offline?: true
+  readonly token?: string
+}
 
 /** Ends the command with exit status 1 and this one line. */
 export class Failure extends Error {
@@ -19,18 +39,15 @@ export class Failure extends Error {
 const SYSTEM_DIR = '/etc/haraka'
 
 /**
- * The directory given to `haraka -c`: option -c, else the environment's HARAKA, else the current directory when it
- * holds config/xaps.ini, else /etc/haraka.
+ * The configuration in the directory given to `haraka -c`: option -c, else the environment's HARAKA, else the current
+ * directory when it holds config/xaps.ini, else /etc/haraka. Throws ConfigError, and Failure for a directory that is not
+ * Haraka's.
  */
-export function harakaDirectory(option: string | undefined, env = process.env, cwd = process.cwd()): string {
-  const named = option ?? env.HARAKA
-  if (named) return path.resolve(cwd, named)
-  return existsSync(configFile(cwd)) ? cwd : SYSTEM_DIR
-}
-
-/** The configuration for a command. Throws ConfigError, and Failure for a directory that is not Haraka's. */
-export function configOf(command: Command): Config {
-  const dir = harakaDirectory(command.optsWithGlobals<{ configs?: string }>().configs)
+export function configOf(option: string | undefined): Config {
+  const here = process.cwd()
+  const dir = path.resolve(
+    (option ?? process.env.HARAKA) || (existsSync(configFile(here)) ? here : SYSTEM_DIR),
+  )
   if (!existsSync(path.join(dir, 'config'))) {
     throw new Failure(
       `${dir}: no Haraka directory (no config/ in it); name the one given to haraka -c with -c DIR`,
@@ -39,35 +56,34 @@ export function configOf(command: Command): Config {
   return loadConfig(dir)
 }
 
-/** Runs `work` with the store open, which is made where there is none, and closes it whatever happens. */
-export async function withStore<T>(config: Config, work: (store: DeviceStore) => Promise<T>): Promise<T> {
-  return closing(await openDeviceStore(config, stderrLog()), work)
-}
-
-/** The same for commands that make no store: where there is none yet, `ifNone` is run instead. */
-export async function withExistingStore<T>(
+/**
+ * Runs `work` with the store open, and closes it whatever happens. Where there is no store one is made, or it rejects with
+ * NoStoreYet when one `mustExist`.
+ */
+export async function withStore<T>(
   config: Config,
   work: (store: DeviceStore) => Promise<T>,
-  ifNone: (reason: string) => Promise<T> = reason => withNone(reason, work),
+  options: { readonly mustExist?: boolean } = {},
 ): Promise<T> {
-  const store = await openDeviceStore(config, stderrLog(), { mustExist: true }).catch((error: unknown) => {
-    if (error instanceof NoStoreYet) return error
-    throw error
-  })
-  return store instanceof NoStoreYet ? ifNone(store.message) : closing(store, work)
-}
-
-/** A store that is not there has no devices; a line on standard error says why. */
-function withNone<T>(reason: string, work: (store: DeviceStore) => Promise<T>): Promise<T> {
-  process.stderr.write(`xaps: ${reason}\n`)
-  return work(NO_STORE)
-}
-
-async function closing<T>(store: DeviceStore, work: (store: DeviceStore) => Promise<T>): Promise<T> {
+  const store = await openDeviceStore(config, stderrLog(), options)
   try {
     return await work(store)
   } finally {
     await store.close()
+  }
+}
+
+/** The same for commands that make no store: one that is not there has no devices, and a line on standard error says so. */
+export async function withExistingStore<T>(
+  config: Config,
+  work: (store: DeviceStore) => Promise<T>,
+): Promise<T> {
+  try {
+    return await withStore(config, work, { mustExist: true })
+  } catch (error) {
+    if (!(error instanceof NoStoreYet)) throw error
+    process.stderr.write(`xaps: ${error.message}\n`)
+    return work(NO_STORE)
   }
 }
 

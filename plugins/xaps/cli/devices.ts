@@ -1,41 +1,35 @@
 /** `xaps devices` and `xaps export`: the registered devices as lines of text. */
 
 import type { Writable } from 'node:stream'
-import type { Command } from 'commander'
 import { canonicalUser } from '../base/canonical-names.ts'
 import { maskToken, visible } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
 import type { Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
-import { configOf, withExistingStore } from './context.ts'
+import { type CommandSpec, withExistingStore } from './context.ts'
 
-export function addDevices(xaps: Command): void {
-  xaps
-    .command('devices')
-    .description('list registered devices')
-    .argument('[user]', "one user's only")
-    .option('--json', 'one JSON object a line')
-    .option('--full', 'show device tokens in full')
-    .action(async (user: string | undefined, options: { json?: true; full?: true }, command: Command) => {
-      const config = configOf(command)
-      const show = options.json ? asJson : asText
-      await withExistingStore(config, store =>
-        writeDevices(process.stdout, recordsOf(store, user, config), (owner, device) =>
-          show(owner, device, options.full === true),
-        ),
-      )
-    })
+export const devices: CommandSpec = {
+  name: 'devices',
+  description: 'list registered devices',
+  argument: ['[user]', "one user's only"],
+  options: { '--json': 'one JSON object a line', '--full': 'show device tokens in full' },
+  run(config, user: string | undefined, { json, full = false }) {
+    const show = json ? asJson : asText
+    return withExistingStore(config, store =>
+      writeDevices(process.stdout, recordsOf(store, user, config), (owner, device) =>
+        show(owner, device, full),
+      ),
+    )
+  },
 }
 
-export function addExport(xaps: Command): void {
-  xaps
-    .command('export')
-    .description('write all devices to standard output, one JSON object a line, device tokens in full')
-    .action(async (_options: unknown, command: Command) => {
-      await withExistingStore(configOf(command), store =>
-        writeDevices(process.stdout, store.users(), (user, device) => asJson(user, device, true)),
-      )
-    })
+export const exportDevices: CommandSpec = {
+  name: 'export',
+  description: 'write all devices to standard output, one JSON object a line, device tokens in full',
+  run: config =>
+    withExistingStore(config, store =>
+      writeDevices(process.stdout, store.users(), (user, device) => asJson(user, device, true)),
+    ),
 }
 
 async function* recordsOf(store: DeviceStore, user: string | undefined, config: Config) {
@@ -59,14 +53,10 @@ export function asJson(user: string, device: Device, full: boolean): string {
   })
 }
 
-function asText(user: string, device: Device, full: boolean): string {
-  const token = full ? device.token : maskToken(device.token)
-  const seen = new Date(device.lastSeen).toISOString().slice(0, 16).replace('T', ' ')
-  const mailboxes = device.mailboxes.join(', ')
-  return [user, device.account, token, seen, mailboxes].join('  ')
+function asText(user: string, { account, token, mailboxes, lastSeen }: Device, full: boolean): string {
+  const seen = new Date(lastSeen).toISOString().slice(0, 16).replace('T', ' ')
+  return [user, account, full ? token : maskToken(token), seen, mailboxes.join(', ')].join('  ')
 }
-
-type Records = AsyncIterable<readonly [user: string, devices: readonly Device[]]>
 
 /** Lines are written in pieces of about so many characters. */
 const PIECE = 64 * 1024
@@ -77,17 +67,15 @@ const PIECE = 64 * 1024
  */
 export async function writeDevices(
   output: Writable,
-  records: Records,
+  records: ReturnType<DeviceStore['users']>,
   lineOf: (user: string, device: Device) => string,
 ): Promise<void> {
-  const write = (text: string) =>
-    new Promise<void>((resolve, reject) => output.write(text, error => (error ? reject(error) : resolve())))
   let piece = ''
-  const flush = (): Promise<void> => {
-    const full = piece
-    piece = ''
-    return write(full)
-  }
+  const flush = () =>
+    new Promise<void>((resolve, reject) => {
+      output.write(piece, error => (error ? reject(error) : resolve()))
+      piece = ''
+    })
   try {
     for await (const [user, owned] of records) {
       for (const device of owned) piece += `${visible(lineOf(user, device))}\n`

@@ -1,38 +1,34 @@
 /** `xaps explain`: which user's devices are pushed for mail to an address, and why (not). */
 
 import path from 'node:path'
-import type { Command } from 'commander'
 import { loadCredentials } from '../apns/credentials.ts'
 import { asciiLowerCase } from '../base/canonical-names.ts'
-import { maskToken } from '../base/log.ts'
-import { stderrLog } from '../base/stderr-log.ts'
+import { maskToken, stderrLog } from '../base/log.ts'
 import { type Config, pushSources } from '../config/config.ts'
 import { readIfThere } from '../config/ini.ts'
+import type { Address } from '../delivery/address.ts'
 import { openUserLookup } from '../delivery/recipients.ts'
-import type { Address } from '../haraka/types.ts'
-import { configOf, Failure, print, withExistingStore } from './context.ts'
+import { type CommandSpec, Failure, print, withExistingStore } from './context.ts'
 
-export function addExplain(xaps: Command): void {
-  xaps
-    .command('explain')
-    .description('say whose devices are pushed for mail to an address')
-    .argument('<address>')
-    .action(async (text: string, _options: unknown, command: Command) => {
-      const config = configOf(command)
-      const address = parseAddress(text)
-      const lookup = openUserLookup(config, { get: file => listIn(config, file) }, stderrLog())
-      try {
-        const [bySmtp] = await lookup.usersOf([address], 'SMTP')
-        const [user] = await lookup.usersOf([address], 'LMTP')
-        if (user === undefined) throw new Failure(`${text}: Dovecot knows no such user; nothing is pushed`)
-        print(`new mail is told by ${SOURCES[pushSources(config).newMail]}`)
-        print(`user: ${user}`)
-        print(`domain ${address.host}: ${bySmtp === undefined ? 'local over LMTP only' : 'local'}`)
-        await explainDevices(config, user)
-      } finally {
-        lookup.close()
-      }
-    })
+export const explain: CommandSpec = {
+  name: 'explain',
+  description: 'say whose devices are pushed for mail to an address',
+  argument: ['<address>'],
+  async run(config, text) {
+    const address = parseAddress(text)
+    const lookup = openUserLookup(config, { get: file => listIn(config, file) }, stderrLog())
+    try {
+      const [bySmtp] = await lookup.usersOf([address], 'SMTP')
+      const [user] = await lookup.usersOf([address], 'LMTP')
+      if (user === undefined) throw new Failure(`${text}: Dovecot knows no such user; nothing is pushed`)
+      print(`new mail is told by ${SOURCES[pushSources(config).newMail]}`)
+      print(`user: ${user}`)
+      print(`domain ${address.host}: ${bySmtp === undefined ? 'local over LMTP only' : 'local'}`)
+      await explainDevices(config, user)
+    } finally {
+      lookup.close()
+    }
+  },
 }
 
 const SOURCES = {
@@ -62,8 +58,6 @@ function parseAddress(text: string): Address {
 
 /** A list file of Haraka's, read without Haraka: one entry a line, comments begin with # or ;. */
 function listIn({ harakaDir }: Config, file: string): string[] {
-  return readIfThere(path.join(harakaDir, 'config', file))
-    .split(/\r?\n/)
-    .map(line => line.trim())
-    .filter(line => line !== '' && !/^[#;]/.test(line))
+  const lines = readIfThere(path.join(harakaDir, 'config', file)).split('\n')
+  return lines.map(line => line.trim()).filter(line => !/^(?:$|[#;])/.test(line))
 }

@@ -1,39 +1,42 @@
 /** `xaps import`: the devices of an old daemon's database, or of our own export, into the store. */
 
 import { open } from 'node:fs/promises'
-import type { Command } from 'commander'
 import { CredentialsError, loadCredentials } from '../apns/credentials.ts'
 import { reasonOf, visible } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
 import type { DeviceStore } from '../device/store.ts'
 import { prepareState } from '../state.ts'
-import { configOf, Failure, print, withExistingStore, withStore } from './context.ts'
-import { readSource, type Source } from './import/formats.ts'
-import { type ImportRules, importAll, makeTally, rehearse, type Tally } from './import/save.ts'
+import { type CommandSpec, Failure, print, withExistingStore, withStore } from './context.ts'
+import { readSource } from './import/formats.ts'
+import { type ImportRules, importAll, rehearse, Tally } from './import/save.ts'
 
 /** As large as a text can be in Node; a database of a million devices has 400 MB. */
 const MAX_FILE_BYTES = 500 * 1024 * 1024
 
-export function addImport(xaps: Command): void {
-  xaps
-    .command('import')
-    .description("take the devices of an old xapsd's database, or of xaps export; may be repeated")
-    .argument('<file>', 'the file, or - for standard input')
-    .option('--dry-run', 'change nothing, only say what would be done')
-    .action(async (file: string, options: { dryRun?: true }, command: Command) => {
-      const config = configOf(command)
-      const name = file === '-' ? 'standard input' : file
-      await importFile(file, options.dryRun === true, config).catch((error: unknown) => {
-        throw new Failure(`${name}: ${reasonOf(error)}`)
-      })
+export const importDevices: CommandSpec = {
+  name: 'import',
+  description: "take the devices of an old xapsd's database, or of xaps export; may be repeated",
+  argument: ['<file>', 'the file, or - for standard input'],
+  options: { '--dry-run': 'change nothing, only say what would be done' },
+  run(config, file, { dryRun = false }) {
+    return importFile(file, dryRun, config).catch((error: unknown) => {
+      throw new Failure(`${file === '-' ? 'standard input' : file}: ${reasonOf(error)}`)
     })
+  },
 }
 
 async function importFile(file: string, dryRun: boolean, config: Config): Promise<void> {
   const source = readSource(await readAll(file))
-  const rules = rulesFor(source, config)
-  const tally = makeTally(line => process.stderr.write(`${visible(line)}\n`), showCount)
-  const into = (update: DeviceStore['update']) => importAll(source.entries(), update, rules, tally)
+  const rules: ImportRules = {
+    ...config.users,
+    ...config.registration,
+    ...config.store,
+    now: Date.now(),
+    topic: source.isOurs ? '' : currentTopic(config),
+    canonicalMailboxes: source.isOurs,
+  }
+  const tally = new Tally(line => process.stderr.write(`${visible(line)}\n`), showCount)
+  const into = (update: DeviceStore['update']) => importAll(source.entries, update, rules, tally)
   try {
     if (dryRun) await withExistingStore(config, store => into(rehearse(store)))
     else {
@@ -41,7 +44,8 @@ async function importFile(file: string, dryRun: boolean, config: Config): Promis
       await withStore(config, store => into(store.update.bind(store)))
     }
   } finally {
-    report(source, tally, dryRun)
+    print(`${source.name}${dryRun ? ' (dry run: nothing is changed)' : ''}`)
+    for (const line of tally.lines()) print(line)
   }
 }
 
@@ -63,18 +67,6 @@ async function readAll(name: string): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-function rulesFor({ isOurs }: Source, config: Config): ImportRules {
-  return {
-    lowercase: config.users.lowercase,
-    subtopics: config.registration.subtopics,
-    now: Date.now(),
-    expireAfterMs: config.store.expireAfterMs,
-    maxDevices: config.store.maxDevices,
-    topic: isOurs ? '' : currentTopic(config),
-    canonicalMailboxes: isOurs,
-  }
-}
-
 /** The old daemons keep no topics: they told phones the topic of the certificate, which is ours by now. */
 function currentTopic(config: Config): string {
   try {
@@ -83,9 +75,4 @@ function currentTopic(config: Config): string {
     if (!(error instanceof CredentialsError)) throw error
     throw new Failure(`its devices get the topic of the credentials, so set [apns] first: ${error.message}`)
   }
-}
-
-function report({ name }: Source, tally: Tally, dryRun: boolean): void {
-  print(`${name}${dryRun ? ' (dry run: nothing is changed)' : ''}`)
-  for (const line of tally.lines()) print(line)
 }

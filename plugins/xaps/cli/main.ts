@@ -5,14 +5,27 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { reasonOf, visible } from '../base/log.ts'
-import { addCheck } from './check.ts'
-import { addDevices, addExport } from './devices.ts'
-import { addExplain } from './explain.ts'
-import { addForget } from './forget.ts'
-import { addImport } from './import.ts'
-import { addPush } from './push.ts'
-import { addServe } from './serve.ts'
-import { addStatus } from './status.ts'
+import { check } from './check.ts'
+import { type CommandSpec, configOf, type Options } from './context.ts'
+import { devices, exportDevices } from './devices.ts'
+import { explain } from './explain.ts'
+import { forgetDevices } from './forget.ts'
+import { importDevices } from './import.ts'
+import { push } from './push.ts'
+import { serve } from './serve.ts'
+import { status } from './status.ts'
+
+const COMMANDS: readonly CommandSpec[] = [
+  serve,
+  devices,
+  forgetDevices,
+  push,
+  check,
+  explain,
+  importDevices,
+  exportDevices,
+  status,
+]
 
 const EXAMPLES = `
 Examples:
@@ -33,21 +46,18 @@ function program(): Command {
     // Commander quotes the arguments; its own lines end where it ended them.
     .configureOutput({ outputError: (text, write) => write(text.split('\n').map(visible).join('\n')) })
     .configureHelp({ showGlobalOptions: true })
-  for (const add of [
-    addServe,
-    addDevices,
-    addForget,
-    addPush,
-    addCheck,
-    addExplain,
-    addImport,
-    addExport,
-    addStatus,
-  ]) {
-    add(xaps)
-  }
-  for (const command of xaps.commands) command.copyInheritedSettings(xaps)
+  for (const spec of COMMANDS) addCommand(xaps, spec)
   return xaps
+}
+
+function addCommand(xaps: Command, { name, description, argument, options = {}, run }: CommandSpec): void {
+  const command = xaps.command(name).description(description)
+  if (argument) command.argument(...argument)
+  for (const [flags, meaning] of Object.entries(options)) command.option(flags, meaning)
+  command.action(async () => {
+    const { configs, ...given } = command.optsWithGlobals<Options & { configs?: string }>()
+    await run(configOf(configs), command.processedArgs[0], given)
+  })
 }
 
 function version(): string {

@@ -1,40 +1,36 @@
 /** `xaps push`: one push to each of a user's devices, now, with Apple's answer to each. */
 
-import type { Command } from 'commander'
 import { loadCredentials } from '../apns/credentials.ts'
 import { makePush } from '../apns/payload.ts'
 import { Transport } from '../apns/transport.ts'
 import { verdictOf } from '../apns/verdict.ts'
 import { canonicalUser } from '../base/canonical-names.ts'
-import { maskToken } from '../base/log.ts'
-import { stderrLog } from '../base/stderr-log.ts'
+import { maskToken, stderrLog } from '../base/log.ts'
 import { inWords } from '../push/consequences.ts'
 import { Settler } from '../push/settle.ts'
-import { configOf, Failure, print, withExistingStore } from './context.ts'
+import { type CommandSpec, Failure, print, withExistingStore } from './context.ts'
 
-export function addPush(xaps: Command): void {
-  xaps
-    .command('push')
-    .description("push all of a user's devices now; done when Apple accepts at least one")
-    .argument('<user>')
-    .action(async (name: string, _options: unknown, command: Command) => {
-      const config = configOf(command)
-      const user = canonicalUser(name, config.users)
-      const log = stderrLog()
-      const transport = new Transport(loadCredentials(config.apns, config.harakaDir), config.apns, log)
-      let accepted = 0
-      await withExistingStore(config, async store => {
-        const settler = new Settler(store, log)
-        const devices = await store.devices(user)
-        if (devices.length === 0) throw new Failure(`${user}: no device`)
-        for (const device of devices) {
-          const now = Date.now()
-          const verdict = verdictOf(await transport.send(makePush(device, config.apns, now)), now)
-          print(`${maskToken(device.token)}  ${inWords(verdict)}`)
-          if (verdict.kind === 'sent') accepted += 1
-          else await settler.settle({ user, device }, verdict, now)
-        }
-      }).finally(() => transport.close())
-      if (accepted === 0) throw new Failure(`${user}: Apple accepted none`)
-    })
+export const push: CommandSpec = {
+  name: 'push',
+  description: "push all of a user's devices now; done when Apple accepts at least one",
+  argument: ['<user>'],
+  async run(config, name) {
+    const user = canonicalUser(name, config.users)
+    const log = stderrLog()
+    const transport = new Transport(loadCredentials(config.apns, config.harakaDir), config.apns, log)
+    let accepted = 0
+    await withExistingStore(config, async store => {
+      const settler = new Settler(store, log)
+      const devices = await store.devices(user)
+      if (devices.length === 0) throw new Failure(`${user}: no device`)
+      for (const device of devices) {
+        const now = Date.now()
+        const verdict = verdictOf(await transport.send(makePush(device, config.apns, now)), now)
+        print(`${maskToken(device.token)}  ${inWords(verdict)}`)
+        if (verdict.kind === 'sent') accepted += 1
+        else await settler.settle({ user, device }, verdict, now)
+      }
+    }).finally(() => transport.close())
+    if (accepted === 0) throw new Failure(`${user}: Apple accepted none`)
+  },
 }

@@ -1,10 +1,8 @@
 /** `xaps serve`: the companion as a service of its own. Haraka's own is haraka/companion.ts. */
 
-import type { Command } from 'commander'
 import { loadCredentials } from '../apns/credentials.ts'
-import { type Log, reasonOf } from '../base/log.ts'
-import { stderrLog } from '../base/stderr-log.ts'
-import { parseStoreUri } from '../base/store-uri.ts'
+import { parseStoreUri } from '../base/addresses.ts'
+import { type Log, reasonOf, stderrLog } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
 import { exposedSecrets } from '../config/secrets.ts'
 import { UnusableServer } from '../device/store.ts'
@@ -13,33 +11,30 @@ import { NOBODY_ELSE, type Owner, socketOwner } from '../process/socket-owner.ts
 import { makeSystemd } from '../process/systemd.ts'
 import { type Serving, startServing } from '../service.ts'
 import { prepareState, stateOwner } from '../state.ts'
-import { configOf } from './context.ts'
+import type { CommandSpec } from './context.ts'
 
-export function addServe(xaps: Command): void {
-  xaps
-    .command('serve')
-    .description(
-      "serve Dovecot's plugin; only where [registration] enabled = false, otherwise Haraka starts it",
-    )
-    .action((_options: unknown, command: Command) => serve(configOf(command), stderrLog()))
-}
-
-async function serve(config: Config, log: Log): Promise<void> {
-  const credentials = loadCredentials(config.apns, config.harakaDir)
-  const owner = isRoot() ? stateOwner(config) : NOBODY_ELSE
-  for (const warning of exposedSecrets(config, [process.getgid?.(), owner.gid])) log.warn(warning)
-  prepareState(config, owner)
-  const listening = { socketOwner: socketOwner(config.registration, owner, log) }
-  const serving = await startServing({ config, credentials }, listening, log)
-  becomeUser(owner)
-  await openStore(config, serving, log)
-  const systemd = makeSystemd(log)
-  log.notice('companion ready', { topic: credentials.topic })
-  await systemd.ready()
-  endOnSignals(async () => {
-    await systemd.stopping()
-    await serving.close()
-  })
+export const serve: CommandSpec = {
+  name: 'serve',
+  description:
+    "serve Dovecot's plugin; only where [registration] enabled = false, otherwise Haraka starts it",
+  async run(config) {
+    const log = stderrLog()
+    const credentials = loadCredentials(config.apns, config.harakaDir)
+    const owner = isRoot() ? stateOwner(config) : NOBODY_ELSE
+    for (const warning of exposedSecrets(config, [process.getgid?.(), owner.gid])) log.warn(warning)
+    prepareState(config, owner)
+    const listening = { socketOwner: socketOwner(config.registration, owner, log) }
+    const serving = await startServing({ config, credentials }, listening, log)
+    becomeUser(owner)
+    await openStore(config, serving, log)
+    const systemd = makeSystemd(log)
+    log.notice('companion ready', { topic: credentials.topic })
+    await systemd.ready()
+    endOnSignals(async () => {
+      await systemd.stopping()
+      await serving.close()
+    })
+  },
 }
 
 /** Root has opened the listeners; the rest is done as the owner of the state, as Haraka does it. */

@@ -1,24 +1,22 @@
 /** `xaps status`: whether a companion answers, and what it says of itself. Exit status 1 when none answers. */
 
 import net from 'node:net'
-import type { Command } from 'commander'
+import { text } from 'node:stream/consumers'
 import { reasonOf } from '../base/log.ts'
 import { pathIn } from '../config/config.ts'
-import { configOf, Failure, print } from './context.ts'
+import { type CommandSpec, Failure, print } from './context.ts'
 
-export function addStatus(xaps: Command): void {
-  xaps
-    .command('status')
-    .description('ask the companion whether it serves')
-    .option('--json', 'as one JSON object')
-    .action(async ({ json }: { json?: true }, command: Command) => {
-      const config = configOf(command)
-      const socket = pathIn(config, config.registration.socket)
-      const said = await askCompanion(socket).catch((error: unknown) => {
-        throw new Failure(`no companion answers at ${socket}: ${reasonOf(error)}`)
-      })
-      print(json ? JSON.stringify({ socket, ...fieldsOf(said) }) : said)
+export const status: CommandSpec = {
+  name: 'status',
+  description: 'ask the companion whether it serves',
+  options: { '--json': 'as one JSON object' },
+  async run(config, _, { json }) {
+    const socket = pathIn(config, config.registration.socket)
+    const said = await askCompanion(socket).catch((error: unknown) => {
+      throw new Failure(`no companion answers at ${socket}: ${reasonOf(error)}`)
     })
+    print(json ? JSON.stringify({ socket, ...fieldsOf(said) }) : said)
+  },
 }
 
 /** The answer is `key=value` words; numbers become numbers. */
@@ -32,22 +30,16 @@ function fieldsOf(said: string): Record<string, string | number> {
 /** Dovecot's plugin waits one second; a companion that takes longer is as good as down. */
 const ANSWER_TIMEOUT_MS = 1_000
 
-/** Asks over the socket that Dovecot uses. Resolves with what the companion says of itself; rejects when none answers within a second. */
-export function askCompanion(socketPath: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let answer = ''
-    const socket = net.connect(socketPath, () => socket.write('STATUS\r\n'))
-    socket.setEncoding('utf8')
-    socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy(new Error('no answer within a second')))
-    socket.on('data', chunk => {
-      answer += chunk
-    })
-    socket.on('error', reject)
-    socket.on('close', () => {
-      const [, said] = /^OK (.*)\r\n$/.exec(answer) ?? []
-      if (said === undefined)
-        reject(new Error(`an unexpected answer: ${JSON.stringify(answer.slice(0, 80))}`))
-      else resolve(said)
-    })
-  })
+/**
+ * Asks over the socket that Dovecot uses. Resolves with what the companion says of itself; rejects when none answers within
+ * a second.
+ */
+export async function askCompanion(socketPath: string): Promise<string> {
+  const socket = net.connect(socketPath)
+  socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy(new Error('no answer within a second')))
+  socket.write('STATUS\r\n')
+  const answer = await text(socket)
+  const [, said] = /^OK (.*)\r\n$/.exec(answer) ?? []
+  if (said === undefined) throw new Error(`an unexpected answer: ${JSON.stringify(answer.slice(0, 80))}`)
+  return said
 }

@@ -5,9 +5,8 @@
  */
 
 import path from 'node:path'
-import { reasonOf } from '../base/log.ts'
-import { withoutPassword } from '../base/store-uri.ts'
-import { type Entry, parseIni, readIfThere } from './ini.ts'
+import { withoutPassword } from '../base/addresses.ts'
+import { attempt, ConfigError, type Entry, parseIni, readIfThere } from './ini.ts'
 import {
   addresses,
   days,
@@ -87,6 +86,11 @@ const KEYS = {
   },
 } as const
 
+/** Each key with its section and its name in the code. */
+const ALL = Object.entries(KEYS).flatMap(([section, keys]) =>
+  Object.entries<Key>(keys).map(([name, key]) => ({ section, name, ...key })),
+)
+
 type Values = {
   readonly [S in keyof typeof KEYS]: {
     readonly [K in keyof (typeof KEYS)[S]]: (typeof KEYS)[S][K] extends Key<infer T> ? T : never
@@ -120,11 +124,6 @@ export function olderSettings({ registration }: Config): readonly string[] {
   ]
 }
 
-/** A setting that cannot be used. `message` is one line: file, section, key, value and what was expected. */
-export class ConfigError extends Error {
-  override name = 'ConfigError'
-}
-
 /** The path of xaps.ini below a Haraka directory. */
 export function configFile(harakaDir: string): string {
   return path.join(harakaDir, 'config', 'xaps.ini')
@@ -142,40 +141,25 @@ export function loadConfig(harakaDir: string): Config {
 
 /** The same from the text of the file; `file` is for error messages. Throws ConfigError. */
 export function parseConfig(content: string, harakaDir: string, file = 'config/xaps.ini'): Config {
-  const values = standardValues()
+  const values: Record<string, Record<string, unknown>> = {}
+  for (const { section, name, standard } of ALL) values[section] = { ...values[section], [name]: standard }
   for (const entry of attempt(`${file}: `, () => parseIni(content))) {
-    const [name, found] = findKey(entry, file)
-    const section = values[entry.section] as Record<string, unknown>
-    section[name] = attempt(`${file}: ${described(entry)}: expected `, () => found.read(entry.value))
+    const { section, name, read } = findKey(entry, file)
+    const value = attempt(`${file}: ${described(entry)}: expected `, () => read(entry.value))
+    values[section] = { ...values[section], [name]: value }
   }
   return Object.freeze({ ...(values as unknown as Values), harakaDir })
 }
 
-function standardValues(): Record<string, Record<string, unknown>> {
-  const standards = (keys: Readonly<Record<string, Key>>) =>
-    Object.fromEntries(Object.entries(keys).map(([name, { standard }]) => [name, standard]))
-  return Object.fromEntries(Object.entries(KEYS).map(([section, keys]) => [section, standards(keys)]))
-}
-
-/** The key that an entry of the file sets, with its name in the code. */
-function findKey(entry: Entry, file: string): readonly [name: string, key: Key] {
+/** The key that an entry of the file sets. */
+function findKey(entry: Entry, file: string): (typeof ALL)[number] {
   const unknown = (known: string) =>
     new ConfigError(`${file}: ${described(entry)}: unknown, expected one of the ${known}`)
-  const keys = Object.entries(KEYS).find(([section]) => section === entry.section)?.[1]
-  if (!keys) throw unknown(`sections ${Object.keys(KEYS).join(', ')}`)
-  const all: [string, Key][] = Object.entries(keys)
-  const found = all.find(([, { inFile }]) => inFile === entry.key)
-  if (!found) throw unknown(`keys ${all.map(([, { inFile }]) => inFile).join(', ')}`)
+  const keys = ALL.filter(({ section }) => section === entry.section)
+  if (keys.length === 0) throw unknown(`sections ${Object.keys(KEYS).join(', ')}`)
+  const found = keys.find(({ inFile }) => inFile === entry.key)
+  if (!found) throw unknown(`keys ${keys.map(({ inFile }) => inFile).join(', ')}`)
   return found
-}
-
-/** Returns the result of `work`; its error becomes a ConfigError whose message begins with `where`. */
-function attempt<T>(where: string, work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    throw new ConfigError(`${where}${reasonOf(error)}`)
-  }
 }
 
 /** An entry as it may be shown: a passphrase never is, nor the password inside a store's URI. */
@@ -189,7 +173,7 @@ export function keyInFile<S extends keyof typeof KEYS>(
   section: S,
   name: keyof (typeof KEYS)[S] & string,
 ): string {
-  return (KEYS[section] as Readonly<Record<string, Key>>)[name]?.inFile ?? name
+  return ALL.find(key => key.section === section && key.name === name)?.inFile ?? name
 }
 
 /** `name` as a path: absolute as it is, otherwise below the Haraka directory; empty stays empty. */

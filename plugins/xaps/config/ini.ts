@@ -1,5 +1,5 @@
 /**
- * An ini file as Haraka writes them, read to strings. Knows no key of ours.
+ * An ini file as Haraka writes them, read to strings, and Haraka's own smtp.ini. Knows no key of ours.
  *
  * The grammar is haraka-config's (comments only at a line's start, values kept as they stand, a backslash at a
  * line's end continues it). haraka-config itself turns `key_id = 0012345678` into the number 12345678; Apple's
@@ -7,6 +7,9 @@
  */
 
 import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { groupId, userId } from '../base/accounts.ts'
+import { reasonOf } from '../base/log.ts'
 
 export interface Entry {
   readonly section: string
@@ -54,4 +57,41 @@ export function readIfThere(file: string): string {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
     throw error
   }
+}
+
+/** A setting that cannot be used. `message` is one line: file, section, key, value and what was expected. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+/** Returns the result of `work`; its error becomes a ConfigError whose message begins with `where`. */
+export function attempt<T>(where: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw new ConfigError(`${where}${reasonOf(error)}`)
+  }
+}
+
+/** smtp.ini, as far as it is about processes. */
+export interface SmtpIni {
+  /** The user that Haraka becomes; undefined where it stays what it is. */
+  readonly uid: number | undefined
+  readonly gid: number | undefined
+  /** Whether one process does everything (nodes=0), or a primary has workers; Haraka's default is one worker. */
+  readonly singleProcess: boolean
+}
+
+/** Throws ConfigError when smtp.ini names a user or group that does not exist; Haraka would not start either. */
+export function readSmtpIni(harakaDir: string): SmtpIni {
+  const file = path.join(harakaDir, 'config', 'smtp.ini')
+  return attempt(`${file}: `, () => {
+    const main = parseIni(readIfThere(file)).filter(({ section }) => section === 'main')
+    const { user, group, nodes } = Object.fromEntries(main.map(({ key, value }) => [key, value]))
+    return {
+      uid: user ? userId(user) : undefined,
+      gid: group ? groupId(group) : undefined,
+      singleProcess: nodes === '0',
+    }
+  })
 }

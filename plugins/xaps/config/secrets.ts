@@ -5,7 +5,7 @@
 
 import { readFileSync, statSync } from 'node:fs'
 import { primaryGroup } from '../base/accounts.ts'
-import { withoutPassword } from '../base/store-uri.ts'
+import { withoutPassword } from '../base/addresses.ts'
 import { type Config, configFile, pathIn } from './config.ts'
 
 const ROOT_GROUP = 0

@@ -4,42 +4,45 @@
  */
 
 import { groupId, userId } from '../base/accounts.ts'
+import { parseStoreUri, parseTcpAddress, STORE_URIS } from '../base/addresses.ts'
 import { reasonOf } from '../base/log.ts'
-import { parseStoreUri, STORE_URIS } from '../base/store-uri.ts'
-import { parseTcpAddress } from '../base/tcp-address.ts'
 
 /** Reads the text after `key =`. Throws an Error whose message completes "expected …". */
 export type Reader<T> = (text: string) => T
 
-export function expected(what: string): Error {
-  return new Error(what)
+/** A reader of what `read` knows: undefined for text that is not what was `expected`. */
+function reader<T>(expected: string, read: (text: string) => T | undefined): Reader<T> {
+  return value => {
+    const result = read(value)
+    if (result === undefined) throw new Error(expected)
+    return result
+  }
 }
 
 export const text: Reader<string> = value => value
 
-export const flag: Reader<boolean> = value => {
+export const flag = reader('true or false', value => {
   if (/^(true|yes|ok|enabled|on|1)$/i.test(value)) return true
-  if (/^(false|no|disabled|off|0)$/i.test(value)) return false
-  throw expected('true or false')
-}
+  return /^(false|no|disabled|off|0)$/i.test(value) ? false : undefined
+})
 
 /** A whole number from `min` to `max`. */
 export function integer(min: number, max: number): Reader<number> {
-  return value => {
-    const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN
-    if (number >= min && number <= max) return number
-    throw expected(`a whole number from ${min} to ${max}`)
-  }
+  return reader(`a whole number from ${min} to ${max}`, value => within(min, max, /^(\d{1,15})$/.exec(value)))
 }
 
 /** Seconds in the file (a fraction is fine, a trailing `s` too), milliseconds in the code. */
 export function seconds(min: number, max: number): Reader<number> {
-  return value => {
-    const match = /^(\d{1,9}(?:\.\d{1,3})?)\s*s?$/.exec(value)
-    const number = Number(match?.[1] ?? Number.NaN)
-    if (number >= min && number <= max) return Math.round(number * 1000)
-    throw expected(`seconds, from ${min} to ${max}`)
-  }
+  return reader(`seconds, from ${min} to ${max}`, value => {
+    const number = within(min, max, /^(\d{1,9}(?:\.\d{1,3})?)\s*s?$/.exec(value))
+    return number === undefined ? undefined : Math.round(number * 1000)
+  })
+}
+
+/** The number of a match, when there is one and it is not out of range. */
+function within(min: number, max: number, match: RegExpExecArray | null): number | undefined {
+  const number = Number(match?.[1] ?? Number.NaN)
+  return number >= min && number <= max ? number : undefined
 }
 
 /** Days in the file, milliseconds in the code. */
@@ -48,45 +51,39 @@ export function days(min: number, max: number): Reader<number> {
 }
 
 export function oneOf<const T extends string>(...choices: T[]): Reader<T> {
-  return value => {
-    const choice = choices.find(candidate => candidate === value.toLowerCase())
-    if (choice !== undefined) return choice
-    throw expected(`one of ${choices.join(', ')}`)
-  }
+  return reader(`one of ${choices.join(', ')}`, value =>
+    choices.find(choice => choice === value.toLowerCase()),
+  )
 }
 
 /** A comma-separated list; blanks around the items do not count. */
-export const list: Reader<readonly string[]> = value =>
-  value
+function listed(value: string): readonly string[] {
+  return value
     .split(',')
     .map(item => item.trim())
     .filter(item => item !== '')
+}
 
 /** A list that may not be empty. */
-export const someOf: Reader<readonly string[]> = value => {
-  const items = list(value)
-  if (items.length === 0) throw expected('a comma-separated list of at least one')
-  return items
-}
+export const someOf = reader('a comma-separated list of at least one', value => {
+  const items = listed(value)
+  return items.length > 0 ? items : undefined
+})
 
 /** Where a store is, unread: device/open.ts opens it. */
-export const storeUri: Reader<string> = value => {
-  if (parseStoreUri(value)) return value
-  throw expected(STORE_URIS)
-}
+export const storeUri = reader(STORE_URIS, value => (parseStoreUri(value) ? value : undefined))
 
 /** One word without blanks. */
-export const word: Reader<string> = value => {
-  if (/^\S+$/.test(value)) return value
-  throw expected('one word')
-}
+export const word = reader('one word', value => (/^\S+$/.test(value) ? value : undefined))
 
 /** Addresses to listen on, each with a port: one that the other side can be told, so not 0. */
-export const addresses: Reader<readonly string[]> = value => {
-  const items = list(value)
-  if (items.every(isAddress)) return items
-  throw expected('addresses with a port from 1 to 65535 such as [::1]:11619, separated by commas')
-}
+export const addresses = reader(
+  'addresses with a port from 1 to 65535 such as [::1]:11619, separated by commas',
+  value => {
+    const items = listed(value)
+    return items.every(isAddress) ? items : undefined
+  },
+)
 
 function isAddress(item: string): boolean {
   try {
@@ -98,22 +95,23 @@ function isAddress(item: string): boolean {
 }
 
 /** A user of this system, by name or number; empty means none. */
-export const userName: Reader<string> = value => account(value, userId, 'a user of this system')
+export const userName = account('a user of this system', userId)
 
 /** Likewise a group. */
-export const groupName: Reader<string> = value => account(value, groupId, 'a group of this system')
+export const groupName = account('a group of this system', groupId)
 
-function account(value: string, find: (name: string) => number, what: string): string {
-  try {
-    if (value !== '') find(value)
-    return value
-  } catch (error) {
-    throw expected(`${what}: ${reasonOf(error)}`)
+function account(what: string, find: (name: string) => number): Reader<string> {
+  return value => {
+    try {
+      if (value !== '') find(value)
+      return value
+    } catch (error) {
+      throw new Error(`${what}: ${reasonOf(error)}`)
+    }
   }
 }
 
 /** File permissions in octal, such as 0660. */
-export const mode: Reader<number> = value => {
-  if (!/^0?[0-7]{3}$/.test(value)) throw expected('an octal file mode such as 0660')
-  return Number.parseInt(value, 8)
-}
+export const mode = reader('an octal file mode such as 0660', value =>
+  /^0?[0-7]{3}$/.test(value) ? Number.parseInt(value, 8) : undefined,
+)

@@ -1,8 +1,18 @@
 /** The arguments of Haraka's hooks → the recipients that certainly got the mail. Pure; knows nothing of users or domains. */
 
 import { asciiLowerCase } from '../base/canonical-names.ts'
-import type { Address, Mode, OutboundRecipient, Transaction } from '../haraka/types.ts'
-import { localPart } from './username.ts'
+import { type Address, localPart, type Mode } from './address.ts'
+
+/** A recipient of a mail on its way out; Haraka notes on it what a server said when it refused the recipient. */
+export interface OutboundRecipient extends Address {
+  readonly dsn_smtp_response?: string
+}
+
+/** A transaction of Haraka's, with what plugins noted on it. */
+export interface Transaction {
+  readonly rcpt_to: readonly Address[]
+  readonly results: { get(plugin: string): { readonly pass?: readonly unknown[] } | undefined }
+}
 
 /**
  * The recipients that a `delivered` hook stands for.

@@ -1,35 +1,39 @@
 /** Whether the domain of a recipient is ours. Knows of Haraka only the lists of its local domains. */
 
 import { type Log, reasonOf } from '../base/log.ts'
-import type { Mode, Plugin } from '../haraka/types.ts'
+import type { Mode } from './address.ts'
 
-/** Whether mail to `host` (lower case) that was handed over by `mode` has reached one of our users. */
-export type IsLocal = (host: string, mode: Mode) => boolean
+/** Haraka's configuration, as far as we read it through Haraka. */
+export interface HarakaLists {
+  /** The lines of a list in the config directory. `changed` is called a few seconds after the file changes. */
+  get(file: string, type: 'list', changed: () => void): string[]
+}
 
 /**
- * LMTP is final delivery and always local (RFC 2033); for SMTP the domain decides. `domains` is [delivery] domains:
- * `*` is any domain, `host_list` stands for Haraka's own lists, which are read again when they change.
+ * Returns a function: whether mail to `host` (lower case) that was handed over by `mode` has reached one of our users. LMTP
+ * is final delivery and always local (RFC 2033); for SMTP the domain decides. `domains` is [delivery] domains: `*` is any
+ * domain, `host_list` stands for Haraka's own lists, which are read again when they change.
  */
 export function watchLocalDomains(
   domains: readonly string[],
-  config: Plugin['config'],
+  lists: HarakaLists,
   log: Pick<Log, 'error'>,
-): IsLocal {
-  const listed = domains.includes('host_list') ? watchHostLists(config, log) : () => false
+): (host: string, mode: Mode) => boolean {
+  const listed = domains.includes('host_list') ? watchHostLists(lists, log) : () => false
   const named = new Set(domains.map(domain => domain.toLowerCase()))
   return (host, mode) =>
     mode === 'LMTP' || (host !== '' && (named.has('*') || named.has(host) || listed(host)))
 }
 
 /** config/host_list and host_list_regex, matched as rcpt_to.in_host_list does. */
-function watchHostLists(config: Plugin['config'], log: Pick<Log, 'error'>): (host: string) => boolean {
+function watchHostLists(lists: HarakaLists, log: Pick<Log, 'error'>): (host: string) => boolean {
   let hosts: ReadonlySet<string>
   let pattern: RegExp
   const readHosts = () => {
-    hosts = new Set(config.get('host_list', 'list', readHosts).map(host => host.toLowerCase()))
+    hosts = new Set(lists.get('host_list', 'list', readHosts).map(host => host.toLowerCase()))
   }
   const readPatterns = () => {
-    pattern = anyOf(config.get('host_list_regex', 'list', readPatterns), log)
+    pattern = anyOf(lists.get('host_list_regex', 'list', readPatterns), log)
   }
   readHosts()
   readPatterns()

@@ -82,15 +82,13 @@ export class UserDbConnection {
   }
 
   #receive(line: string): void {
-    const message = parseLine(line)
-    if (message.kind === 'version' && message.major !== MAJOR_VERSION) {
-      this.#end(new Error(`protocol version ${message.major}, expected ${MAJOR_VERSION}`))
-    }
-    if (message.kind !== 'answer') return
-    const question = this.#questions.get(message.id)
-    this.#questions.delete(message.id)
+    const { version, id, answer } = parseLine(line)
+    if (version !== undefined && version !== MAJOR_VERSION)
+      this.#end(new Error(`protocol version ${version}, expected ${MAJOR_VERSION}`))
+    if (id === undefined || !answer) return
     this.#answered = true
-    question?.resolve(message.answer)
+    this.#questions.get(id)?.resolve(answer)
+    this.#questions.delete(id)
   }
 
   #end(error: Error): void {

@@ -10,10 +10,14 @@ export type UserDbAnswer =
   | { readonly kind: 'unknown' }
   | { readonly kind: 'unavailable'; readonly reason: string }
 
-export type Message =
-  | { readonly kind: 'version'; readonly major: number }
-  | { readonly kind: 'answer'; readonly id: number; readonly answer: UserDbAnswer }
-  | { readonly kind: 'other' }
+/** The content of one of Dovecot's lines, as far as it concerns us. */
+export interface Message {
+  /** The major version of the protocol that it speaks. */
+  readonly version?: number
+  readonly answer?: UserDbAnswer
+  /** The id of the question that is answered. */
+  readonly id?: number
+}
 
 export const MAJOR_VERSION = 1
 
@@ -28,21 +32,21 @@ export function requestLine(id: number, name: string): string {
   return `USER\t${id}\t${tabEscape(name)}\tservice=lmtp\n`
 }
 
-/** One line of Dovecot's, without its LF. A verb that does not concern us is `other`. */
+/** One line of Dovecot's, without its LF. A verb that does not concern us says nothing. */
 export function parseLine(line: string): Message {
-  const [verb, first = '', ...rest] = line.split('\t').map(tabUnescape)
-  const answer = (found: UserDbAnswer): Message => ({ kind: 'answer', id: Number(first), answer: found })
+  const [verb, first, ...rest] = line.split('\t').map(tabUnescape)
+  const id = Number(first)
   switch (verb) {
     case 'VERSION':
-      return { kind: 'version', major: Number(first) }
+      return { version: Number(first) }
     case 'USER':
-      return answer({ kind: 'user', name: rest[0] ?? '' })
+      return { id, answer: { kind: 'user', name: rest[0] ?? '' } }
     case 'NOTFOUND':
-      return answer({ kind: 'unknown' })
+      return { id, answer: { kind: 'unknown' } }
     case 'FAIL':
-      return answer({ kind: 'unavailable', reason: ['Dovecot answered FAIL', ...rest].join(' ') })
+      return { id, answer: { kind: 'unavailable', reason: ['Dovecot answered FAIL', ...rest].join(' ') } }
     default:
-      return { kind: 'other' }
+      return {}
   }
 }
 
@@ -51,14 +55,13 @@ const ESCAPES = new Map(Object.entries({ '\0': '0', '\x01': '1', '\t': 't', '\r'
 const ESCAPED = new Map([...ESCAPES].map(([character, letter]) => [letter, character]))
 
 function tabEscape(text: string): string {
-  return text.replace(/\p{Control}/gu, character => {
-    const letter = ESCAPES.get(character)
-    return letter === undefined ? character : `\x01${letter}`
-  })
+  return text.replace(/\p{Control}/gu, character =>
+    ESCAPES.has(character) ? `\x01${ESCAPES.get(character)}` : character,
+  )
 }
 
 /** A letter that is none of Dovecot's stands for itself. */
 function tabUnescape(text: string): string {
-  const [plain = '', ...rest] = text.split('\x01')
+  const [plain, ...rest] = text.split('\x01')
   return plain + rest.map(part => (ESCAPED.get(part.charAt(0)) ?? part.charAt(0)) + part.slice(1)).join('')
 }

@@ -7,7 +7,6 @@ import { Backoff, NO_JITTER, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import { TransitionLog } from '../base/transition-log.ts'
-import { TtlCache } from '../base/ttl-cache.ts'
 import { UserDbConnection } from './userdb-connection.ts'
 import type { UserDbAnswer } from './userdb-protocol.ts'
 
@@ -19,6 +18,36 @@ const MOST_KEPT = 10_000
 /** More names than this are not asked for at a time; Dovecot would not get through them within the time limit. */
 const MOST_QUESTIONS = 1_000
 
+const UNANSWERED = "Dovecot's userdb does not answer: users are taken from the addresses meanwhile"
+
+/** A map of bounded size whose entries expire. */
+export class TtlCache<V> {
+  readonly #entries = new Map<string, { readonly value: V; readonly until: number }>()
+  readonly #most: number
+  readonly #clock: Clock
+
+  /** Beyond `most` entries the one that was set longest ago is evicted. */
+  constructor(most: number, clock: Clock) {
+    this.#most = most
+    this.#clock = clock
+  }
+
+  get(key: string): V | undefined {
+    const entry = this.#entries.get(key)
+    if (entry === undefined || entry.until > this.#clock.now()) return entry?.value
+    this.#entries.delete(key)
+    return undefined
+  }
+
+  /** Keeps `value` for `ms` milliseconds. */
+  set(key: string, value: V, ms: number): void {
+    this.#entries.delete(key)
+    this.#entries.set(key, { value, until: this.#clock.now() + ms })
+    const [oldest] = this.#entries.keys()
+    if (this.#entries.size > this.#most && oldest !== undefined) this.#entries.delete(oldest)
+  }
+}
+
 export class UserDb {
   readonly #path: string
   readonly #log: Pick<Log, 'info' | 'warn'>
@@ -28,6 +57,7 @@ export class UserDb {
   readonly #backoff = new Backoff(STANDARD_BACKOFF, NO_JITTER)
   #retryAt = 0
   #connection: UserDbConnection | undefined
+  /** A userdb that fails for some names and not for others must not fill the log. */
   readonly #transitions: TransitionLog
 
   /** `path` is the socket's: auth-userdb in Dovecot's base_dir. */
@@ -36,7 +66,6 @@ export class UserDb {
     this.#log = log
     this.#clock = clock
     this.#cache = new TtlCache(MOST_KEPT, clock)
-    // A userdb that fails for some names and not for others must not fill the log.
     this.#transitions = new TransitionLog('answers', clock)
   }
 
@@ -99,18 +128,9 @@ export class UserDb {
 
   #note(failure: string | undefined): void {
     const socket = this.#path
-    if (failure === undefined) {
-      this.#transitions.to('answers', counted =>
-        this.#log.info("Dovecot's userdb answers again", { socket, ...counted }),
-      )
-    } else {
-      this.#transitions.to('fails', counted =>
-        this.#log.warn("Dovecot's userdb does not answer: users are taken from the addresses meanwhile", {
-          socket,
-          reason: failure,
-          ...counted,
-        }),
-      )
-    }
+    this.#transitions.to(failure === undefined ? 'answers' : 'fails', counted => {
+      if (failure === undefined) this.#log.info("Dovecot's userdb answers again", { socket, ...counted })
+      else this.#log.warn(UNANSWERED, { socket, reason: failure, ...counted })
+    })
   }
 }

@@ -1,8 +1,8 @@
 /** Which device store a URI means. The only file that knows all of them; each loads its own library when it is opened. */
 
 import path from 'node:path'
+import { parseStoreUri, STORE_URIS } from '../base/addresses.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
-import { parseStoreUri, STORE_URIS } from '../base/store-uri.ts'
 import { EMPTY_RECORD } from './device.ts'
 import type { KeyedStore, KeyedStoreOptions } from './keyed-store.ts'
 import type { EnvironmentOptions } from './lmdb/environment.ts'

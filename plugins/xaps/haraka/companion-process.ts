@@ -3,8 +3,7 @@
  * passes on the listeners, bound. Phones wait while it starts, so nothing is loaded that the answer to one does not need.
  */
 
-import { reasonOf } from '../base/log.ts'
-import { stderrLog } from '../base/stderr-log.ts'
+import { reasonOf, stderrLog } from '../base/log.ts'
 import { linkToParent } from '../process/parent-link.ts'
 import { startServing } from '../service.ts'
 import type { CompanionStart } from './companion.ts'

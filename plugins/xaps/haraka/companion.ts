@@ -7,7 +7,7 @@
 import path from 'node:path'
 import type { Log } from '../base/log.ts'
 import { type Config, pathIn } from '../config/config.ts'
-import type { SmtpIni } from '../config/smtp-ini.ts'
+import type { SmtpIni } from '../config/ini.ts'
 import { bindTcp } from '../process/listener.ts'
 import { isRoot } from '../process/only-root.ts'
 import { keepListeners, type Wanted } from '../process/retry-listen.ts'
@@ -41,15 +41,17 @@ export function keepCompanion(
   let companion: Supervised | undefined
   const listeners = keepListeners(listenersOf(config, smtpIni, log), () => companion?.renew(), log)
   process.once('exit', () => listeners.remove())
+  const { uid, gid } = smtpIni
+  // What follows the script is not read: it says in the list of processes what this is.
+  const args = [path.join(__dirname, 'companion-process.js'), '-c', config.harakaDir, 'serve', '--for-haraka']
+  const fds = () => listeners.bound().map(({ fd }) => fd)
   const hello = (): CompanionStart => {
     const inherited = listeners.bound().map(({ name }, index) => ({ protocol: name, fd: FIRST_FD + index }))
     return { inherited, ...latest() }
   }
   return {
     start() {
-      const { uid, gid } = smtpIni
-      const fds = () => listeners.bound().map(({ fd }) => fd)
-      companion = supervise({ ...commandOf(config), fds, hello, uid, gid }, log)
+      companion = supervise({ command: process.execPath, args, fds, hello, uid, gid }, log)
     },
     async stop() {
       await listeners.stop()
@@ -57,12 +59,6 @@ export function keepCompanion(
       listeners.remove()
     },
   }
-}
-
-/** The arguments are not read: they say in the list of processes what this is. */
-function commandOf({ harakaDir }: Config): { command: string; args: string[] } {
-  const script = path.join(__dirname, 'companion-process.js')
-  return { command: process.execPath, args: [script, '-c', harakaDir, 'serve', '--for-haraka'] }
 }
 
 /** All that `[registration]` names, each with how it is bound. */

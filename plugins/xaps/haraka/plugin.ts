@@ -6,21 +6,35 @@
 
 import cluster from 'node:cluster'
 import { CredentialsError } from '../apns/credentials.ts'
-import { type Log, reasonOf } from '../base/log.ts'
-import { type Config, ConfigError, pushSources } from '../config/config.ts'
+import { type Fields, type Log, makeLog, reasonOf, visible } from '../base/log.ts'
+import { type Config, pushSources } from '../config/config.ts'
+import { ConfigError, readSmtpIni, type SmtpIni } from '../config/ini.ts'
 import { exposedSecrets } from '../config/secrets.ts'
-import { readSmtpIni, type SmtpIni } from '../config/smtp-ini.ts'
+import type { Address, Mode } from '../delivery/address.ts'
 import { confirmedByDelivered, confirmedByQueueOk } from '../delivery/confirmed.ts'
 import { type Delivery, type DeliverySide, openDeliverySide, type Settings } from '../service.ts'
 import { prepareState } from '../state.ts'
 import { type CompanionKeeper, keepCompanion } from './companion.ts'
-import { harakaLog } from './log.ts'
 import { answerWorkers, askPrimary, CurrentSettings } from './settings.ts'
 import { onTermination } from './termination.ts'
-import type { Address, Connection, DeliveredParams, Hmail, Mode, Plugin } from './types.ts'
+import type { Connection, DeliveredParams, Hmail, Logger, Plugin } from './types.ts'
 
 /** Deliveries that a worker keeps until it knows its settings; a second's worth and more. */
 const MOST_WAITING = 10_000
+
+/** Haraka's logger as our Log: `[INFO] [-] [xaps] message key=value`. */
+export function harakaLog(plugin: Logger): Log {
+  return makeLog((level, message, fields) => {
+    plugin[`log${level}`](visible(message), ...(fields ? [visibleFields(fields)] : []))
+  })
+}
+
+function visibleFields(fields: Fields): Fields {
+  const shown = Object.entries(fields).map(
+    ([key, value]) => [key, typeof value === 'string' ? visible(value) : value] as const,
+  )
+  return Object.fromEntries(shown)
+}
 
 /** Undefined, and a line in the log, when the configuration is of no use: then the plugin stays off. */
 export function startInHaraka(plugin: Plugin): HarakaProcess | undefined {
@@ -34,14 +48,13 @@ function startInPrimary(plugin: Plugin, log: Log): HarakaProcess | undefined {
   try {
     const harakaDir = process.env.HARAKA ?? process.cwd()
     const current = new CurrentSettings(harakaDir, log)
-    const { config } = current.initial
+    const { config } = current.known
     const smtpIni = readSmtpIni(harakaDir)
     prepareFiles(config, smtpIni, log)
-    const companion = config.registration.enabled
-      ? keepCompanion(config, () => current.latest(), smtpIni, log)
-      : undefined
+    const { enabled } = config.registration
+    const companion = enabled ? keepCompanion(config, () => current.latest(), smtpIni, log) : undefined
     const here = new HarakaProcess(plugin, log, companion)
-    if (smtpIni.singleProcess) here.use(current.initial)
+    if (smtpIni.singleProcess) here.use(current.known)
     settings = current
     return here
   } catch (error) {
@@ -62,13 +75,11 @@ function prepareFiles(config: Config, owner: SmtpIni, log: Log): void {
 }
 
 function startInWorker(plugin: Plugin, log: Log): HarakaProcess {
-  const here = new HarakaProcess(plugin, log, undefined)
+  const here = new HarakaProcess(plugin, log)
+  const unanswered = "Haraka's primary does not tell this worker what to work with; deliveries wait for it"
   askPrimary(
     settings => here.use(settings),
-    () =>
-      log.error("Haraka's primary does not tell this worker what to work with; deliveries wait for it", {
-        at_most: MOST_WAITING,
-      }),
+    () => log.error(unanswered, { at_most: MOST_WAITING }),
   )
   return here
 }
@@ -86,7 +97,7 @@ export class HarakaProcess {
   #waiting: Delivery[] = []
   #ending: Promise<void> | undefined
 
-  constructor(plugin: Plugin, log: Log, companion: CompanionKeeper | undefined) {
+  constructor(plugin: Plugin, log: Log, companion?: CompanionKeeper) {
     this.#plugin = plugin
     this.#log = log
     this.#companion = companion
@@ -114,7 +125,6 @@ export class HarakaProcess {
     this.#caught(() => {
       const deliveries = openDeliverySide(settings, this.#plugin.config, this.#log)
       this.#deliveries = deliveries
-      deliveries.warmUp()
       for (const delivery of this.#waiting.splice(0)) deliveries.push(delivery)
     })
   }

@@ -5,19 +5,19 @@
  */
 
 import cluster from 'node:cluster'
-import { type Credentials, credentialFiles, loadCredentials } from '../apns/credentials.ts'
+import { credentialFiles, loadCredentials } from '../apns/credentials.ts'
 import { fingerprint } from '../apns/renewal.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
-import { type Config, loadConfig } from '../config/config.ts'
+import { loadConfig } from '../config/config.ts'
 import { ASK_SETTINGS, isEvent, SETTINGS } from '../process/message.ts'
 import type { Settings } from '../service.ts'
 
 /** In the primary: the settings that its other processes start with. */
 export class CurrentSettings {
-  readonly #config: Config
+  /** As they were read at the start, and credentials that have been renewed since. */
+  #settings: Settings
   readonly #log: Log
-  #credentials: Credentials
   /** The credentials' files as they were when they were last good, as far as this process may look at them. */
   #seen: string | undefined
   /** The last warning of each kind. */
@@ -25,28 +25,29 @@ export class CurrentSettings {
 
   /** Reads configuration and credentials. Throws ConfigError and CredentialsError. */
   constructor(harakaDir: string, log: Log) {
-    this.#config = loadConfig(harakaDir)
-    this.#credentials = loadCredentials(this.#config.apns, harakaDir)
+    const config = loadConfig(harakaDir)
+    this.#settings = { config, credentials: loadCredentials(config.apns, harakaDir) }
     this.#log = log
   }
 
-  /** As they were read at the start. */
-  get initial(): Settings {
-    return { config: this.#config, credentials: this.#credentials }
+  /** Without a look at the disk. */
+  get known(): Settings {
+    return this.#settings
   }
 
   /** For a process that starts now: the configuration of the start, and the last credentials that were good. */
   latest(): Settings {
     this.#warn('xaps.ini on disk is not what is in use; restart Haraka when it shall be', this.#difference())
     this.#warn('the credentials on disk are of no use; the last good ones stay in use', this.#renew())
-    return this.initial
+    return this.#settings
   }
 
   /** How the file differs from what is in use; undefined when it does not. */
   #difference(): string | undefined {
+    const { config } = this.#settings
     try {
-      const onDisk = loadConfig(this.#config.harakaDir)
-      return JSON.stringify(onDisk) === JSON.stringify(this.#config) ? undefined : 'it has changed'
+      const onDisk = loadConfig(config.harakaDir)
+      return JSON.stringify(onDisk) === JSON.stringify(config) ? undefined : 'it has changed'
     } catch (error) {
       return reasonOf(error)
     }
@@ -54,11 +55,12 @@ export class CurrentSettings {
 
   /** Reads credentials that have changed on disk; why that was impossible, if it was. */
   #renew(): string | undefined {
-    const now = fingerprint(credentialFiles(this.#config.apns, this.#config.harakaDir))
+    const { config } = this.#settings
+    const now = fingerprint(credentialFiles(config.apns, config.harakaDir))
     this.#seen ??= now
     if (now === this.#seen) return undefined
     try {
-      this.#credentials = loadCredentials(this.#config.apns, this.#config.harakaDir)
+      this.#settings = { config, credentials: loadCredentials(config.apns, config.harakaDir) }
       this.#seen = now
       return undefined
     } catch (error) {
@@ -76,18 +78,11 @@ export class CurrentSettings {
 /** The primary answers at once, unless it is held up or has no such plugin. */
 const ANSWER_TIMEOUT_MS = 10_000
 
-interface Answer {
-  readonly event: typeof SETTINGS
-  /** Missing where the plugin is off in the primary. */
-  readonly settings?: Settings
-}
-
-/** In the primary: answers every worker with what `latest` gives then. */
+/** In the primary: answers every worker with what `latest` gives then, nothing where the plugin is off in the primary. */
 export function answerWorkers(latest: () => Settings | undefined): void {
   cluster.on('message', (worker, message) => {
     if (!isEvent(message, ASK_SETTINGS) || !worker.isConnected()) return
-    const settings = latest()
-    const answer: Answer = settings ? { event: SETTINGS, settings } : { event: SETTINGS }
+    const answer = { event: SETTINGS, settings: latest() }
     // A worker that ends meanwhile needs no answer.
     worker.process.send(answer, () => undefined)
   })
@@ -104,7 +99,7 @@ export function askPrimary(
     if (!isEvent(message, SETTINGS)) return
     process.off('message', listener)
     timer.cancel()
-    receive((message as Answer).settings)
+    receive((message as { readonly settings?: Settings }).settings)
   }
   process.on('message', listener)
   // Without a primary there is no answer, which `late` tells.

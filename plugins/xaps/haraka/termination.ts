@@ -4,7 +4,7 @@
  */
 
 import cluster, { type Worker } from 'node:cluster'
-import { KILL_AFTER_MS } from '../base/ending.ts'
+import { KILL_AFTER_MS } from '../base/limits.ts'
 import { FINISH, FINISHED, isEvent } from '../process/message.ts'
 
 /** Calls `finish` before SIGTERM takes its usual effect. `finish` must not reject and must end in bounded time. */

@@ -3,9 +3,8 @@
 import { lookup } from 'node:dns/promises'
 import net from 'node:net'
 import { getSystemErrorName } from 'node:util'
-import type { Log } from '../base/log.ts'
-import { reasonOf } from '../base/log.ts'
-import { isLoopback, parseTcpAddress } from '../base/tcp-address.ts'
+import { isLoopback, parseTcpAddress } from '../base/addresses.ts'
+import { type Log, reasonOf } from '../base/log.ts'
 
 /** Connections that may wait to be accepted; the kernel caps it at net.core.somaxconn. */
 const BACKLOG = 1024

@@ -3,7 +3,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Clock, systemClock } from '../base/clock.ts'
-import { EXIT_AFTER_MS } from '../base/ending.ts'
+import { EXIT_AFTER_MS } from '../base/limits.ts'
 import { eachLine } from '../base/lines.ts'
 
 /** The descriptor of a supervised child at which the channel to its parent is. */

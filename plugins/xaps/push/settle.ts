@@ -6,7 +6,7 @@
 import type { Verdict } from '../apns/verdict.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, maskToken, maskUser, reasonOf } from '../base/log.ts'
-import { onceAMinute } from '../base/once-a-minute.ts'
+import { onceAMinute } from '../base/transition-log.ts'
 import { type Device, sameDevice } from '../device/device.ts'
 import { removeGone } from '../device/record.ts'
 import type { DeviceStore } from '../device/store.ts'

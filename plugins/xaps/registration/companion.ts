@@ -5,7 +5,7 @@
 
 import type { AddressInfo, Server } from 'node:net'
 import { type Clock, systemClock } from '../base/clock.ts'
-import { STAGES } from '../base/ending.ts'
+import { STAGES } from '../base/limits.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import type { Device } from '../device/device.ts'
 import type { MailEvent } from '../event.ts'

@@ -7,7 +7,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import os from 'node:os'
-import { hostIn, isLoopback, isWildcard, parseTcpAddress } from '../base/tcp-address.ts'
+import { hostIn, isLoopback, isWildcard, parseTcpAddress } from '../base/addresses.ts'
 import { Refused } from './refusal.ts'
 
 const JSON_TYPE = /^application\/json[ \t]*(?:;|$)/i

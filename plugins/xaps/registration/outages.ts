@@ -6,8 +6,7 @@
 
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Fields, type Level, type Log, maskUser, reasonOf } from '../base/log.ts'
-import { onceAMinute } from '../base/once-a-minute.ts'
-import { TransitionLog } from '../base/transition-log.ts'
+import { onceAMinute, TransitionLog } from '../base/transition-log.ts'
 
 export type Place = 'store' | 'spool'
 

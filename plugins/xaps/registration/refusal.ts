@@ -3,7 +3,7 @@
 import { type Clock, systemClock } from '../base/clock.ts'
 import { MAX_USER_BYTES } from '../base/limits.ts'
 import { type Log, maskUser, reasonOf } from '../base/log.ts'
-import { onceAMinute } from '../base/once-a-minute.ts'
+import { onceAMinute } from '../base/transition-log.ts'
 
 /**
  * A request that is refused. `message` is fit to be sent back and logged: one line of printable ASCII, at most

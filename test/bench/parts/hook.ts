@@ -21,7 +21,6 @@ const nothing = (): void => undefined
 
 /** The `this` of a plugin's hooks in Haraka, at a log level where no line of ours is written. */
 const plugin: Plugin = {
-  name: 'xaps',
   config: { get: () => ['example.com'] },
   register_hook: nothing,
   logdebug: nothing,

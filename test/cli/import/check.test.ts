@@ -96,7 +96,7 @@ const UNFIT: ReadonlyArray<readonly [change: Partial<Entry>, reason: RegExp]> = 
   [{ lastSeen: '2026-01-11T00:00:00Z' }, /^expired/],
 ]
 
-test('what the door would refuse is refused, and what only a file can get wrong', () => {
+test('what a request is refused for is refused, and what only a file can get wrong', () => {
   for (const [change, reason] of UNFIT) {
     for (const rules of [old, ours]) {
       assert.throws(() => checkEntry({ ...exampleLine, ...change }, rules), {

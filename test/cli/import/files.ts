@@ -1,4 +1,4 @@
-/** Files for the tests of import: one small literal database of each kind, and how to read one. */
+/** Files for the tests of import: one small database of each kind, and how to read one. */
 
 import { type Entry, readSource } from '../../../plugins/xaps/cli/import/formats.ts'
 
@@ -8,84 +8,38 @@ export const TOKEN_C = 'c3'.repeat(32)
 export const TOPIC = 'com.apple.mail.XServer.0715a26b-ca09-4730-a419-793000ca982e'
 
 /** As json.dump(…, indent=4) writes it; `()` on the wire became [null]. */
-export const PYTHON_DATABASE = `{
-    "alice": {
-        "accounts": {
-            "ACCOUNT-1": {
-                "devices": {
-                    "${TOKEN_A.toUpperCase()}": {
-                        "mailboxes": [
-                            "Inbox",
-                            "Entw&APw-rfe"
-                        ]
-                    },
-                    "${TOKEN_B}": {
-                        "mailboxes": [
-                            null
-                        ]
-                    }
-                }
-            }
-        }
+export const PYTHON_DATABASE = JSON.stringify(
+  {
+    alice: {
+      accounts: {
+        'ACCOUNT-1': {
+          devices: {
+            [TOKEN_A.toUpperCase()]: { mailboxes: ['Inbox', 'Entw&APw-rfe'] },
+            [TOKEN_B]: { mailboxes: [null] },
+          },
+        },
+      },
     },
-    "bob": {
-        "accounts": {
-            "ACCOUNT-2": {
-                "devices": {
-                    "${TOKEN_C}": {
-                        "mailboxes": []
-                    }
-                }
-            }
-        }
-    }
-}`
+    bob: { accounts: { 'ACCOUNT-2': { devices: { [TOKEN_C]: { mailboxes: [] } } } } },
+  },
+  null,
+  4,
+)
 
 /** As MarshalIndent writes it; the first daemon has no RegistrationTime, the second one time.Time in local time. */
-export const goDatabase = (registrationTime: string): string => `{
-  "Users": {
-    "alice": {
-      "Accounts": {
-        "ACCOUNT-1": {
-          "DeviceToken": "${TOKEN_A}",
-          "Mailboxes": [
-            "Inbox"
-          ],
-          "RegistrationTime": "${registrationTime}"
-        }
-      }
-    },
-    "bob": {
-      "Accounts": {
-        "ACCOUNT-2": {
-          "DeviceToken": "${TOKEN_B}",
-          "Mailboxes": null,
-          "RegistrationTime": "0001-01-01T00:00:00Z"
-        },
-        "ACCOUNT-3": {
-          "DeviceToken": "${TOKEN_C}",
-          "Mailboxes": [
-            "Inbox",
-            "Ham"
-          ]
-        }
-      }
-    }
+export function goDatabase(registrationTime: string): string {
+  const zero = '0001-01-01T00:00:00Z'
+  const alice = {
+    'ACCOUNT-1': { DeviceToken: TOKEN_A, Mailboxes: ['Inbox'], RegistrationTime: registrationTime },
   }
-}`
-
-export interface Line {
-  user: string
-  account: string
-  token: string
-  mailboxes: readonly string[]
-  subtopic: string
-  topic: string
-  registeredAt: string
-  lastSeen: string
+  const bob = {
+    'ACCOUNT-2': { DeviceToken: TOKEN_B, Mailboxes: null, RegistrationTime: zero },
+    'ACCOUNT-3': { DeviceToken: TOKEN_C, Mailboxes: ['Inbox', 'Ham'] },
+  }
+  return JSON.stringify({ Users: { alice: { Accounts: alice }, bob: { Accounts: bob } } }, null, 2)
 }
 
-export const exampleLine: Line = {
+export const exampleLine = {
   user: 'alice',
   account: 'ACCOUNT-1',
   token: TOKEN_A,
@@ -96,6 +50,8 @@ export const exampleLine: Line = {
   lastSeen: '2026-02-03T04:05:06.789Z',
 }
 
+export type Line = typeof exampleLine
+
 export function exportOf(...lines: readonly Partial<Line>[]): string {
   return lines.map(line => `${JSON.stringify({ ...exampleLine, ...line })}\n`).join('')
 }
@@ -103,5 +59,5 @@ export function exportOf(...lines: readonly Partial<Line>[]): string {
 /** The name of the format and all entries. */
 export function read(text: string | Buffer): { name: string; entries: Entry[] } {
   const { name, entries } = readSource(Buffer.from(text))
-  return { name, entries: [...entries()] }
+  return { name, entries: [...entries] }
 }

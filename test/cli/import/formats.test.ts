@@ -1,49 +1,37 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import {
-  exampleLine,
-  exportOf,
-  goDatabase,
-  PYTHON_DATABASE,
-  read,
-  TOKEN_A,
-  TOKEN_B,
-  TOKEN_C,
-} from './files.ts'
+import * as files from './files.ts'
+
+const { exampleLine, exportOf, goDatabase, PYTHON_DATABASE, read, TOKEN_A, TOKEN_B, TOKEN_C } = files
 
 const PYTHON = 'database of the Python daemon'
 const GO = 'database of a Go daemon'
 const OWN = 'xaps export'
 
+const alice = { user: 'alice', account: 'ACCOUNT-1', token: TOKEN_A }
+const bob = { user: 'bob', account: 'ACCOUNT-2', token: TOKEN_C }
+
 test("reads the Python daemon's database, null for a mailbox meaning none", () => {
-  const { name, entries } = read(PYTHON_DATABASE)
-  assert.equal(name, PYTHON)
-  assert.deepEqual(entries, [
-    {
-      user: 'alice',
-      account: 'ACCOUNT-1',
-      token: TOKEN_A.toUpperCase(),
-      mailboxes: ['Inbox', 'Entw&APw-rfe'],
-    },
-    { user: 'alice', account: 'ACCOUNT-1', token: TOKEN_B, mailboxes: [] },
-    { user: 'bob', account: 'ACCOUNT-2', token: TOKEN_C, mailboxes: [] },
-  ])
+  assert.deepEqual(read(PYTHON_DATABASE), {
+    name: PYTHON,
+    entries: [
+      { ...alice, token: TOKEN_A.toUpperCase(), mailboxes: ['Inbox', 'Entw&APw-rfe'] },
+      { ...alice, token: TOKEN_B, mailboxes: [] },
+      { ...bob, mailboxes: [] },
+    ],
+  })
 })
 
 test("reads the Go daemons' database, with and without the time of registration", () => {
-  const { name, entries } = read(goDatabase('2026-01-02T03:04:05.678901234+01:00'))
-  assert.equal(name, GO)
-  assert.deepEqual(entries, [
-    {
-      user: 'alice',
-      account: 'ACCOUNT-1',
-      token: TOKEN_A,
-      mailboxes: ['Inbox'],
-      lastSeen: '2026-01-02T03:04:05.678901234+01:00',
-    },
-    { user: 'bob', account: 'ACCOUNT-2', token: TOKEN_B, mailboxes: null, lastSeen: undefined },
-    { user: 'bob', account: 'ACCOUNT-3', token: TOKEN_C, mailboxes: ['Inbox', 'Ham'], lastSeen: undefined },
-  ])
+  const lastSeen = '2026-01-02T03:04:05.678901234+01:00'
+  assert.deepEqual(read(goDatabase(lastSeen)), {
+    name: GO,
+    entries: [
+      { ...alice, mailboxes: ['Inbox'], lastSeen },
+      { ...bob, token: TOKEN_B, mailboxes: null, lastSeen: undefined },
+      { ...bob, account: 'ACCOUNT-3', mailboxes: ['Inbox', 'Ham'], lastSeen: undefined },
+    ],
+  })
 })
 
 test('reads our own export, also with a blank line, CRLF, no line end at its end and a byte order mark', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Entry } from '../../../plugins/xaps/cli/import/formats.ts'
-import { type ImportRules, importAll, makeTally, rehearse } from '../../../plugins/xaps/cli/import/save.ts'
+import { type ImportRules, importAll, rehearse, Tally } from '../../../plugins/xaps/cli/import/save.ts'
 import { EMPTY_RECORD, type UserRecord } from '../../../plugins/xaps/device/device.ts'
 import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
 import { exampleLine, TOKEN_B, TOKEN_C } from './files.ts'
@@ -31,7 +31,7 @@ function memory(records = new Map<string, UserRecord>()): { records: typeof reco
 
 async function take(entries: Iterable<Entry>, update: Update): Promise<{ table: string[]; notes: string[] }> {
   const notes: string[] = []
-  const tally = makeTally(line => notes.push(line))
+  const tally = new Tally(line => notes.push(line))
   await importAll(entries, update, rules, tally)
   return { table: tally.lines().map(line => line.trim().replace(/ {2,}/g, ': ')), notes }
 }
@@ -46,23 +46,17 @@ const MIXED: readonly Entry[] = [
   { ...exampleLine, user: 'carol', lastSeen: '2020-01-01T00:00:00Z' },
 ]
 
-const MIXED_TABLE = [
-  'taken: 2',
-  'renewed: 0',
-  'already known: 1',
-  'skipped: 4',
-  'device token: missing or not a text: 1',
-  'user name: no control characters allowed: 1',
-  'expired: not renewed for expire_days: 1',
-  'no room: the user has max_devices later ones: 1',
-]
+const silent = () => undefined
 
 test('counts what is taken, known and skipped, and names each skipped device, its token masked', async () => {
   const { table, notes } = await take(MIXED, memory().update)
-  assert.deepEqual(
-    [table.slice(0, 4), table.slice(4).sort()],
-    [MIXED_TABLE.slice(0, 4), MIXED_TABLE.slice(4).sort()],
-  )
+  assert.deepEqual(table.slice(0, 4), ['taken: 2', 'renewed: 0', 'already known: 1', 'skipped: 4'])
+  assert.deepEqual(table.slice(4).sort(), [
+    'device token: missing or not a text: 1',
+    'expired: not renewed for expire_days: 1',
+    'no room: the user has max_devices later ones: 1',
+    'user name: no control characters allowed: 1',
+  ])
   assert.deepEqual(notes.sort(), [
     'skipped (no user) (no token): device token: missing or not a text',
     'skipped alice c3c3c3c3…c3c3: no room: the user has max_devices later ones',
@@ -71,22 +65,16 @@ test('counts what is taken, known and skipped, and names each skipped device, it
   ])
 })
 
-test('a second run takes nothing', async () => {
+test('a rehearsal asks the store for each user once, reports the same and changes nothing', async () => {
   const { update, records } = memory()
-  await take(MIXED, update)
-  const before = structuredClone(records)
-  const { table } = await take(MIXED, update)
-  assert.deepEqual(table.slice(0, 3), ['taken: 0', 'renewed: 0', 'already known: 3'])
-  assert.deepEqual(records, before)
-})
-
-test('a rehearsal reports the same and changes nothing', async () => {
-  const { update, records } = memory()
-  const rehearsed = await take(MIXED, rehearse({ update }))
-  assert.deepEqual(
-    [...records.values()].flatMap(({ devices }) => devices),
-    [],
-  )
+  const asked: string[] = []
+  const asking: Update = (user, change) => {
+    asked.push(user)
+    return update(user, change)
+  }
+  const rehearsed = await take(MIXED, rehearse({ update: asking }))
+  assert.deepEqual(asked, ['alice'])
+  assert.ok([...records.values()].every(({ devices }) => devices.length === 0))
   assert.deepEqual(rehearsed, await take(MIXED, update))
 })
 
@@ -100,30 +88,10 @@ test('what Apple reported gone since does not come back, in a rehearsal neither'
   }
 })
 
-test('a rehearsal asks the store for each user once', async () => {
-  const asked: string[] = []
-  const { update } = memory()
-  const how = rehearse({
-    update: (user, change) => {
-      asked.push(user)
-      return update(user, change)
-    },
-  })
-  for (const user of ['a', 'b', 'a', 'b']) await how(user, record => record)
-  assert.deepEqual(asked, ['a', 'b'])
-})
-
 test('every device is counted as it is handled', async () => {
   const seen: number[] = []
-  await importAll(
-    MIXED,
-    memory().update,
-    rules,
-    makeTally(
-      () => undefined,
-      devices => seen.push(devices),
-    ),
-  )
+  const tally = new Tally(silent, devices => seen.push(devices))
+  await importAll(MIXED, memory().update, rules, tally)
   assert.deepEqual(seen, [1, 2, 3, 4, 5, 6, 7])
 })
 
@@ -137,17 +105,7 @@ test('a store that fails ends it at once, with what was taken counted', async ()
   function* endless(): Generator<Entry> {
     for (let index = 0; ; index += 1) yield { ...exampleLine, user: `user${index}` }
   }
-  const tally = makeTally(() => undefined)
+  const tally = new Tally(silent)
   await assert.rejects(importAll(endless(), failing, rules, tally), /the disk is full/)
   assert.match(tally.lines()[0] ?? '', /^taken +5$/)
-})
-
-test('a file that fails in the middle ends it, with what was taken before counted', async () => {
-  function* broken(): Generator<Entry> {
-    yield exampleLine
-    throw new Error('damaged')
-  }
-  const tally = makeTally(() => undefined)
-  await assert.rejects(importAll(broken(), memory().update, rules, tally), /damaged/)
-  assert.match(tally.lines()[0] ?? '', /^taken +1$/)
 })

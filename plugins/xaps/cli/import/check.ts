@@ -17,21 +17,20 @@ export interface CheckRules extends RegisterRules {
   readonly canonicalMailboxes: boolean
 }
 
-export interface Candidate {
-  readonly user: string
-  readonly device: Device
-  /** Whether the file says when the device was last seen. */
-  readonly dated: boolean
-}
-
 /** The old daemons serve this one only. */
 const DEFAULT_SUBTOPIC = 'com.apple.mobilemail'
 
 /** RFC 3339, as Go and JavaScript write times. */
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/
 
-/** Throws BadRequest; the message names the value and its bound, and quotes nothing. */
-export function checkEntry(entry: Entry, rules: CheckRules): Candidate {
+/**
+ * The device, and whether the file says when it was last seen (`dated`). Throws BadRequest; the message names the value and
+ * its bound, and quotes nothing.
+ */
+export function checkEntry(
+  entry: Entry,
+  rules: CheckRules,
+): { readonly user: string; readonly device: Device; readonly dated: boolean } {
   const mailboxes = texts('mailboxes', entry.mailboxes ?? [])
   const { user, ...registration } = validateRegister(
     {
@@ -44,32 +43,32 @@ export function checkEntry(entry: Entry, rules: CheckRules): Candidate {
     },
     rules,
   )
-  const topic = checkedTopic(text('topic', entry.topic ?? rules.topic))
-  const stored =
-    rules.canonicalMailboxes && mailboxes.length > 0 ? { mailboxes: checkedCanonical(mailboxes) } : {}
+  const topic = text('topic', entry.topic ?? rules.topic)
+  if (!TOPIC.test(topic)) throw new BadRequest('topic: expected 1 to 255 printable ASCII characters')
+  const stored = rules.canonicalMailboxes ? checkedCanonical(mailboxes) : []
   const seen = checkedTime('time of the last registration', entry.lastSeen, rules.now)
   const lastSeen = seen ?? rules.now
   if (lastSeen <= rules.now - rules.expireAfterMs)
     throw new BadRequest('expired: not renewed for expire_days')
   const since = checkedTime('time of the first registration', entry.registeredAt, lastSeen)
-  const device = { ...registration, ...stored, topic, registeredAt: since ?? lastSeen, lastSeen }
+  const device = {
+    ...registration,
+    ...(stored.length > 0 && { mailboxes: stored }),
+    topic,
+    registeredAt: since ?? lastSeen,
+    lastSeen,
+  }
   return { user, device, dated: seen !== undefined }
 }
 
 function text(what: string, value: unknown): string {
-  if (typeof value !== 'string') throw new BadRequest(`${what}: missing or not a text`)
-  return value
+  if (typeof value === 'string') return value
+  throw new BadRequest(`${what}: missing or not a text`)
 }
 
 function texts(what: string, value: unknown): readonly string[] {
-  if (!Array.isArray(value) || !value.every(item => typeof item === 'string'))
-    throw new BadRequest(`${what}: not a list of texts`)
-  return value
-}
-
-function checkedTopic(topic: string): string {
-  if (!TOPIC.test(topic)) throw new BadRequest('topic: expected 1 to 255 printable ASCII characters')
-  return topic
+  if (Array.isArray(value) && value.every(item => typeof item === 'string')) return value
+  throw new BadRequest(`${what}: not a list of texts`)
 }
 
 /** A canonical name is not decoded once more: `&APw-` may be what `&-APw-` meant. */

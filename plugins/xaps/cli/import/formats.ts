@@ -2,11 +2,11 @@
 
 /** A device as it stands in a file: nothing is checked yet, not even that a text is a text. */
 export interface Entry {
-  readonly user: unknown
-  readonly account: unknown
-  readonly token: unknown
+  readonly user?: unknown
+  readonly account?: unknown
+  readonly token?: unknown
   /** null and undefined mean none. */
-  readonly mailboxes: unknown
+  readonly mailboxes?: unknown
   /** Only our own export has these. */
   readonly subtopic?: unknown
   readonly topic?: unknown
@@ -20,8 +20,8 @@ export interface Source {
   readonly name: string
   /** Whether names and times are as this project stores them, and each device brings its topic. */
   readonly isOurs: boolean
-  /** All devices, one after the other. Throws BadFile at a line of our own export that is no JSON. */
-  entries(): Iterable<Entry>
+  /** All devices, one after the other, once. Throws BadFile at a line of our own export that is no JSON. */
+  readonly entries: Iterable<Entry>
 }
 
 /** A file that cannot be read on. `message` is one line and quotes nothing of the file: it may hold tokens. */
@@ -29,18 +29,15 @@ export class BadFile extends Error {
   override name = 'BadFile'
 }
 
-/** A database: one JSON object with a device at each place that `path` describes. */
+type Members = Readonly<Record<string, unknown>>
+
+/** A database: one JSON object. */
 interface Database {
   readonly name: string
   /** Whether an object with these members is such a database. */
   recognizes(members: Members): boolean
-  /** Names of members from the outermost to the device; `*` is any name. */
-  readonly path: readonly string[]
-  /** The device at `keys`, one for each step of `path`. */
-  entry(keys: readonly string[], device: unknown): Entry
+  entries(members: Members): Iterable<Entry>
 }
-
-type Members = Readonly<Record<string, unknown>>
 
 /**
  * `{Users: {user: {Accounts: {id: {DeviceToken, Mailboxes, RegistrationTime}}}}}`. The later of the two daemons in Go
@@ -48,15 +45,15 @@ type Members = Readonly<Record<string, unknown>>
  */
 const go: Database = {
   name: 'database of a Go daemon',
-  recognizes: members => Object.hasOwn(members, 'Users') && holds(members.Users, 'Accounts'),
-  path: ['Users', '*', 'Accounts', '*'],
-  entry: ([, user, , account], device) => ({
-    user,
-    account,
-    token: memberOf(device, 'DeviceToken'),
-    mailboxes: memberOf(device, 'Mailboxes'),
-    lastSeen: orAbsent(memberOf(device, 'RegistrationTime')),
-  }),
+  recognizes: ({ Users }) => holds(Users, 'Accounts'),
+  *entries({ Users }) {
+    for (const [user, { Accounts }] of objectsIn(Users))
+      for (const [account, device] of objectsIn(Accounts)) {
+        const { DeviceToken: token, Mailboxes: mailboxes, RegistrationTime: time } = device
+        const isZero = typeof time === 'string' && time.startsWith('0001-01-01T')
+        yield { user, account, token, mailboxes, lastSeen: isZero ? undefined : time }
+      }
+  },
 }
 
 /**
@@ -66,8 +63,14 @@ const go: Database = {
 const python: Database = {
   name: 'database of the Python daemon',
   recognizes: members => holds(members, 'accounts'),
-  path: ['*', 'accounts', '*', 'devices', '*'],
-  entry: ([user, , account, , token], device) => ({ user, account, token, mailboxes: named(device) }),
+  *entries(members) {
+    for (const [user, { accounts }] of objectsIn(members))
+      for (const [account, { devices }] of objectsIn(accounts))
+        for (const [token, { mailboxes }] of objectsIn(devices)) {
+          const named = Array.isArray(mailboxes) ? mailboxes.filter(name => name !== null) : mailboxes
+          yield { user, account, token, mailboxes: named }
+        }
+  },
 }
 
 /** In this order: a user of a Go daemon may be called `accounts`. */
@@ -78,61 +81,34 @@ const SPACE = 0x20
 
 /** Tells which format `file` has. Throws BadFile when it has none of them. */
 export function readSource(file: Buffer): Source {
-  const bytes = withoutByteOrderMark(file)
-  return isExport(bytes) ? exportIn(bytes) : databaseIn(parse(bytes.toString()))
-}
-
-function databaseIn(value: unknown): Source {
+  const bytes = file.subarray(file.indexOf('\ufeff') === 0 ? 3 : 0)
+  if (isExport(bytes)) return { name: 'xaps export', isOurs: true, entries: exportedIn(bytes) }
+  const value = parse(bytes.toString())
   const database = DATABASES.find(({ recognizes }) => isObject(value) && recognizes(value))
   if (!database)
     throw new BadFile('neither a database of the Python or a Go daemon nor an export of this command')
-  const { name, path, entry } = database
-  return {
-    name,
-    isOurs: false,
-    *entries() {
-      for (const [keys, device] of placesIn(value, path)) yield entry(keys, device)
-    },
+  return { name: database.name, isOurs: false, entries: database.entries(membersOf(value)) }
+}
+
+/** The output of `xaps export`: JSON lines, one device each, with the members of an Entry. */
+function* exportedIn(bytes: Buffer): Generator<Entry> {
+  let number = 0
+  for (const line of linesIn(bytes)) {
+    number += 1
+    if (line.trim() !== '') yield membersOf(parse(line, `line ${number} is `))
   }
 }
 
-/** The output of `xaps export`: JSON lines, one device each. An empty file is the export of an empty store. */
-function exportIn(bytes: Buffer): Source {
-  return {
-    name: 'xaps export',
-    isOurs: true,
-    *entries() {
-      let number = 0
-      for (const line of linesIn(bytes)) {
-        number += 1
-        if (line.trim() !== '') yield deviceIn(parse(line, `line ${number} is `))
-      }
-    },
-  }
-}
-
+/** An empty file is the export of an empty store. */
 function isExport(bytes: Buffer): boolean {
   if (bytes.every(byte => byte <= SPACE)) return true
   const [first = ''] = linesIn(bytes)
   try {
-    const value: unknown = JSON.parse(first)
-    return ['user', 'account', 'token'].every(name => typeof memberOf(value, name) === 'string')
+    const { user, account, token } = membersOf(JSON.parse(first))
+    return [user, account, token].every(value => typeof value === 'string')
   } catch {
     // The first line of a database is as a rule no JSON of its own.
     return false
-  }
-}
-
-function deviceIn(line: unknown): Entry {
-  return {
-    user: memberOf(line, 'user'),
-    account: memberOf(line, 'account'),
-    token: memberOf(line, 'token'),
-    mailboxes: memberOf(line, 'mailboxes'),
-    subtopic: memberOf(line, 'subtopic'),
-    topic: memberOf(line, 'topic'),
-    registeredAt: memberOf(line, 'registeredAt'),
-    lastSeen: memberOf(line, 'lastSeen'),
   }
 }
 
@@ -142,18 +118,6 @@ function* linesIn(bytes: Buffer): Generator<string> {
     const end = bytes.indexOf(LF, start)
     yield bytes.toString('utf8', start, end < 0 ? bytes.length : end)
     start = end < 0 ? bytes.length : end + 1
-  }
-}
-
-/** Every place in `value` that `path` leads to, with the names on the way. */
-function* placesIn(
-  value: unknown,
-  [step, ...rest]: readonly string[],
-  keys: readonly string[] = [],
-): Generator<readonly [keys: readonly string[], value: unknown]> {
-  if (step === undefined) return yield [keys, value]
-  for (const [key, inner] of Object.entries(isObject(value) ? value : {})) {
-    if (step === '*' || step === key) yield* placesIn(inner, rest, [...keys, key])
   }
 }
 
@@ -167,28 +131,19 @@ function parse(text: string, where = ''): unknown {
   }
 }
 
-function withoutByteOrderMark(bytes: Buffer): Buffer {
-  return bytes.subarray(bytes.indexOf('\ufeff') === 0 ? 3 : 0)
-}
-
 /** Whether `value` is an object that is empty or has a member with a member of this name. */
 function holds(value: unknown, name: string): boolean {
-  if (!isObject(value)) return false
-  const inner = Object.values(value)
-  return inner.length === 0 || inner.some(one => isObject(one) && Object.hasOwn(one, name))
+  const inner = objectsIn(value)
+  return isObject(value) && (inner.length === 0 || inner.some(([, members]) => Object.hasOwn(members, name)))
 }
 
-function named(device: unknown): unknown {
-  const mailboxes = memberOf(device, 'mailboxes')
-  return Array.isArray(mailboxes) ? mailboxes.filter(name => name !== null) : mailboxes
+/** The members of `value` by name, each as the object that it is, or should be. */
+function objectsIn(value: unknown): (readonly [name: string, members: Members])[] {
+  return Object.entries(membersOf(value)).map(([name, inner]) => [name, membersOf(inner)] as const)
 }
 
-function orAbsent(time: unknown): unknown {
-  return typeof time === 'string' && time.startsWith('0001-01-01T') ? undefined : time
-}
-
-function memberOf(value: unknown, name: string): unknown {
-  return isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined
+function membersOf(value: unknown): Members {
+  return isObject(value) ? value : {}
 }
 
 function isObject(value: unknown): value is Members {

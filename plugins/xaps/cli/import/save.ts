@@ -1,27 +1,21 @@
 /** Entries of a file → the store, many at a time. Counts the outcomes, and names the devices that are skipped. */
 
 import { maskToken } from '../../base/log.ts'
-import { EMPTY_RECORD, type UserRecord } from '../../device/device.ts'
+import type { UserRecord } from '../../device/device.ts'
 import { type Outcome, restore } from '../../device/record.ts'
 import type { DeviceStore } from '../../device/store.ts'
 import { BadRequest } from '../../registration/refusal.ts'
-import { type Candidate, type CheckRules, checkEntry } from './check.ts'
+import { type CheckRules, checkEntry } from './check.ts'
 import type { Entry } from './formats.ts'
 
 /** Changes that wait for the store at once: enough for LMDB to commit many together, and few to hold. */
 const AT_ONCE = 256
 
-/** Changes one user's record; the same as a DeviceStore's `update`. */
-export type Update = (user: string, change: (record: UserRecord) => UserRecord) => Promise<unknown>
+type Update = DeviceStore['update']
 
 export interface ImportRules extends CheckRules {
   readonly maxDevices: number
 }
-
-const SKIPPED = {
-  gone: 'gone: Apple has reported it since',
-  'no room': 'no room: the user has max_devices later ones',
-} as const
 
 /**
  * Handles every entry. Rejects with the error of the file or the store, after the changes under way have ended; `tally`
@@ -44,107 +38,75 @@ export async function importAll(
 }
 
 async function importEntry(entry: Entry, update: Update, rules: ImportRules, tally: Tally): Promise<void> {
-  const candidate = tryCheck(entry, rules)
-  if (typeof candidate === 'string') return tally.skip(candidate, nameOf(entry.user, entry.token))
-  const outcome = await save(candidate, update, rules.maxDevices)
-  if (outcome === 'gone' || outcome === 'no room')
-    return tally.skip(SKIPPED[outcome], nameOf(candidate.user, candidate.device.token))
-  tally.count(outcome)
-}
-
-/** The candidate, or why the entry is none. */
-function tryCheck(entry: Entry, rules: ImportRules): Candidate | string {
   try {
-    return checkEntry(entry, rules)
+    const { user, device, dated } = checkEntry(entry, rules)
+    let outcome: Outcome = 'known'
+    await update(user, record => {
+      const restored = restore(record, device, { maxDevices: rules.maxDevices, dated })
+      outcome = restored.outcome
+      return restored.record
+    })
+    tally.add(OUTCOMES[outcome], nameOf(user, device.token))
   } catch (error) {
-    if (error instanceof BadRequest) return error.message
-    throw error
+    if (!(error instanceof BadRequest)) throw error
+    tally.add(error.message, nameOf(entry.user, entry.token))
   }
 }
 
-async function save(
-  { user, device, dated }: Candidate,
-  update: Update,
-  maxDevices: number,
-): Promise<Outcome> {
-  let outcome: Outcome = 'known'
-  await update(user, record => {
-    const restored = restore(record, device, { maxDevices, dated })
-    outcome = restored.outcome
-    return restored.record
-  })
-  return outcome
-}
-
 /** An `update` for a dry run: the same changes to the same records, none of which reaches the store. */
-export function rehearse(store: Pick<DeviceStore, 'update'>): DeviceStore['update'] {
+export function rehearse(store: Pick<DeviceStore, 'update'>): Update {
   const records = new Map<string, Promise<UserRecord>>()
   return (user, change) => {
-    const record = (records.get(user) ?? recordIn(store, user)).then(change)
+    // The whole record, with Apple's reports: a change that returns what it got is none.
+    const record = (records.get(user) ?? store.update(user, stored => stored)).then(change)
     records.set(user, record)
     return record
   }
 }
 
-/** The whole record, with Apple's reports: a change that returns what it got is none. */
-async function recordIn(store: Pick<DeviceStore, 'update'>, user: string): Promise<UserRecord> {
-  let seen = EMPTY_RECORD
-  await store.update(user, record => {
-    seen = record
-    return record
-  })
-  return seen
+/** As the operator reads them; the last two are reasons to skip a device. */
+const OUTCOMES: Readonly<Record<Outcome, string>> = {
+  taken: 'taken',
+  renewed: 'renewed',
+  known: 'already known',
+  gone: 'gone: Apple has reported it since',
+  'no room': 'no room: the user has max_devices later ones',
 }
-
-type Counted = Exclude<Outcome, 'gone' | 'no room'>
 
 /** The outcomes of an import, counted. */
-export interface Tally {
-  count(outcome: Counted): void
-  /** `device` names the device to the operator. */
-  skip(reason: string, device: string): void
+export class Tally {
+  readonly #onSkip: (line: string) => void
+  readonly #onDevice: (devices: number) => void
+  readonly #counts = new Map([OUTCOMES.taken, OUTCOMES.renewed, OUTCOMES.known].map(label => [label, 0]))
+  readonly #reasons = new Map<string, number>()
+  #devices = 0
+  #skipped = 0
+
+  /** `onSkip` gets a line for each device that is skipped, `onDevice` the number of devices handled so far. */
+  constructor(onSkip: (line: string) => void, onDevice: (devices: number) => void = () => undefined) {
+    this.#onSkip = onSkip
+    this.#onDevice = onDevice
+  }
+
+  /** Whatever is no outcome of a device that the store has now is a reason to skip it; `device` names it to the operator. */
+  add(outcome: string, device: string): void {
+    const counts = this.#counts.has(outcome) ? this.#counts : this.#reasons
+    counts.set(outcome, (counts.get(outcome) ?? 0) + 1)
+    if (counts === this.#reasons) {
+      this.#skipped += 1
+      this.#onSkip(`skipped ${device}: ${outcome}`)
+    }
+    this.#devices += 1
+    this.#onDevice(this.#devices)
+  }
+
   /** Lines of a small table: a label and a count each. */
-  lines(): string[]
-}
-
-/** `onSkip` gets a line for each device that is skipped, `onDevice` the number of devices handled so far. */
-export function makeTally(
-  onSkip: (line: string) => void,
-  onDevice: (devices: number) => void = () => undefined,
-): Tally {
-  const counts: Record<Counted, number> = { taken: 0, renewed: 0, known: 0 }
-  const reasons = new Map<string, number>()
-  let total = 0
-  let skipped = 0
-  const handled = () => {
-    total += 1
-    onDevice(total)
+  lines(): string[] {
+    const reasons = [...this.#reasons].map(([reason, count]) => [`  ${reason}`, count] as const)
+    const rows = [...this.#counts, ['skipped', this.#skipped] as const, ...reasons]
+    const width = Math.max(...rows.map(([label]) => label.length))
+    return rows.map(([label, count]) => `${label.padEnd(width)}  ${String(count).padStart(8)}`)
   }
-  return {
-    count(outcome) {
-      counts[outcome] += 1
-      handled()
-    },
-    skip(reason, device) {
-      skipped += 1
-      reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
-      onSkip(`skipped ${device}: ${reason}`)
-      handled()
-    },
-    lines: () =>
-      table([
-        ['taken', counts.taken],
-        ['renewed', counts.renewed],
-        ['already known', counts.known],
-        ['skipped', skipped],
-        ...[...reasons].map(([reason, count]) => [`  ${reason}`, count] as const),
-      ]),
-  }
-}
-
-function table(rows: ReadonlyArray<readonly [label: string, count: number]>): string[] {
-  const width = Math.max(...rows.map(([label]) => label.length))
-  return rows.map(([label, count]) => `${label.padEnd(width)}  ${String(count).padStart(8)}`)
 }
 
 /** The longest part of a value that is shown. */

@@ -7,7 +7,7 @@
 import { inBatches } from '../../base/batch.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
-import { STAGES } from '../../base/ending.ts'
+import { STAGES } from '../../base/limits.ts'
 import { type Log, reasonOf } from '../../base/log.ts'
 import { deviceFiles, identityOf, isWritable, type LmdbFiles } from './directory.ts'
 import type { Environment } from './environment.ts'

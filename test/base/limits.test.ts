@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { EXIT_AFTER_MS, KILL_AFTER_MS, STAGES } from '../../plugins/xaps/base/ending.ts'
+import { EXIT_AFTER_MS, KILL_AFTER_MS, STAGES } from '../../plugins/xaps/base/limits.ts'
 
 test('the stages of an end fit into what waits for the process, and that into what waits for its parent', () => {
   const sum = Object.values(STAGES).reduce((total, ms) => total + ms, 0)

@@ -1,17 +1,29 @@
-/** Recipient address → user name. Pure; knows neither Haraka's configuration nor Dovecot. */
+/** A recipient's address → user name. Pure; knows neither Haraka's configuration nor Dovecot. */
 
 import type { Config } from '../config/config.ts'
-import type { Address } from '../haraka/types.ts'
+
+/** An envelope address: an Address of @haraka/email-address, as far as we read it. */
+export interface Address {
+  /** The local part as the client sent it: case, detail and quotes kept. */
+  readonly user: string
+  /** Lower case, punycode; empty for a bare `postmaster`. */
+  readonly host: string
+}
+
+/** How a mail was handed over. */
+export type Mode = 'LMTP' | 'SMTP'
 
 /** The user's name as `[users] username` and `recipient_delimiter` say; not yet in canonical form. */
 export function userNameOf(address: Address, users: Config['users']): string {
-  const mailbox = withoutDetail(localPart(address), users.recipientDelimiter)
-  return users.username === 'local_part' ? mailbox : joined(mailbox, address.host)
+  return users.username === 'local_part'
+    ? withoutDetail(localPart(address), users.recipientDelimiter)
+    : addressWithoutDetail(address, users.recipientDelimiter)
 }
 
 /** The address without its detail: Dovecot's LMTP asks its userdb for that, whatever our `username` is. */
 export function addressWithoutDetail(address: Address, delimiters: string): string {
-  return joined(withoutDetail(localPart(address), delimiters), address.host)
+  const mailbox = withoutDetail(localPart(address), delimiters)
+  return address.host === '' ? mailbox : `${mailbox}@${address.host}`
 }
 
 /** The local part without quoting (RFC 5321 4.1.2): `"alice"@…` and `alice@…` are one mailbox. */
@@ -26,8 +38,4 @@ export function localPart({ user }: Address): string {
 export function withoutDetail(local: string, delimiters: string): string {
   const cut = local.split('').findIndex((character, index) => index > 0 && delimiters.includes(character))
   return cut < 0 ? local : local.slice(0, cut)
-}
-
-function joined(mailbox: string, host: string): string {
-  return host === '' ? mailbox : `${mailbox}@${host}`
 }
