@@ -8,7 +8,7 @@ import { announceExpiry } from './apns/renewal.ts'
 import type { Clock } from './base/clock.ts'
 import { STAGES } from './base/ending.ts'
 import { type Log, reasonOf } from './base/log.ts'
-import { type Config, olderSettings, pathIn, pushSources } from './config/config.ts'
+import { type Config, missingEventsListener, pathIn, pushSources, settingNotes } from './config/config.ts'
 import { openUserLookup } from './delivery/recipients.ts'
 import { deferStore, openStore } from './device/open.ts'
 import { register } from './device/record.ts'
@@ -143,7 +143,9 @@ export async function startServing(
     await push.close(STAGES.pushesMs)
     await store.close()
   }
-  for (const line of olderSettings(config)) log.notice(line)
+  for (const line of settingNotes(config)) log.notice(line)
+  const missing = missingEventsListener(config)
+  if (missing !== undefined) log.error(missing)
   const companion = await startRegistration(config, push, store, listening, log).catch(async error => {
     await letGo()
     throw error

@@ -9,7 +9,14 @@ import { Transport } from '../apns/transport.ts'
 import { verdictOf } from '../apns/verdict.ts'
 import { noLog, reasonOf } from '../base/log.ts'
 import { withoutPassword } from '../base/store-uri.ts'
-import { type Config, configFile, keyInFile, olderSettings, pathIn } from '../config/config.ts'
+import {
+  type Config,
+  configFile,
+  keyInFile,
+  missingEventsListener,
+  pathIn,
+  settingNotes,
+} from '../config/config.ts'
 import { exposedSecrets } from '../config/secrets.ts'
 import { readSmtpIni } from '../config/smtp-ini.ts'
 import type { Device } from '../device/device.ts'
@@ -71,7 +78,12 @@ function load(config: Config): Loaded {
 }
 
 function checkConfig(config: Config): Finding[] {
-  return [ok(`configuration ${configFile(config.harakaDir)}`), ...olderSettings(config).map(warn)]
+  const missing = missingEventsListener(config)
+  return [
+    ok(`configuration ${configFile(config.harakaDir)}`),
+    ...settingNotes(config).map(warn),
+    ...(missing === undefined ? [] : [fail(missing)]),
+  ]
 }
 
 function checkCredentials({ apns }: Config, loaded: Loaded): Finding[] {

@@ -38,6 +38,7 @@ export function addExplain(xaps: Command): void {
 const SOURCES = {
   haraka: "Haraka's hooks ([delivery] source = haraka)",
   plugin: "Dovecot's XAPS plugin ([delivery] source = plugin); Haraka's hooks push nothing",
+  events: "Dovecot's event exporter ([delivery] source = events); Haraka's hooks push nothing",
 } as const
 
 async function explainDevices(config: Config, user: string): Promise<void> {
