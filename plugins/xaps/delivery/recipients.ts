@@ -8,11 +8,13 @@ import type { Address, Mode, Plugin } from '../haraka/types.ts'
 import { type IsLocal, watchLocalDomains } from './local.ts'
 import { UserDb } from './userdb.ts'
 import type { UserDbAnswer } from './userdb-protocol.ts'
-import { addressWithoutDetail, userNameOf } from './username.ts'
+import { addressWithoutDetail, parseAddress, userNameOf } from './username.ts'
 
 export interface UserLookup {
   /** Users whose devices are to hear of a mail to `recipients`, each once, in no order. Never rejects. */
   usersOf(recipients: readonly Address[], mode: Mode): Promise<string[]>
+  /** The user behind a recipient of LMTP as it was typed, with or without a domain; undefined for none. Never rejects. */
+  userOf(typed: string): Promise<string | undefined>
   close(): void
 }
 
@@ -27,6 +29,7 @@ export function openUserLookup(config: Config, haraka: Plugin['config'], log: Lo
   }
   return {
     usersOf: (recipients, mode) => usersOf(recipients, mode, options),
+    userOf: async typed => (await usersOf([parseAddress(typed)], 'LMTP', options))[0],
     close: () => userDb?.close(),
   }
 }
