@@ -1,0 +1,63 @@
+/**
+ * The stream socket for the exporter of Dovecot 2.4 (driver unix), which somebody else opens: one event, one line. Dovecot's
+ * process `stats` holds one connection for as long as it lives and reads nothing. It drops events without a word while its
+ * peer does not read, and then the start of one stands on the line of the next.
+ */
+
+import net from 'node:net'
+import { MAX_EVENT_LENGTH } from '../base/limits.ts'
+import { eachLine } from '../base/lines.ts'
+
+/** One is Dovecot's; beyond these the one that has been silent for longest is closed. Dovecot connects again. */
+const MOST_CONNECTIONS = 4
+
+/** So many lines in a row that are no events are not Dovecot's: the connection is closed. */
+const MOST_BAD_LINES = 100
+
+/** What an event begins with. Inside a value its quotes would be escaped. */
+const BEGINNING = '{"event":'
+
+export interface EventServer {
+  /** Not listening yet. */
+  readonly server: net.Server
+  /** Closes all connections, and stops accepting. */
+  close(): Promise<void>
+}
+
+/** `take` returns whether the text was an event. */
+export function makeEventServer(take: (text: string) => boolean): EventServer {
+  /** In the order in which they were last heard of. */
+  const connections = new Set<net.Socket>()
+  const heard = (socket: net.Socket) => {
+    connections.delete(socket)
+    connections.add(socket)
+    const [longest] = connections
+    if (connections.size <= MOST_CONNECTIONS || !longest) return
+    connections.delete(longest)
+    longest.destroy()
+  }
+
+  const server = net.createServer(socket => {
+    heard(socket)
+    socket.on('data', () => heard(socket)).once('close', () => connections.delete(socket))
+    let bad = 0
+    // A line that is longer than an event can be is cut, and seen to be too long.
+    eachLine(
+      socket,
+      line => {
+        if (bad >= MOST_BAD_LINES) return
+        const start = line.lastIndexOf(BEGINNING)
+        bad = start >= 0 && take(line.slice(start)) ? 0 : bad + 1
+        if (bad >= MOST_BAD_LINES) socket.destroy()
+      },
+      MAX_EVENT_LENGTH + 1,
+    )
+  })
+
+  const close = async () => {
+    const closed = new Promise<void>(resolve => server.close(() => resolve()))
+    for (const socket of connections) socket.destroy()
+    await closed
+  }
+  return { server, close }
+}
