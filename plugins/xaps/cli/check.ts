@@ -15,6 +15,7 @@ import {
   keyInFile,
   missingEventsListener,
   pathIn,
+  pushSources,
   settingNotes,
 } from '../config/config.ts'
 import { exposedSecrets } from '../config/secrets.ts'
@@ -25,7 +26,7 @@ import { consequenceOf, inWords } from '../push/consequences.ts'
 import { isShortTopic } from '../registration/http-server.ts'
 import { spoolDirectory } from '../state.ts'
 import { configOf, Failure, print, withExistingStore } from './context.ts'
-import { askCompanion } from './status.ts'
+import { askCompanion, fieldsOf } from './status.ts'
 
 /** A line of the result: `warn` works today, `FAIL` does not. */
 interface Finding {
@@ -36,6 +37,9 @@ interface Finding {
 const ok = (text: string): Finding => ({ level: 'ok', text })
 const warn = (text: string): Finding => ({ level: 'warn', text })
 const fail = (text: string): Finding => ({ level: 'FAIL', text })
+
+/** What the companion says of itself. */
+type Fields = ReturnType<typeof fieldsOf>
 
 /** The credentials, or why they are of no use. */
 type Loaded = { readonly credentials: Credentials } | { readonly problem: string }
@@ -164,9 +168,21 @@ async function checkStore(config: Config): Promise<Finding[]> {
 async function checkCompanion(config: Config): Promise<Finding[]> {
   const where = pathIn(config, config.registration.socket)
   try {
-    return [ok(`companion at ${where}: ${await askCompanion(where)}`)]
+    const said = await askCompanion(where)
+    return [ok(`companion at ${where}: ${said}`), ...checkEvents(config, fieldsOf(said))]
   } catch (error) {
     const hint = config.registration.enabled ? 'is Haraka running?' : 'is `xaps serve` running?'
     return [warn(`companion at ${where} does not answer: ${reasonOf(error)}; ${hint}`)]
   }
+}
+
+/** Whether the event exporter of Dovecot's, where it is the source of new mail, has told of anything. */
+function checkEvents(config: Config, { events, last_event: last, up_seconds: up }: Fields): Finding[] {
+  if (pushSources(config).newMail !== 'events') return []
+  if (events !== 0) return [ok(`events of Dovecot's exporter: ${events}, the last at ${last}`)]
+  return [
+    warn(
+      `events of Dovecot's exporter: none in the ${up} seconds since the companion started; has a mail been delivered, and does event_exporter in Dovecot's configuration lead to [registration] listen or [delivery] events_socket?`,
+    ),
+  ]
 }

@@ -22,7 +22,7 @@ export function addStatus(xaps: Command): void {
 }
 
 /** The answer is `key=value` words; numbers become numbers. */
-function fieldsOf(said: string): Record<string, string | number> {
+export function fieldsOf(said: string): Readonly<Record<string, string | number>> {
   const pairs = [...said.matchAll(/(\w+)=(\S+)/g)]
   return Object.fromEntries(
     pairs.map(([, key = '', value = '']) => [key, /^\d+$/.test(value) ? Number(value) : value]),
@@ -32,11 +32,15 @@ function fieldsOf(said: string): Record<string, string | number> {
 /** Dovecot's plugin waits one second; a companion that takes longer is as good as down. */
 const ANSWER_TIMEOUT_MS = 1_000
 
-/** Asks over the socket that Dovecot uses. Resolves with what the companion says of itself; rejects when none answers within a second. */
-export function askCompanion(socketPath: string): Promise<string> {
+/**
+ * Asks over the socket that Dovecot uses. Resolves with what the companion says of itself, and of the last event of `user`
+ * (canonical); rejects when none answers within a second.
+ */
+export function askCompanion(socketPath: string, user?: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = ''
-    const socket = net.connect(socketPath, () => socket.write('STATUS\r\n'))
+    const question = user === undefined ? 'STATUS' : `STATUS ${user}`
+    const socket = net.connect(socketPath, () => socket.write(`${question}\r\n`))
     socket.setEncoding('utf8')
     socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy(new Error('no answer within a second')))
     socket.on('data', chunk => {
