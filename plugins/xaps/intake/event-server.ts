@@ -11,7 +11,7 @@ import { eachLine } from '../base/lines.ts'
 /** One is Dovecot's; beyond these the one that has been silent for longest is closed. Dovecot connects again. */
 const MOST_CONNECTIONS = 4
 
-/** So many lines in a row that are no events are not Dovecot's: the connection is closed. */
+/** Lines of a connection that are no events; then it is closed, which would cost Dovecot one event. Each costs more than an event. */
 const MOST_BAD_LINES = 100
 
 /** What an event begins with. Inside a value its quotes would be escaped. */
@@ -37,9 +37,28 @@ export function makeEventServer(take: (text: string) => boolean): EventServer {
     longest.destroy()
   }
 
+  /** One chunk of all connections is read in a turn of the event loop: a flood keeps no phone waiting. */
+  const paused = new Set<net.Socket>()
+  const pause = (socket: net.Socket) => {
+    socket.pause()
+    if (paused.size === 0) setImmediate(resumeOne)
+    paused.add(socket)
+  }
+  const resumeOne = () => {
+    const [first] = paused
+    if (!first) return
+    paused.delete(first)
+    first.resume()
+    if (paused.size > 0) setImmediate(resumeOne)
+  }
+
   const server = net.createServer(socket => {
     heard(socket)
-    socket.on('data', () => heard(socket)).once('close', () => connections.delete(socket))
+    socket.once('close', () => connections.delete(socket))
+    socket.on('data', () => {
+      heard(socket)
+      pause(socket)
+    })
     let bad = 0
     // A line that is longer than an event can be is cut, and seen to be too long.
     eachLine(
@@ -47,7 +66,7 @@ export function makeEventServer(take: (text: string) => boolean): EventServer {
       line => {
         if (bad >= MOST_BAD_LINES) return
         const start = line.lastIndexOf(BEGINNING)
-        bad = start >= 0 && take(line.slice(start)) ? 0 : bad + 1
+        if (start < 0 || !take(line.slice(start))) bad += 1
         if (bad >= MOST_BAD_LINES) socket.destroy()
       },
       MAX_EVENT_LENGTH + 1,
