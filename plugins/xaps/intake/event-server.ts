@@ -37,21 +37,7 @@ export function makeEventServer(take: (text: string) => boolean): EventServer {
     longest.destroy()
   }
 
-  /** One chunk of all connections is read in a turn of the event loop: a flood keeps no phone waiting. */
-  const paused = new Set<net.Socket>()
-  const pause = (socket: net.Socket) => {
-    socket.pause()
-    if (paused.size === 0) setImmediate(resumeOne)
-    paused.add(socket)
-  }
-  const resumeOne = () => {
-    const [first] = paused
-    if (!first) return
-    paused.delete(first)
-    first.resume()
-    if (paused.size > 0) setImmediate(resumeOne)
-  }
-
+  const pause = makePause()
   const server = net.createServer(socket => {
     heard(socket)
     socket.once('close', () => connections.delete(socket))
@@ -79,4 +65,21 @@ export function makeEventServer(take: (text: string) => boolean): EventServer {
     await closed
   }
   return { server, close }
+}
+
+/** Pauses each connection that has been read from until it is its turn: one in a turn of the event loop, so no phone waits long. */
+function makePause(): (socket: net.Socket) => void {
+  const paused = new Set<net.Socket>()
+  const resumeOne = () => {
+    const [first] = paused
+    if (!first) return
+    paused.delete(first)
+    first.resume()
+    if (paused.size > 0) setImmediate(resumeOne)
+  }
+  return socket => {
+    socket.pause()
+    if (paused.size === 0) setImmediate(resumeOne)
+    paused.add(socket)
+  }
 }
