@@ -8,13 +8,14 @@ import { announceExpiry } from './apns/renewal.ts'
 import type { Clock } from './base/clock.ts'
 import { STAGES } from './base/limits.ts'
 import { type Log, reasonOf } from './base/log.ts'
-import { type Config, olderSettings, pathIn, pushSources } from './config/config.ts'
+import { type Config, missingEventsListener, pathIn, pushSources, settingNotes } from './config/config.ts'
 import type { Address, Mode } from './delivery/address.ts'
 import type { HarakaLists } from './delivery/local.ts'
 import { openUserLookup } from './delivery/recipients.ts'
 import { deviceStore, openStore } from './device/open.ts'
 import { register } from './device/record.ts'
 import type { DeviceStore } from './device/store.ts'
+import { Intake } from './intake/intake.ts'
 import { Pusher } from './push/pusher.ts'
 import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
 import { Spool } from './registration/spool.ts'
@@ -136,15 +137,21 @@ export async function startServing(
 ): Promise<Serving> {
   const store = deviceStore({ ...config.store, harakaDir: config.harakaDir, log })
   const push = openPushSide(config, credentials, store, log)
+  const intake = openIntake(config, push, log)
   const letGo = async () => {
+    await intake.close()
     await push.close(STAGES.pushesMs)
     await store.close()
   }
-  for (const line of olderSettings(config)) log.notice(line)
-  const companion = await startRegistration(config, push, store, listening, log).catch(async error => {
-    await letGo()
-    throw error
-  })
+  for (const line of settingNotes(config)) log.notice(line)
+  const missing = missingEventsListener(config)
+  if (missing !== undefined) log.error(missing)
+  const companion = await startRegistration(config, push, intake, store, listening, log).catch(
+    async error => {
+      await letGo()
+      throw error
+    },
+  )
   const sweeping = sweepRegularly(store, log)
   const expiry = announceExpiry(() => push.credentials, log)
   const warmUp = setTimeout(() => push.warmUp(), WARM_UP_AFTER_MS).unref()
@@ -163,10 +170,20 @@ export async function startServing(
   }
 }
 
+/** Dovecot's event exporter → the push side, where it is the source of new mail; otherwise its events are only counted. */
+function openIntake(config: Config, push: Pusher, log: Log): Intake {
+  const isSource = pushSources(config).newMail === 'events'
+  // What LMTP or LDA has delivered is local, whatever lists Haraka has.
+  const lookup = openUserLookup(config, { get: () => [] }, log)
+  const newMail = (user: string, at: number) => isSource && push.submit({ user, kind: 'new', at })
+  return new Intake(config.users, { newMail, ...lookup }, log)
+}
+
 /** The registration side, whose notifications feed the push side. */
 function startRegistration(
   config: Config,
   push: Pusher,
+  events: Intake,
   store: DeviceStore,
   listening: Listening,
   log: Log,
@@ -178,6 +195,7 @@ function startRegistration(
       ...config.registration,
       ...listening,
       socket: pathIn(config, config.registration.socket),
+      eventsSocket: pathIn(config, config.delivery.eventsSocket),
       notified: { newMail: newMail === 'plugin', changes },
       lowercase: config.users.lowercase,
     },
@@ -189,6 +207,7 @@ function startRegistration(
       spool: makeSpool(config, log),
       onReady: listener => store.onReady(listener),
       devices: user => store.devices(user),
+      events,
       submit: (event, devices) => push.submit(event, devices),
       pending: () => push.pending,
       topic: () => push.credentials.topic,

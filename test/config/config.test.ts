@@ -2,7 +2,15 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
-import { keyInFile, loadConfig, parseConfig, pathIn } from '../../plugins/xaps/config/config.ts'
+import {
+  keyInFile,
+  loadConfig,
+  missingEventsListener,
+  parseConfig,
+  pathIn,
+  pushSources,
+  settingNotes,
+} from '../../plugins/xaps/config/config.ts'
 import { ConfigError } from '../../plugins/xaps/config/ini.ts'
 
 const DIR = '/etc/haraka'
@@ -115,3 +123,41 @@ test('relative paths start at the Haraka directory, absolute and empty ones stay
     ['/etc/haraka/a/b', '/a/b', ''],
   )
 })
+
+/** [delivery] and [registration] → the one source of new mail, what is noted, whether the events have no way in. */
+const SOURCES: readonly [
+  delivery: string,
+  registration: string,
+  source: string,
+  note: RegExp | undefined,
+  missing: boolean,
+][] = [
+  ['', '', 'haraka', undefined, false],
+  ['', 'notify = all', 'plugin', /notify = all means .*source = plugin/, false],
+  ['source = plugin', '', 'plugin', undefined, false],
+  ['source = events', '', 'events', undefined, true],
+  ['source = events', 'listen = 127.0.0.1:11619', 'events', undefined, false],
+  ['source = events\nevents_socket = /run/e', '', 'events', undefined, false],
+  [
+    'source = events\nevents_socket = /run/e',
+    'notify = all',
+    'events',
+    /notify = all counts as changes/,
+    false,
+  ],
+  ['events_socket = /run/e', '', 'haraka', /events_socket is set, but .*source = haraka/, false],
+  ['events_socket = /run/e', 'notify = all', 'plugin', /notify = all means/, false],
+]
+
+for (const [delivery, registration, source, note, missing] of SOURCES) {
+  test(`one source of new mail: "${delivery}" and "${registration}" is ${source}`, () => {
+    const config = parse(`[delivery]\n${delivery}\n[registration]\n${registration}`)
+    assert.equal(pushSources(config).newMail, source)
+    const notes = settingNotes(config).join('\n')
+    if (note) assert.match(notes, note)
+    else assert.equal(notes, '')
+    const said = missingEventsListener(config)
+    if (missing) assert.match(said ?? '', /set \[registration\] listen .*or \[delivery\] events_socket/)
+    else assert.equal(said, undefined)
+  })
+}

@@ -226,3 +226,9 @@ test('leaves nothing behind when the socket cannot be put in place', t => {
   assert.throws(() => bindUnixSocket({ path: file, mode: 0o600 }))
   assert.deepEqual(readdirSync(directory), ['xapsd.sock'])
 })
+
+test('a message names the setting whose socket it is', () => {
+  const at = (key?: string) => () => bindUnixSocket({ path: '/no/such/directory/s', mode: 0o600, key })
+  assert.throws(at(), /or set \[registration\] socket to another path/)
+  assert.throws(at('[delivery] events_socket'), /or set \[delivery\] events_socket to another path/)
+})

@@ -19,6 +19,7 @@ const NEEDS: readonly Need[] = [
   { command: 'dovecot', package: 'dovecot-core', tests: 'delivery into a real Maildir' },
   { command: 'lmtp', package: 'dovecot-lmtpd', tests: 'delivery into a real Maildir' },
   { command: 'systemd-analyze', package: 'systemd', tests: 'the unit for systemd' },
+  { command: 'sievec', package: 'dovecot-sieve', tests: 'new mail told by the event exporter' },
   { command: 'imap', package: 'dovecot-imapd', tests: 'reading mail as a phone does' },
 ]
 

@@ -50,11 +50,11 @@ export class SmtpConnection {
     socket.on('close', () => this.#fail(new Error('SMTP connection closed')))
   }
 
-  /** Connects to `port` of 127.0.0.1 and says EHLO. */
-  static async open(port: number): Promise<SmtpConnection> {
+  /** Connects to `port` of 127.0.0.1 and says EHLO, or LHLO to send mails of one recipient by LMTP. */
+  static async open(port: number, hello = 'EHLO'): Promise<SmtpConnection> {
     const connection = new SmtpConnection(net.connect(port, '127.0.0.1'))
     expect(await connection.#reply(), 220)
-    expect(await connection.command('EHLO client.example.net'), 250)
+    expect(await connection.command(`${hello} client.example.net`), 250)
     return connection
   }
 

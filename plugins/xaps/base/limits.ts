@@ -26,6 +26,12 @@ export const TOPIC = /^[\x21-\x7e]{1,255}$/
 /** A value that must stay on one line holds none of these. */
 export const LINE_BREAK = /[\r\n\0]/
 
+/** C0, DEL, C1 and the two line ends of Unicode: one value must stay on one line, in a log and on a terminal. */
+export const CONTROL = /[\p{Control}\u2028\u2029]/u
+
+/** What the parsers leave where the bytes were not UTF-8, and half characters out of JSON's `\u`. */
+export const NOT_UTF8 = /[\ufffd\p{Surrogate}]/u
+
 /**
  * A request: 500 mailboxes of 1000 bytes, each byte escaped, with quotes and comma, are 1,001,500 bytes; the other
  * values need some hundreds. A real registration of 200 mailboxes has 4,500.
@@ -55,3 +61,5 @@ export const EXIT_AFTER_MS = PROCESS_MS + 500
 
 /** A child that has not exited by then is killed, or left behind. */
 export const KILL_AFTER_MS = EXIT_AFTER_MS + 500
+/** An event of Dovecot's, in characters; real ones have 500 to 1000, and Dovecot cuts a long subject. */
+export const MAX_EVENT_LENGTH = 64 * 1024

@@ -8,7 +8,15 @@ import { Transport } from '../apns/transport.ts'
 import { verdictOf } from '../apns/verdict.ts'
 import { withoutPassword } from '../base/addresses.ts'
 import { noLog, reasonOf } from '../base/log.ts'
-import { type Config, configFile, keyInFile, olderSettings, pathIn } from '../config/config.ts'
+import {
+  type Config,
+  configFile,
+  keyInFile,
+  missingEventsListener,
+  pathIn,
+  pushSources,
+  settingNotes,
+} from '../config/config.ts'
 import { readSmtpIni } from '../config/ini.ts'
 import { exposedSecrets } from '../config/secrets.ts'
 import type { Device } from '../device/device.ts'
@@ -17,7 +25,7 @@ import { consequenceOf, inWords } from '../push/consequences.ts'
 import { isShortTopic } from '../registration/http-server.ts'
 import { spoolDirectory } from '../state.ts'
 import { type CommandSpec, Failure, print, withStore } from './context.ts'
-import { askCompanion } from './status.ts'
+import { askCompanion, fieldsOf } from './status.ts'
 
 /** A line of the result: `warn` works today, `FAIL` does not. */
 interface Finding {
@@ -43,8 +51,7 @@ export const check: CommandSpec = {
 }
 
 async function* checkAll(config: Config, offline: boolean): AsyncGenerator<Finding> {
-  yield ok(`configuration ${configFile(config.harakaDir)}`)
-  yield* olderSettings(config).map(warn)
+  yield* checkConfig(config)
   const credentials = credentialsOf(config)
   if (typeof credentials === 'string') yield fail(credentials)
   else yield* checkCredentials(config, credentials)
@@ -54,8 +61,11 @@ async function* checkAll(config: Config, offline: boolean): AsyncGenerator<Findi
     if (!offline) yield await checkApple(config, credentials)
   }
   yield* await checkStore(config)
-  yield await checkCompanion(config)
+  yield* await checkCompanion(config)
 }
+
+/** What the companion says of itself. */
+type Fields = ReturnType<typeof fieldsOf>
 
 /** The credentials, or why they are of no use. */
 function credentialsOf({ apns, harakaDir }: Config): Credentials | string {
@@ -64,6 +74,13 @@ function credentialsOf({ apns, harakaDir }: Config): Credentials | string {
   } catch (error) {
     return reasonOf(error)
   }
+}
+
+function* checkConfig(config: Config): Generator<Finding> {
+  yield ok(`configuration ${configFile(config.harakaDir)}`)
+  yield* settingNotes(config).map(warn)
+  const missing = missingEventsListener(config)
+  if (missing !== undefined) yield fail(missing)
 }
 
 function* checkCredentials({ apns }: Config, { auth, topic, notAfter }: Credentials): Generator<Finding> {
@@ -135,12 +152,24 @@ async function checkStore(config: Config): Promise<Finding[]> {
   }
 }
 
-async function checkCompanion(config: Config): Promise<Finding> {
+async function checkCompanion(config: Config): Promise<Finding[]> {
   const where = pathIn(config, config.registration.socket)
   try {
-    return ok(`companion at ${where}: ${await askCompanion(where)}`)
+    const said = await askCompanion(where)
+    return [ok(`companion at ${where}: ${said}`), ...checkEvents(config, fieldsOf(said))]
   } catch (error) {
     const hint = config.registration.enabled ? 'is Haraka running?' : 'is `xaps serve` running?'
-    return warn(`companion at ${where} does not answer: ${reasonOf(error)}; ${hint}`)
+    return [warn(`companion at ${where} does not answer: ${reasonOf(error)}; ${hint}`)]
   }
+}
+
+/** Whether the event exporter of Dovecot's, where it is the source of new mail, has told of anything. */
+function checkEvents(config: Config, { events, last_event: last, up_seconds: up }: Fields): Finding[] {
+  if (pushSources(config).newMail !== 'events') return []
+  if (events !== 0) return [ok(`events of Dovecot's exporter: ${events}, the last at ${last}`)]
+  return [
+    warn(
+      `events of Dovecot's exporter: none in the ${up} seconds since the companion started; has a mail been delivered, and does event_exporter in Dovecot's configuration lead to [registration] listen or [delivery] events_socket?`,
+    ),
+  ]
 }

@@ -2,20 +2,21 @@
 
 import path from 'node:path'
 import { loadCredentials } from '../apns/credentials.ts'
-import { asciiLowerCase } from '../base/canonical-names.ts'
 import { maskToken, stderrLog } from '../base/log.ts'
-import { type Config, pushSources } from '../config/config.ts'
+import { type Config, pathIn, pushSources } from '../config/config.ts'
 import { readIfThere } from '../config/ini.ts'
-import type { Address } from '../delivery/address.ts'
+import { type Address, parseAddress } from '../delivery/address.ts'
 import { openUserLookup } from '../delivery/recipients.ts'
+import type { Fate } from '../intake/exporter-event.ts'
 import { type CommandSpec, Failure, print, withExistingStore } from './context.ts'
+import { askCompanion, fieldsOf } from './status.ts'
 
 export const explain: CommandSpec = {
   name: 'explain',
   description: 'say whose devices are pushed for mail to an address',
   argument: ['<address>'],
   async run(config, text) {
-    const address = parseAddress(text)
+    const address = addressIn(text)
     const lookup = openUserLookup(config, { get: file => listIn(config, file) }, stderrLog())
     try {
       const [bySmtp] = await lookup.usersOf([address], 'SMTP')
@@ -25,6 +26,7 @@ export const explain: CommandSpec = {
       print(`user: ${user}`)
       print(`domain ${address.host}: ${bySmtp === undefined ? 'local over LMTP only' : 'local'}`)
       await explainDevices(config, user)
+      if (pushSources(config).newMail === 'events') print(await lastEvent(config, user))
     } finally {
       lookup.close()
     }
@@ -34,6 +36,7 @@ export const explain: CommandSpec = {
 const SOURCES = {
   haraka: "Haraka's hooks ([delivery] source = haraka)",
   plugin: "Dovecot's XAPS plugin ([delivery] source = plugin); Haraka's hooks push nothing",
+  events: "Dovecot's event exporter ([delivery] source = events); Haraka's hooks push nothing",
 } as const
 
 async function explainDevices(config: Config, user: string): Promise<void> {
@@ -48,12 +51,34 @@ async function explainDevices(config: Config, user: string): Promise<void> {
   if (devices.length === 0) print('no device: no phone has registered for this user, or not for too long')
 }
 
+/** In words: what became of a mail, by what its event says. */
+const FATES: Readonly<Record<Fate, string>> = {
+  inbox: 'Sieve kept it in INBOX: new mail, pushed',
+  delivered: 'Sieve said nothing of it: new mail, pushed',
+  elsewhere: 'Sieve filed it into another folder: not pushed',
+  discarded: 'Sieve discarded it: not pushed',
+  redirected: 'Sieve redirected it: not pushed',
+  failed: 'it could not be delivered: not pushed',
+  other: 'an action of Sieve that puts no mail into INBOX: not pushed',
+}
+
+async function lastEvent(config: Config, user: string): Promise<string> {
+  const socket = pathIn(config, config.registration.socket)
+  const said = await askCompanion(socket, user).catch((error: unknown) => error as Error)
+  if (said instanceof Error)
+    return `last event: not known, no companion answers at ${socket}: ${said.message}`
+  const { user_event: name, fate, at, up_seconds: up, events } = fieldsOf(said)
+  if (name === undefined)
+    return `last event: none of this user since the companion started ${up} seconds ago, of ${events} events`
+  return `last event: ${at}, ${name}: ${FATES[fate as Fate]}`
+}
+
 /** An address as in an envelope, with or without angle brackets. */
-function parseAddress(text: string): Address {
-  const bare = text.replace(/^<(.*)>$/, '$1')
-  const at = bare.lastIndexOf('@')
-  if (at < 1) throw new Failure(`${text}: expected an address such as alice@example.org`)
-  return { user: bare.slice(0, at), host: asciiLowerCase(bare.slice(at + 1)) }
+function addressIn(text: string): Address {
+  const address = parseAddress(text.replace(/^<(.*)>$/, '$1'))
+  if (address.user === '' || !text.includes('@'))
+    throw new Failure(`${text}: expected an address such as alice@example.org`)
+  return address
 }
 
 /** A list file of Haraka's, read without Haraka: one entry a line, comments begin with # or ;. */

@@ -23,7 +23,8 @@ export const serve: CommandSpec = {
     const owner = isRoot() ? stateOwner(config) : NOBODY_ELSE
     for (const warning of exposedSecrets(config, [process.getgid?.(), owner.gid])) log.warn(warning)
     prepareState(config, owner)
-    const listening = { socketOwner: socketOwner(config.registration, owner, log) }
+    const socket = config.registration.socket || config.delivery.eventsSocket
+    const listening = { socketOwner: socketOwner({ ...config.registration, socket }, owner, log) }
     const serving = await startServing({ config, credentials }, listening, log)
     becomeUser(owner)
     await openStore(config, serving, log)

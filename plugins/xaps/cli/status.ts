@@ -20,7 +20,7 @@ export const status: CommandSpec = {
 }
 
 /** The answer is `key=value` words; numbers become numbers. */
-function fieldsOf(said: string): Record<string, string | number> {
+export function fieldsOf(said: string): Readonly<Record<string, string | number>> {
   const pairs = [...said.matchAll(/(\w+)=(\S+)/g)]
   return Object.fromEntries(
     pairs.map(([, key = '', value = '']) => [key, /^\d+$/.test(value) ? Number(value) : value]),
@@ -31,13 +31,13 @@ function fieldsOf(said: string): Record<string, string | number> {
 const ANSWER_TIMEOUT_MS = 1_000
 
 /**
- * Asks over the socket that Dovecot uses. Resolves with what the companion says of itself; rejects when none answers within
- * a second.
+ * Asks over the socket that Dovecot uses. Resolves with what the companion says of itself, and of the last event of `user`
+ * (canonical); rejects when none answers within a second.
  */
-export async function askCompanion(socketPath: string): Promise<string> {
+export async function askCompanion(socketPath: string, user?: string): Promise<string> {
   const socket = net.connect(socketPath)
   socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy(new Error('no answer within a second')))
-  socket.write('STATUS\r\n')
+  socket.write(`${user === undefined ? 'STATUS' : `STATUS ${user}`}\r\n`)
   const answer = await text(socket)
   const [, said] = /^OK (.*)\r\n$/.exec(answer) ?? []
   if (said === undefined) throw new Error(`an unexpected answer: ${JSON.stringify(answer.slice(0, 80))}`)

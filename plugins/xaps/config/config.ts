@@ -34,7 +34,8 @@ const key = <T>(inFile: string, read: Reader<T>, standard: T): Key<T> => ({ inFi
 
 const KEYS = {
   delivery: {
-    source: key('source', oneOf('haraka', 'plugin'), 'haraka'),
+    source: key('source', oneOf('haraka', 'plugin', 'events'), 'haraka'),
+    eventsSocket: key('events_socket', text, ''),
     domains: key('domains', someOf, ['host_list']),
   },
   users: {
@@ -102,26 +103,43 @@ export type Config = Values & { readonly harakaDir: string }
 
 /** Which events are pushed, and from which source. */
 export interface PushSources {
-  /** The source of new mail: Haraka's hooks, or Dovecot's XAPS plugin (MessageNew). Exactly one, or mails are pushed twice. */
-  readonly newMail: 'haraka' | 'plugin'
+  /**
+   * The source of new mail: Haraka's hooks, Dovecot's XAPS plugin (MessageNew), or Dovecot's event exporter. Exactly one, or
+   * mails are pushed twice.
+   */
+  readonly newMail: Config['delivery']['source']
   /** Whether the other notifications of Dovecot's plugin are pushed. */
   readonly changes: boolean
 }
 
-/** `notify = all` is the older way to say `source = plugin`. */
+/** `notify = all` is the older way to say `source = plugin`; beside `source = events`, which is newer, it means `changes`. */
 export function pushSources({ delivery, registration }: Config): PushSources {
-  return {
-    newMail: registration.notify === 'all' ? 'plugin' : delivery.source,
-    changes: registration.notify !== 'off',
-  }
+  const older = registration.notify === 'all' && delivery.source !== 'events'
+  return { newMail: older ? 'plugin' : delivery.source, changes: registration.notify !== 'off' }
 }
 
-/** A line for each setting that still works and has another form today. */
-export function olderSettings({ registration }: Config): readonly string[] {
-  if (registration.notify !== 'all') return []
-  return [
-    "[registration] notify = all means [delivery] source = plugin: Dovecot's plugin tells of new mail, the hooks push nothing",
-  ]
+/** A line for each setting that does something else than it says: it has another form today, or is of no use. */
+export function settingNotes(config: Config): readonly string[] {
+  const { newMail } = pushSources(config)
+  const notes: string[] = []
+  if (config.registration.notify === 'all' && newMail === 'events')
+    notes.push('[registration] notify = all counts as changes, because of [delivery] source = events')
+  else if (config.registration.notify === 'all')
+    notes.push(
+      "[registration] notify = all means [delivery] source = plugin: Dovecot's plugin tells of new mail, the hooks push nothing",
+    )
+  if (config.delivery.eventsSocket !== '' && newMail !== 'events')
+    notes.push(
+      `[delivery] events_socket is set, but new mail is told by source = ${newMail}: the events push nothing`,
+    )
+  return notes
+}
+
+/** A sentence when no new mail can be pushed: no way in for the events that are its source. */
+export function missingEventsListener({ delivery, registration }: Config): string | undefined {
+  if (delivery.source !== 'events' || delivery.eventsSocket !== '' || registration.listen.length > 0)
+    return undefined
+  return "[delivery] source = events: no new mail is pushed, since Dovecot's event exporter cannot reach the companion: set [registration] listen (Dovecot 2.3 and 2.4) or [delivery] events_socket (Dovecot 2.4)"
 }
 
 /** The path of xaps.ini below a Haraka directory. */

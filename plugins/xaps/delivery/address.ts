@@ -1,5 +1,6 @@
 /** A recipient's address → user name. Pure; knows neither Haraka's configuration nor Dovecot. */
 
+import { asciiLowerCase } from '../base/canonical-names.ts'
 import type { Config } from '../config/config.ts'
 
 /** An envelope address: an Address of @haraka/email-address, as far as we read it. */
@@ -12,6 +13,13 @@ export interface Address {
 
 /** How a mail was handed over. */
 export type Mode = 'LMTP' | 'SMTP'
+
+/** An address as it was typed; a name without a domain is all local part. */
+export function parseAddress(text: string): Address {
+  const at = text.lastIndexOf('@')
+  if (at < 0) return { user: text, host: '' }
+  return { user: text.slice(0, at), host: asciiLowerCase(text.slice(at + 1)) }
+}
 
 /** The user's name as `[users] username` and `recipient_delimiter` say; not yet in canonical form. */
 export function userNameOf(address: Address, users: Config['users']): string {

@@ -4,13 +4,15 @@ import { canonicalUser } from '../base/canonical-names.ts'
 import { MAX_USER_BYTES } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { type Config, pathIn } from '../config/config.ts'
-import { type Address, addressWithoutDetail, type Mode, userNameOf } from './address.ts'
+import { type Address, addressWithoutDetail, type Mode, parseAddress, userNameOf } from './address.ts'
 import { type HarakaLists, watchLocalDomains } from './local.ts'
 import { UserDb } from './userdb.ts'
 
 export interface UserLookup {
   /** Users whose devices are to hear of a mail to `recipients`, each once, in no order. Never rejects. */
   usersOf(recipients: readonly Address[], mode: Mode): Promise<string[]>
+  /** The user behind a recipient of LMTP as it was typed, with or without a domain; undefined for none. Never rejects. */
+  userOf(typed: string): Promise<string | undefined>
   close(): void
 }
 
@@ -33,7 +35,11 @@ export function openUserLookup(
     const found = await Promise.all(recipients.filter(({ host }) => isLocal(host, mode)).map(userOf))
     return [...new Set(found)].filter(user => user !== undefined).filter(isPossible)
   }
-  return { usersOf, close: () => userDb?.close() }
+  return {
+    usersOf,
+    userOf: async typed => (await usersOf([parseAddress(typed)], 'LMTP'))[0],
+    close: () => userDb?.close(),
+  }
 }
 
 function userDbOf(config: Config, log: Log): UserDb | undefined {

@@ -7,6 +7,7 @@ import { Backoff, NO_JITTER, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import { TransitionLog } from '../base/transition-log.ts'
+import { TtlCache } from '../base/ttl-cache.ts'
 import { UserDbConnection } from './userdb-connection.ts'
 import type { UserDbAnswer } from './userdb-protocol.ts'
 
@@ -19,34 +20,6 @@ const MOST_KEPT = 10_000
 const MOST_QUESTIONS = 1_000
 
 const UNANSWERED = "Dovecot's userdb does not answer: users are taken from the addresses meanwhile"
-
-/** A map of bounded size whose entries expire. */
-export class TtlCache<V> {
-  readonly #entries = new Map<string, { readonly value: V; readonly until: number }>()
-  readonly #most: number
-  readonly #clock: Clock
-
-  /** Beyond `most` entries the one that was set longest ago is evicted. */
-  constructor(most: number, clock: Clock) {
-    this.#most = most
-    this.#clock = clock
-  }
-
-  get(key: string): V | undefined {
-    const entry = this.#entries.get(key)
-    if (entry === undefined || entry.until > this.#clock.now()) return entry?.value
-    this.#entries.delete(key)
-    return undefined
-  }
-
-  /** Keeps `value` for `ms` milliseconds. */
-  set(key: string, value: V, ms: number): void {
-    this.#entries.delete(key)
-    this.#entries.set(key, { value, until: this.#clock.now() + ms })
-    const [oldest] = this.#entries.keys()
-    if (this.#entries.size > this.#most && oldest !== undefined) this.#entries.delete(oldest)
-  }
-}
 
 export class UserDb {
   readonly #path: string

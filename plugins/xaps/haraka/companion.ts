@@ -61,9 +61,17 @@ export function keepCompanion(
   }
 }
 
-/** All that `[registration]` names, each with how it is bound. */
+/** All that the configuration names, each with how it is bound. */
 function listenersOf(config: Config, smtpIni: SmtpIni, log: Log): Wanted<Protocol>[] {
   const { socket, socketMode: mode, listen } = config.registration
+  const { eventsSocket } = config.delivery
+  const haraka = isRoot() ? smtpIni : NOBODY_ELSE
+  const anySocket = socket || eventsSocket
+  const owner = socketOwner({ ...config.registration, socket: anySocket }, haraka, log)
+  const atPath = (name: Protocol, file: string, key: string): Wanted<Protocol>[] =>
+    file === ''
+      ? []
+      : [{ name, bind: async () => bindUnixSocket({ path: pathIn(config, file), key, mode, ...owner }) }]
   const overHttp = listen.map(
     (address): Wanted<Protocol> => ({
       name: 'http',
@@ -73,8 +81,9 @@ function listenersOf(config: Config, smtpIni: SmtpIni, log: Log): Wanted<Protoco
       },
     }),
   )
-  if (socket === '') return overHttp
-  const haraka = isRoot() ? smtpIni : NOBODY_ELSE
-  const options = { path: pathIn(config, socket), mode, ...socketOwner(config.registration, haraka, log) }
-  return [{ name: 'line', bind: async () => bindUnixSocket(options) }, ...overHttp]
+  return [
+    ...atPath('line', socket, '[registration] socket'),
+    ...overHttp,
+    ...atPath('events', eventsSocket, '[delivery] events_socket'),
+  ]
 }

@@ -26,6 +26,8 @@ import { isRoot, onlyRoots, Untrusted } from './only-root.ts'
 
 export interface UnixSocketOptions {
   readonly path: string
+  /** The setting that names it, for messages; without it `[registration] socket`. */
+  readonly key?: string | undefined
   readonly mode: number
   readonly uid?: number | undefined
   readonly gid?: number | undefined
@@ -45,6 +47,8 @@ export interface BoundSocket extends SocketFile {
   readonly fd: number
 }
 
+const USUAL_KEY = '[registration] socket'
+
 /** The longest path that fits into a sockaddr_un of Linux, in bytes. */
 const LONGEST_PATH = 107
 
@@ -56,7 +60,7 @@ const PRIVATE = '.x'
  * path is served by another process or cannot be used; the message says what to do.
  */
 export function bindUnixSocket(options: UnixSocketOptions): BoundSocket {
-  const place = findPlace(options.path)
+  const place = findPlace(options)
   let handle: BoundHandle | undefined
   try {
     const file = makeInPrivate(place, options, name => {
@@ -79,7 +83,7 @@ export function bindUnixSocket(options: UnixSocketOptions): BoundSocket {
 
 /** Makes `server` listen at the path. Rejects as bindUnixSocket throws. */
 export async function listenUnixSocket(server: net.Server, options: UnixSocketOptions): Promise<SocketFile> {
-  const place = findPlace(options.path)
+  const place = findPlace(options)
   let opened = Promise.resolve()
   try {
     // Node makes the socket before `listen` returns, and tells of it later.
@@ -99,30 +103,30 @@ export async function listenUnixSocket(server: net.Server, options: UnixSocketOp
  * Where the socket shall be: an absolute path without links. Throws when there is no such directory, when root must not
  * work in it, and when the path is served already.
  */
-function findPlace(wanted: string): string {
-  const directory = findDirectory(wanted)
+function findPlace({ path: wanted, key = USUAL_KEY }: UnixSocketOptions): string {
+  const directory = findDirectory(wanted, key)
   const place = path.join(directory, path.basename(wanted))
   if (
     Math.max(Buffer.byteLength(place), Buffer.byteLength(path.join(directory, `${PRIVATE}XXXXXX/s`))) >
     LONGEST_PATH
   )
     throw new Error(`${wanted}: longer than the ${LONGEST_PATH} bytes that the path of a socket can have`)
-  checkNotServed(place)
+  checkNotServed(place, key)
   return place
 }
 
-function findDirectory(wanted: string): string {
+function findDirectory(wanted: string, key: string): string {
   const named = path.resolve(path.dirname(wanted))
   try {
     return isRoot() ? onlyRoots(named) : realpathSync(named)
   } catch (error) {
     if (error instanceof Untrusted)
       throw new Error(
-        `${wanted}: ${error.message}, so root makes no socket there: make it root's (chown root; chmod 1775 where others write there, too), or set [registration] socket to a path in a directory of root's, such as /run/dovecot`,
+        `${wanted}: ${error.message}, so root makes no socket there: make it root's (chown root; chmod 1775 where others write there, too), or set ${key} to a path in a directory of root's, such as /run/dovecot`,
       )
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     throw new Error(
-      `${named}: there is no such directory: start Dovecot when it is Dovecot's, or make it (as root's), or set [registration] socket to another path`,
+      `${named}: there is no such directory: start Dovecot when it is Dovecot's, or make it (as root's), or set ${key} to another path`,
     )
   }
 }
@@ -130,10 +134,10 @@ function findDirectory(wanted: string): string {
 /** Lets `bind` make a socket at the path that it is given, sets mode and owner, and moves it to `place`. */
 function makeInPrivate(
   place: string,
-  { mode, uid, gid }: UnixSocketOptions,
+  { mode, uid, gid, key = USUAL_KEY }: UnixSocketOptions,
   bind: (name: string) => void,
 ): SocketFile {
-  const directory = makePrivateDirectory(place)
+  const directory = makePrivateDirectory(place, key)
   const made = path.join(directory, 's')
   try {
     withMode(mode, () => bind(made))
@@ -150,13 +154,13 @@ function makeInPrivate(
 }
 
 /** A directory beside the socket's path that no other user can enter. */
-function makePrivateDirectory(place: string): string {
+function makePrivateDirectory(place: string, key: string): string {
   const directory = path.dirname(place)
   try {
     return mkdtempSync(path.join(directory, PRIVATE))
   } catch (error) {
     throw new Error(
-      `${directory}: must be writable when the socket is made: ${reasonOf(error)}; start Dovecot before Haraka, or set [registration] socket to another path`,
+      `${directory}: must be writable when the socket is made: ${reasonOf(error)}; start Dovecot before Haraka, or set ${key} to another path`,
     )
   }
 }
@@ -190,7 +194,7 @@ function statOf(file: string): Stats | undefined {
 }
 
 /** A file that is there may go when it is a socket without a listener, and only then. */
-function checkNotServed(file: string): void {
+function checkNotServed(file: string, key: string): void {
   const there = statOf(file)
   if (!there) return
   if (!there.isSocket()) throw new Error(`${file}: there is a file that is not a socket; it was left alone`)
@@ -198,7 +202,7 @@ function checkNotServed(file: string): void {
   if (answer === 'ECONNREFUSED' || answer === 'ENOENT') return
   const found = answer === 'connected' ? 'another process serves it' : `it cannot be tried (${answer})`
   throw new Error(
-    `${file}: ${found}; stop what uses it (an xapsd, a second Haraka), or set [registration] socket to another path`,
+    `${file}: ${found}; stop what uses it (an xapsd, a second Haraka), or set ${key} to another path`,
   )
 }
 

@@ -28,7 +28,7 @@ const PROBE_USER = 'healthz'
 
 /** A listener that the parent has bound and passed on: which protocol, and as which descriptor. */
 export interface InheritedListener {
-  readonly protocol: 'line' | 'http'
+  readonly protocol: 'line' | 'http' | 'events'
   readonly fd: number
 }
 
@@ -37,6 +37,8 @@ export interface CompanionOptions {
   readonly inherited?: readonly InheritedListener[] | undefined
   /** The path of the Unix socket; empty for none. */
   readonly socket: string
+  /** The path of the Unix socket for Dovecot's events; empty or missing for none. It has mode and owner of the other. */
+  readonly eventsSocket?: string
   readonly socketMode: number
   /** Undefined leaves them as they are. */
   readonly socketOwner: { readonly uid?: number | undefined; readonly gid?: number | undefined }
@@ -51,7 +53,19 @@ export interface CompanionOptions {
   readonly retry?: boolean | undefined
 }
 
+/** What takes the events of Dovecot's exporter. */
+export interface EventTaker {
+  /** Takes one event; returns what is wrong with it, if anything is. */
+  take(text: string): string | undefined
+  /** Serves the stream socket. */
+  makeServer(): { readonly server: Server; close(): Promise<void> }
+  /** In words of the form key=value; of a user (canonical) too. */
+  status(): string
+  statusOf(user: string): string
+}
+
 export interface CompanionParts {
+  readonly events?: EventTaker
   /** Saves a live registration in the store, and one out of the spool, which is no news after later ones of its device. */
   readonly save: Save
   readonly replay: Save
@@ -122,33 +136,43 @@ function makeListeners(
   outages: Outages,
   clock: Clock,
 ): Listener[] {
-  const { inherited, socket: path, socketMode: mode, socketOwner, listen, padTopic } = options
-  const { devices, log } = parts
+  const { inherited, socket, eventsSocket = '', socketMode: mode, socketOwner, listen, padTopic } = options
+  const { devices, events, log } = parts
   const shared = makeListenerParts(options, parts, outages, clock)
   const health = () => devices(PROBE_USER)
   const line = (open: Open) => toListener(makeLineServer(shared, clock), open, log)
   const http = (open: Open) =>
     toListener(makeHttpServer({ ...shared, health, listen, padTopic }, clock), open, log)
+  const exporter = (open: Open) => (events ? [toListener(events.makeServer(), open, log)] : [])
   if (inherited) {
-    return inherited.map(({ protocol, fd }) =>
-      (protocol === 'line' ? line : http)(server => listenInherited(server, fd)),
-    )
+    const make = { line, http, events: exporter }
+    return inherited.flatMap(({ protocol, fd }) => make[protocol](server => listenInherited(server, fd)))
   }
-  const overHttp = listen.map(address => http(server => listenTcp(server, address, log)))
-  if (path === '') return overHttp
-  return [line(server => listenUnixSocket(server, { path, mode, ...socketOwner })), ...overHttp]
+  const atPath =
+    (path: string, key?: string): Open =>
+    server =>
+      listenUnixSocket(server, { path, key, mode, ...socketOwner })
+  return [
+    ...(socket === '' ? [] : [line(atPath(socket))]),
+    ...listen.map(address => http(server => listenTcp(server, address, log))),
+    ...(eventsSocket === '' ? [] : exporter(atPath(eventsSocket, '[delivery] events_socket'))),
+  ]
 }
 
 function makeListenerParts(
   { notified, ...rules }: CompanionOptions,
-  { save, spool, devices, submit, pending, topic, log }: CompanionParts,
+  { save, spool, devices, events, submit, pending, topic, log }: CompanionParts,
   outages: Outages,
   clock: Clock,
 ): ListenerParts {
   const startedAt = clock.now()
   const upSeconds = () => Math.round((clock.now() - startedAt) / 1000)
+  const status = () =>
+    `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()}`
   return {
-    status: () => `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()}`,
+    status: user =>
+      [status(), user === undefined ? events?.status() : events?.statusOf(user)].join(' ').trimEnd(),
+    takeEvent: events && (text => events.take(text)),
     accept: makeAccept({ save, spool, outages, topic }, clock),
     notify: makeNotify({ devices, submit, notified }, clock),
     rules,
@@ -158,10 +182,12 @@ function makeListenerParts(
   }
 }
 
+type Served = LineServer | HttpServer | ReturnType<EventTaker['makeServer']>
+
 /** Makes a server listen; resolves with the file that it made, if it did. */
 type Open = (server: Server) => Promise<SocketFile | undefined>
 
-function toListener({ server, close }: LineServer | HttpServer, open: Open, log: Log): Listener {
+function toListener({ server, close }: Served, open: Open, log: Log): Listener {
   let file: SocketFile | undefined
   return {
     server,

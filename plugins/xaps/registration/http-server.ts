@@ -13,7 +13,7 @@ import { parseNotifyBody, parseRegisterBody } from './json.ts'
 import type { ListenerParts } from './listener-parts.ts'
 import type { NotifyOutcome } from './notify.ts'
 import { receiveBody } from './receive.ts'
-import { answerTo } from './refusal.ts'
+import { answerTo, BadRequest } from './refusal.ts'
 import { validateNotify, validateRegister } from './validate.ts'
 
 /** Dovecot's client keeps connections; one that we closed would be opened again for the next request. */
@@ -115,6 +115,12 @@ function makeRoutes(parts: HttpParts, clock: Clock): Routes {
     const outcome = await parts.notify(notification, receivedAt)
     return { status: STATUS_OF[outcome], body: outcome === 'unknown' ? 'unknown user\n' : '' }
   }
+  const { takeEvent } = parts
+  const eventPost: Handler = async body => {
+    const wrong = takeEvent?.(body.toString())
+    if (wrong !== undefined) throw new BadRequest(`event: ${wrong}`)
+    return { status: 204, body: '' }
+  }
   const health: Handler = async () =>
     within(parts.health(), HEALTH_DEADLINE_MS, 'store', clock).then(
       () => ({ status: 200, body: 'ok\n' }),
@@ -123,6 +129,7 @@ function makeRoutes(parts: HttpParts, clock: Clock): Routes {
   return new Map([
     ['/register', new Map([['POST', registerPost]])],
     ['/notify', new Map([['POST', notifyPost]])],
+    ...(takeEvent ? [['/event', new Map([['POST', eventPost]])] as const] : []),
     [
       '/healthz',
       new Map([

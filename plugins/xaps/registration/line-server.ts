@@ -14,8 +14,9 @@ import { validateNotify, validateRegister } from './validate.ts'
 /** How long a sender who does not close may take to read its reply, in milliseconds. */
 const LINGER_MS = 1_000
 
-/** Our own verb beside Dovecot's two: `xaps status` asks how the companion is. */
+/** Our own verb beside Dovecot's two: `xaps status` asks how the companion is, `xaps explain` about a user (canonical), too. */
 const STATUS = Buffer.from('STATUS')
+const STATUS_OF = Buffer.from('STATUS ')
 
 export interface LineServer {
   /** Not listening yet. */
@@ -69,6 +70,8 @@ export function makeLineServer(parts: ListenerParts, clock: Clock = systemClock)
 async function answer(socket: net.Socket, line: Buffer, parts: ListenerParts, clock: Clock): Promise<void> {
   const receivedAt = clock.now()
   if (line.equals(STATUS)) return reply(socket, `OK ${parts.status()}`, clock)
+  if (line.subarray(0, STATUS_OF.length).equals(STATUS_OF))
+    return reply(socket, `OK ${parts.status(line.toString('utf8', STATUS_OF.length))}`, clock)
   const request = parseLine(line)
   if (request.verb === 'REGISTER') {
     const topic = await parts.accept(validateRegister(request, parts.rules), receivedAt)

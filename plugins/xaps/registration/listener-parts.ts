@@ -12,8 +12,10 @@ export interface ListenerParts {
   readonly notify: Notify
   readonly rules: RegisterRules
   readonly logRefusal: LogRefusal
-  /** How the companion is, in words of the form key=value on one line. */
-  readonly status: () => string
+  /** Takes one event of Dovecot's exporter; returns what is wrong with it, if anything is. Without it /event is not served. */
+  readonly takeEvent?: ((text: string) => string | undefined) | undefined
+  /** How the companion is, and what is known of a user's last event, in words of the form key=value on one line. */
+  readonly status: (user?: string) => string
   /** Both listeners share these. */
   readonly unfinished: Unfinished
   readonly connections: Connections

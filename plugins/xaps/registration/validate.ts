@@ -5,11 +5,13 @@
 
 import { canonicalMailbox, canonicalUser } from '../base/canonical-names.ts'
 import {
+  CONTROL,
   LINE_BREAK,
   MAX_ACCOUNT_BYTES,
   MAX_MAILBOX_BYTES,
   MAX_MAILBOXES,
   MAX_USER_BYTES,
+  NOT_UTF8,
   TOKEN,
 } from '../base/limits.ts'
 import { BadRequest } from './refusal.ts'
@@ -33,12 +35,6 @@ export interface NotifyRequest {
 }
 
 export type Request = RegisterRequest | NotifyRequest
-
-/** C0, DEL, C1 and the two line ends of Unicode: one value must stay on one line, in a log and on a terminal. */
-const CONTROL = /[\p{Control}\u2028\u2029]/u
-
-/** What the parsers leave where the bytes were not UTF-8, and half characters out of JSON's `\u`. */
-const NOT_UTF8 = /[\ufffd\p{Surrogate}]/u
 
 export interface NotifyRules {
   /** Whether ASCII's capitals in user names count as lower case. */

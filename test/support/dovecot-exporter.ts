@@ -1,0 +1,38 @@
+/** Lines for dovecot.conf, in the language of its version, with which a private Dovecot tells what becomes of mails. */
+
+import type { Dialect } from './dovecot-conf.ts'
+
+const METRIC = `
+metric xaps {
+  exporter = xaps
+  exporter_include = name fields
+  filter = event=sieve_action_finished OR event=mail_delivery_finished
+}
+`
+
+/** The event exporter by HTTP, to a port of 127.0.0.1. */
+export function exporterByHttp(port: number, dialect: Dialect): string {
+  const url = `http://127.0.0.1:${port}/event`
+  const lines =
+    dialect === '2.3'
+      ? [
+          'format_args = time-rfc3339',
+          'transport = http-post',
+          `transport_args = ${url}`,
+          'transport_timeout = 1 secs',
+        ]
+      : [
+          'driver = http-post',
+          'time_format = rfc3339',
+          `http_post_url = ${url}`,
+          'http_client_request_absolute_timeout = 1 secs',
+        ]
+  return `event_exporter xaps {\n  format = json\n  ${lines.join('\n  ')}\n}${METRIC}`
+}
+
+/** Sieve in LMTP: `script` is a path, in which %d (2.3) or %{user | domain} (2.4) stand for the user's domain. */
+export function sieve(script: string, dialect: Dialect): string {
+  if (dialect === '2.3')
+    return `protocol lmtp {\n  mail_plugins = $mail_plugins sieve\n}\nplugin {\n  sieve = file:${script}\n}\n`
+  return `protocol lmtp {\n  mail_plugins {\n    sieve = yes\n  }\n}\nsieve_script personal {\n  path = ${script}\n}\n`
+}
