@@ -72,24 +72,22 @@ export class Connections {
     if (this.#waiting.delete(socket)) this.#waiting.add(socket)
   }
 
-  /** Runs `work`, which answers a request that is whole; meanwhile the connection is not closed. */
-  async answer<T>(socket: Socket, work: () => Promise<T>): Promise<T> {
+  /** A request is whole: until it is `answered` its connection is not closed. */
+  answering(socket: Socket): void {
     this.#waiting.delete(socket)
     this.#answering.set(socket, (this.#answering.get(socket) ?? 0) + 1)
-    try {
-      return await work()
-    } finally {
-      this.#answered(socket)
-    }
   }
 
-  #answered(socket: Socket): void {
+  isAnswering(socket: Socket): boolean {
+    return this.#answering.has(socket)
+  }
+
+  /** A request that was being answered is so no longer. */
+  answered(socket: Socket): void {
     const others = (this.#answering.get(socket) ?? 1) - 1
-    if (others > 0) this.#answering.set(socket, others)
-    else {
-      this.#answering.delete(socket)
-      if (!socket.destroyed) this.#waiting.add(socket)
-    }
+    if (others > 0) return void this.#answering.set(socket, others)
+    this.#answering.delete(socket)
+    if (!socket.destroyed) this.#waiting.add(socket)
   }
 
   #makeRoom(): void {
