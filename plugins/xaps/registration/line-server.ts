@@ -80,10 +80,9 @@ async function answer(socket: net.Socket, line: Buffer, parts: ListenerParts, cl
   await parts.notify(notification, receivedAt).catch(error => parts.logRefusal('socket', error))
 }
 
-/** One write, and the end. What still comes is thrown away: to close over unread bytes would take back the reply. */
+/** One write, and the end. */
 function reply(socket: net.Socket, text: string, clock: Clock): void {
   socket.end(`${text}\r\n`)
-  socket.resume()
   const timer = clock.after(LINGER_MS, () => socket.destroy())
   socket.on('close', () => timer.cancel())
 }

@@ -21,6 +21,8 @@ const CHUNK_OVERHEAD = 256
 /** From the connection to the end of its line, in milliseconds. */
 const LINE_TIMEOUT_MS = 10_000
 
+const NOTHING = Buffer.alloc(0)
+
 const LF = 0x0a
 const CR = 0x0d
 
@@ -106,7 +108,8 @@ export class Incoming {
     this.#all.remove(this)
     const chunks = this.#chunks
     this.#chunks = []
-    return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)
+    const [first = NOTHING] = chunks
+    return chunks.length > 1 ? Buffer.concat(chunks) : first
   }
 }
 
@@ -136,8 +139,8 @@ export function receiveBody(request: IncomingMessage, unfinished: Unfinished): P
 
 /**
  * Resolves with the one line that a connection may send, without its line end, or undefined when it ends without a byte.
- * Rejects with BadRequest (too long, not complete in time, followed by anything) or Unavailable (it gave way). The socket
- * is paused then.
+ * Rejects with BadRequest (too long, not complete in time, followed by anything) or Unavailable (it gave way). Bytes
+ * that still come then are thrown away: to close over unread ones would take back the reply.
  */
 export function receiveLine(
   socket: Socket,
@@ -150,7 +153,8 @@ export function receiveLine(
       state = 'over'
       timer.cancel()
       incoming.end()
-      socket.pause()
+      // Left in place they make a closed connection outlive more collections of garbage.
+      socket.off('data', onData).off('end', onEnd).off('close', onEnd)
     }
     const refuse = (error: Error) => {
       if (state !== 'over') stop()
@@ -161,7 +165,6 @@ export function receiveLine(
       refuse(new BadRequest('no complete line within 10 seconds')),
     )
     const onData = (chunk: Buffer) => {
-      if (state === 'over') return
       const end = chunk.indexOf(LF)
       if (state === 'complete' || (end >= 0 && end < chunk.length - 1))
         return refuse(new BadRequest('bytes after the line'))
