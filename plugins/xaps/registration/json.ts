@@ -71,5 +71,5 @@ function stringsIn(members: Members, name: string, value: unknown): readonly str
 
 function wrong(members: Members, message: string): BadRequest {
   const user = members.Username
-  return new BadRequest(message, typeof user === 'string' ? user : undefined)
+  return new BadRequest(message, { user: typeof user === 'string' ? user : undefined })
 }

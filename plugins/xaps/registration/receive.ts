@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 import { MAX_REQUEST_BYTES } from '../base/limits.ts'
-import { BadRequest, Refused, Unavailable } from './refusal.ts'
+import { BadRequest, Unavailable } from './refusal.ts'
 
 /** 30 of the largest requests at once; real ones are gone before the next arrives. */
 export const UNFINISHED_REQUESTS_BYTES = 32 * 1024 * 1024
@@ -113,12 +113,12 @@ export class Incoming {
   }
 }
 
-function tooLarge(): Refused {
-  return new Refused(413, `longer than ${MAX_REQUEST_BYTES} bytes`)
+function tooLarge(): BadRequest {
+  return new BadRequest(`longer than ${MAX_REQUEST_BYTES} bytes`, { status: 413 })
 }
 
 /**
- * Resolves with the whole body. Rejects with Refused (too large), BadRequest (the client went away) or Unavailable
+ * Resolves with the whole body. Rejects with BadRequest (too large, or the client went away) or Unavailable
  * (it gave way); bytes after that are not kept.
  */
 export function receiveBody(request: IncomingMessage, unfinished: Unfinished): Promise<Buffer> {
