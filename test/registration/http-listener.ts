@@ -2,8 +2,8 @@
 
 import type { AddressInfo, NetConnectOpts } from 'node:net'
 import type { TestContext } from 'node:test'
+import type { ListenerParts } from '../../plugins/xaps/registration/connections.ts'
 import { type HttpParts, makeHttpServer } from '../../plugins/xaps/registration/http-server.ts'
-import type { ListenerParts } from '../../plugins/xaps/registration/listener-parts.ts'
 import { until } from '../support/wait.ts'
 import { type Client, exchange } from './tools.ts'
 

@@ -1,8 +1,8 @@
 /** A register and a notify to put behind a listener in tests, and what one needs besides. */
 
 import type { Clock } from '../../plugins/xaps/base/clock.ts'
+import type { ListenerParts } from '../../plugins/xaps/registration/connections.ts'
 import { Connections } from '../../plugins/xaps/registration/connections.ts'
-import type { ListenerParts } from '../../plugins/xaps/registration/listener-parts.ts'
 import type { NotifyOutcome } from '../../plugins/xaps/registration/notify.ts'
 import { UNFINISHED_REQUESTS_BYTES, Unfinished } from '../../plugins/xaps/registration/receive.ts'
 import { makeLogRefusal } from '../../plugins/xaps/registration/refusal.ts'

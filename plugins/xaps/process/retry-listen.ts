@@ -1,4 +1,4 @@
-/** Opens listeners, trying again until they are open. Knows nothing of what is served. */
+/** Opens listeners, trying again until they are open. Knows no protocol. */
 
 import { Backoff, NO_JITTER, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock, type Timer } from '../base/clock.ts'

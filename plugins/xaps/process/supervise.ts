@@ -1,8 +1,8 @@
 /**
  * Keeps one child process running: starts it again when it has ended or says nothing any more, and ends it. The channel
- * between the two takes lines of JSON to the child (parent-link.ts is its side), which answers each by any byte: what it
- * answers is not read, since the child may be in an attacker's hands. It closes with the parent, however that ends. Knows
- * nothing of what the child does; never throws into its owner, and keeps no event loop alive.
+ * between the two takes lines of JSON to the child (parent-link.ts is its side), which answers each by any byte: answers
+ * are counted and not read, since the child may be in an attacker's hands. It closes with the parent, however that ends.
+ * Knows no work of the child's; never throws into its owner, and keeps no event loop alive.
  */
 
 import { type ChildProcess, spawn as nodeSpawn } from 'node:child_process'
@@ -113,7 +113,7 @@ export class Supervised {
 
   /** Ends the child and starts another one, with what `fds` and `hello` say then. Returns at once. */
   renew(): void {
-    // A child that is not there yet, or about to be replaced, starts with what is so then.
+    // A child that is not there yet, or about to be replaced, starts with those anyway.
     if (!this.#child || this.#renewing || this.#stopping) return
     this.#renewing = true
     this.#end(this.#child)

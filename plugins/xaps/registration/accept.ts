@@ -19,7 +19,7 @@ import type { ValidRegister } from './validate.ts'
 const STORE_DEADLINE_MS = 400
 const SPOOL_DEADLINE_MS = 650
 
-/** What each gets at least: where this process was held up itself, the answer is late already, but the plugin may wait. */
+/** Each gets so long at least: where this process was held up itself, the answer is late already, but the plugin may wait. */
 const LEAST_MS = 40
 
 export interface AcceptParts {

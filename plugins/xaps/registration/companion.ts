@@ -1,6 +1,6 @@
 /**
- * The registration side as a whole: opens both listeners, serves them, empties the spool, and closes in order. Knows
- * neither the store nor Apple; it is given functions. Who runs it, and in what process, is not its business.
+ * The registration side as a whole: opens its listeners, serves them, empties the spool, and closes in order. Knows neither
+ * the store nor Apple, which it is given as functions, nor the process that it runs in.
  */
 
 import type { AddressInfo, Server } from 'node:net'
@@ -13,10 +13,9 @@ import { listenInherited, listenTcp } from '../process/listener.ts'
 import { retryListen } from '../process/retry-listen.ts'
 import { listenUnixSocket, type SocketFile } from '../process/unix-socket.ts'
 import { makeAccept } from './accept.ts'
-import { Connections, connectionLimit } from './connections.ts'
+import { Connections, connectionLimit, type ListenerParts } from './connections.ts'
 import { type HttpServer, makeHttpServer } from './http-server.ts'
 import { type LineServer, makeLineServer } from './line-server.ts'
-import type { ListenerParts } from './listener-parts.ts'
 import { makeNotify, type Notified } from './notify.ts'
 import { Outages } from './outages.ts'
 import { UNFINISHED_REQUESTS_BYTES, Unfinished } from './receive.ts'
@@ -28,9 +27,12 @@ const PROBE_USER = 'healthz'
 
 /** A listener that the parent has bound and passed on: which protocol, and as which descriptor. */
 export interface InheritedListener {
-  readonly protocol: 'line' | 'http'
+  readonly protocol: Protocol
   readonly fd: number
 }
+
+/** Of st3fan's plugin, and of the others. */
+type Protocol = 'line' | 'http'
 
 export interface CompanionOptions {
   /** All listeners, where the parent has bound them; otherwise `socket` and `listen` are opened. */
@@ -69,9 +71,9 @@ export interface CompanionParts {
 }
 
 export interface Companion {
-  /** Where it is reached by HTTP: what is open of `listen`. */
+  /** Its addresses for HTTP: those of `listen` that are open. */
   addresses(): readonly AddressInfo[]
-  /** Stops accepting, finishes what is in hand (STAGES.listenersMs at most), removes its socket file. */
+  /** Stops accepting, finishes the requests in hand (STAGES.listenersMs at most), removes its socket file. */
   close(): Promise<void>
 }
 
@@ -116,38 +118,34 @@ function isTcp(address: ReturnType<Server['address']>): address is AddressInfo {
   return typeof address === 'object' && address !== null && 'port' in address
 }
 
+/** All that is listened on. A further listener is another entry here, and its protocol one of makeServers. */
 function makeListeners(
   options: CompanionOptions,
   parts: CompanionParts,
   outages: Outages,
   clock: Clock,
 ): Listener[] {
-  const { inherited, socket: path, socketMode: mode, socketOwner, listen, padTopic } = options
-  const { devices, log } = parts
-  const shared = makeListenerParts(options, parts, outages, clock)
-  const health = () => devices(PROBE_USER)
-  const line = (open: Open) => toListener(makeLineServer(shared, clock), open, log)
-  const http = (open: Open) =>
-    toListener(makeHttpServer({ ...shared, health, listen, padTopic }, clock), open, log)
-  if (inherited) {
-    return inherited.map(({ protocol, fd }) =>
-      (protocol === 'line' ? line : http)(server => listenInherited(server, fd)),
-    )
-  }
-  const overHttp = listen.map(address => http(server => listenTcp(server, address, log)))
+  const { log } = parts
+  const { inherited, socket: path, socketMode: mode, socketOwner, listen } = options
+  const servers = makeServers(options, parts, outages, clock)
+  const listener = (protocol: Protocol, open: Open) => toListener(servers[protocol](), open, log)
+  if (inherited)
+    return inherited.map(({ protocol, fd }) => listener(protocol, server => listenInherited(server, fd)))
+  const overHttp = listen.map(address => listener('http', server => listenTcp(server, address, log)))
   if (path === '') return overHttp
-  return [line(server => listenUnixSocket(server, { path, mode, ...socketOwner })), ...overHttp]
+  return [listener('line', server => listenUnixSocket(server, { path, mode, ...socketOwner })), ...overHttp]
 }
 
-function makeListenerParts(
-  { notified, ...rules }: CompanionOptions,
+/** How each protocol is served. */
+function makeServers(
+  { notified, listen, padTopic, ...rules }: CompanionOptions,
   { save, spool, devices, submit, pending, topic, log }: CompanionParts,
   outages: Outages,
   clock: Clock,
-): ListenerParts {
+): Record<Protocol, () => LineServer | HttpServer> {
   const startedAt = clock.now()
   const upSeconds = () => Math.round((clock.now() - startedAt) / 1000)
-  return {
+  const shared: ListenerParts = {
     status: () => `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()}`,
     accept: makeAccept({ save, spool, outages, topic }, clock),
     notify: makeNotify({ devices, submit, notified }, clock),
@@ -155,6 +153,11 @@ function makeListenerParts(
     logRefusal: makeLogRefusal(log, clock),
     unfinished: new Unfinished(UNFINISHED_REQUESTS_BYTES),
     connections: new Connections(connectionLimit(), log, clock),
+  }
+  const health = () => devices(PROBE_USER)
+  return {
+    line: () => makeLineServer(shared, clock),
+    http: () => makeHttpServer({ ...shared, health, listen, padTopic }, clock),
   }
 }
 

@@ -1,13 +1,29 @@
 /**
- * The open connections of both listeners, and a bound on their number. At the bound the one that has been idle, or has
- * owed the rest of its request, for longest is closed to make room for the new one; never one whose request is being
- * answered. Dovecot's client opens a connection again when it needs one. Knows neither protocol.
+ * What the listeners share; above all their open connections, and a bound on the number of those. At the bound the one that
+ * has been idle, or has owed the rest of its request, for longest is closed to make room for the new one; never one whose
+ * request is being answered. Dovecot's client opens a connection again when it needs one. Knows no protocol.
  */
 
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { type Clock, systemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
+import type { Accept } from './accept.ts'
+import type { Notify } from './notify.ts'
+import type { Unfinished } from './receive.ts'
+import type { LogRefusal } from './refusal.ts'
+import type { RegisterRules } from './validate.ts'
+
+export interface ListenerParts {
+  readonly accept: Accept
+  readonly notify: Notify
+  readonly rules: RegisterRules
+  readonly logRefusal: LogRefusal
+  /** How the companion is, in words of the form key=value on one line. */
+  readonly status: () => string
+  readonly unfinished: Unfinished
+  readonly connections: Connections
+}
 
 /** Descriptors for all else: store, spool, Apple, log, the sockets that are listened on. */
 const OTHER_DESCRIPTORS = 128

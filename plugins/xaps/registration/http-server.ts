@@ -1,5 +1,5 @@
 /**
- * The HTTP protocol of freswa's and timlaing's Dovecot plugins, on a TCP port that somebody else opens. Every imap and
+ * The HTTP protocol of freswa's and timlaing's Dovecot plugins, on a TCP port that companion.ts opens. Every imap and
  * lmtp process keeps a connection for its whole life.
  */
 
@@ -14,9 +14,9 @@ import type { Socket } from 'node:net'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
 import { reasonOf } from '../base/log.ts'
+import type { ListenerParts } from './connections.ts'
 import { checkPost, makeCheckHost } from './http-guard.ts'
 import { parseNotifyBody, parseRegisterBody } from './json.ts'
-import type { ListenerParts } from './listener-parts.ts'
 import type { NotifyOutcome } from './notify.ts'
 import { receiveBody } from './receive.ts'
 import { answerTo } from './refusal.ts'

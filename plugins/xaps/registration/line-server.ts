@@ -1,12 +1,12 @@
 /**
- * The line protocol of st3fan's Dovecot plugin, on a Unix socket that somebody else opens: one connection, one line,
+ * The line protocol of st3fan's Dovecot plugin, on a Unix socket that companion.ts opens: one connection, one line,
  * one reply in one write. A bad request costs its sender an ERROR line and others nothing.
  */
 
 import net from 'node:net'
 import { type Clock, systemClock } from '../base/clock.ts'
+import type { ListenerParts } from './connections.ts'
 import { parseLine } from './line.ts'
-import type { ListenerParts } from './listener-parts.ts'
 import { receiveLine } from './receive.ts'
 import { answerTo } from './refusal.ts'
 import { validateNotify, validateRegister } from './validate.ts'

@@ -15,7 +15,7 @@ export const UNFINISHED_REQUESTS_BYTES = 32 * 1024 * 1024
 /** A real registration of 200 mailboxes has 4,500 bytes. */
 const SMALL_BYTES = 64 * 1024
 
-/** What a chunk costs besides its bytes: they may be sent one by one. */
+/** A chunk costs so much besides its bytes: they may be sent one by one. */
 const CHUNK_OVERHEAD = 256
 
 /** From the connection to the end of its line, in milliseconds. */

@@ -37,7 +37,7 @@ export type Request = RegisterRequest | NotifyRequest
 /** C0, DEL, C1 and the two line ends of Unicode: one value must stay on one line, in a log and on a terminal. */
 const CONTROL = /[\p{Control}\u2028\u2029]/u
 
-/** What the parsers leave where the bytes were not UTF-8, and half characters out of JSON's `\u`. */
+/** The parsers leave U+FFFD where the bytes were not UTF-8; JSON's `\u` makes half characters. */
 const NOT_UTF8 = /[\ufffd\p{Surrogate}]/u
 
 export interface NotifyRules {
