@@ -190,7 +190,7 @@ test('the child is told first what to do, at each start anew', async t => {
   await until(() => log.messages().includes('info hello2'), 'the second')
 })
 
-test('a child in the hands of somebody else can do nothing over the channel', async t => {
+test('a child in an attacker’s hands can do nothing over the channel', async t => {
   const script = `require('fs').writeSync(3, '{no json\\n' + 'x'.repeat(100_000)); process.stderr.write('<6>written\\n'); ${DEAF}`
   const { clock, child, log } = setup(t, script)
   await until(() => log.entries[0], 'what it wrote')

@@ -164,7 +164,7 @@ test('a refusal carries the user when Dovecot had named one before the fault', (
   assert.equal(userOf(`NOTIFY dovecot-username="${'u'.repeat(256)}"x`), undefined)
 })
 
-test('what the reference printer prints parses back', () => {
+test('output of the reference printer parses back', () => {
   fc.assert(
     fc.property(fc.oneof(anyRegister, anyNotify), request => {
       assert.deepEqual(parseLine(printLine(request)), request)

@@ -1,6 +1,7 @@
-/** A register and a notify to put behind a listener in tests, and what one needs besides. */
+/** Listeners and companions for tests, and requests to them. */
 
 import type { Clock } from '../../plugins/xaps/base/clock.ts'
+import type { CompanionOptions } from '../../plugins/xaps/registration/companion.ts'
 import type { ListenerParts } from '../../plugins/xaps/registration/connections.ts'
 import { Connections } from '../../plugins/xaps/registration/connections.ts'
 import type { NotifyOutcome } from '../../plugins/xaps/registration/notify.ts'
@@ -13,15 +14,15 @@ export const TOPIC = 'com.apple.mail.XServer.01234567-89ab-cdef-0123-456789abcde
 export const RULES = { subtopics: ['com.apple.mobilemail'], lowercase: true }
 export const TOKEN = 'ab'.repeat(32)
 
-export function makeListener(
-  behaviour: {
-    accept?: () => Promise<string>
-    notify?: () => Promise<NotifyOutcome>
-    unfinished?: Unfinished
-    connections?: number
-    clock?: Clock
-  } = {},
-) {
+export interface Behaviour {
+  readonly accept?: () => Promise<string>
+  readonly notify?: () => Promise<NotifyOutcome>
+  readonly unfinished?: Unfinished
+  readonly connections?: number
+  readonly clock?: Clock
+}
+
+export function makeListener(behaviour: Behaviour = {}) {
   const log = keptLog()
   const registered: ValidRegister[] = []
   const notified: Notification[] = []
@@ -68,4 +69,32 @@ export function post(path: string, body: string, headers: readonly string[] = []
   const nameOf = (header: string) => header.slice(0, header.indexOf(':')).toLowerCase()
   const kept = usual.filter(header => !headers.map(nameOf).includes(nameOf(header)))
   return [`POST ${path} HTTP/1.1`, ...kept, ...headers, '', body].join('\r\n')
+}
+
+/** A companion with both listeners, its Unix socket at `socket`. */
+export function companionOptions(socket: string, more: Partial<CompanionOptions> = {}): CompanionOptions {
+  return {
+    socket,
+    socketMode: 0o660,
+    socketOwner: {},
+    listen: ['127.0.0.1:0'],
+    ...RULES,
+    notified: { newMail: false, changes: true },
+    padTopic: true,
+    ...more,
+  }
+}
+
+/**
+ * The script of a process with such a companion, whose store takes everything and whose topic is T. It writes warnings and
+ * errors to standard output, and has the `companion` when `then`, an expression, is evaluated.
+ */
+export function companionScript(options: CompanionOptions, then: string): string {
+  const module = require.resolve('../../plugins/xaps/registration/companion.js')
+  return `
+    const say = (message, fields = {}) => console.log(message, JSON.stringify(fields))
+    const log = { debug() {}, info() {}, notice() {}, warn: say, error: say }
+    const spool = { size: 0, add: async () => {}, start() {}, saveNow() {}, close: async () => {} }
+    const parts = { save: async () => {}, spool, onReady() {}, devices: async () => [], submit() {}, pending: () => 0, topic: () => 'T', log }
+    require(${JSON.stringify(module)}).startCompanion(${JSON.stringify(options)}, parts).then(companion => ${then})`
 }

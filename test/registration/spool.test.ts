@@ -57,7 +57,7 @@ async function pass(clock: FakeClock, condition: () => boolean, what: string) {
   }, what)
 }
 
-test('makes no directory until there is something to keep, and then one that is nobody else’s', async t => {
+test('makes no directory until there is something to keep, and then a private one', async t => {
   const { directory, open } = setup(t)
   const spool = open()
   assert.equal(existsSync(directory), false)
