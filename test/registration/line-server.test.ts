@@ -25,23 +25,48 @@ async function serve(t: TestContext, behaviour: Behaviour = {}) {
   return { ...made, listener, address }
 }
 
-test('answers a registration with the topic', async t => {
-  const { address, registered } = await serve(t)
-  assert.equal(await exchange(address, registerLine('User@example.org')), `OK ${TOPIC}\r\n`)
-  assert.equal(registered[0]?.user, 'user@example.org')
-})
+const recorded = (name: string) => readFileSync(path.join('test/fixtures/wire', `${name}.txt`))
+const fails = (error: Error) => ({ accept: () => Promise.reject(error) })
 
-for (const name of ['st3fan-reg-basic', 'st3fan-reg-mb-comma', 'st3fan-reg-mb-mutf7']) {
-  test(`answers what Dovecot sends: ${name}`, async t => {
-    const { address } = await serve(t)
-    const recorded = readFileSync(path.join('test/fixtures/wire', `${name}.txt`))
-    assert.equal(await exchange(address, recorded), `OK ${TOPIC}\r\n`)
+for (const [what, request, reply, behaviour] of [
+  ['a registration', registerLine(), `OK ${TOPIC}`],
+  ['a recorded registration', recorded('st3fan-reg-basic'), `OK ${TOPIC}`],
+  ['a recorded registration with a comma in a name', recorded('st3fan-reg-mb-comma'), `OK ${TOPIC}`],
+  ['a recorded registration with an encoded name', recorded('st3fan-reg-mb-mutf7'), `OK ${TOPIC}`],
+  [
+    'a registration that cannot be kept',
+    registerLine(),
+    'ERROR try again',
+    fails(new Unavailable('try again')),
+  ],
+  ['a registration that fails', registerLine(), 'ERROR internal error', fails(new TypeError('secret'))],
+  ['a notification', NOTIFY_LINE, 'OK '],
+  ['a question how the companion is', 'STATUS\r\n', 'OK up_seconds=1'],
+] as const) {
+  test(`answers ${what} with ${reply}`, async t => {
+    const { address } = await serve(t, behaviour)
+    assert.equal(await exchange(address, request), `${reply}\r\n`)
   })
 }
 
-test('says how the companion is', async t => {
-  const { address } = await serve(t)
-  assert.equal(await exchange(address, 'STATUS\r\n'), 'OK up_seconds=1\r\n')
+for (const [what, request, reply] of [
+  ['a client that has ended its side', registerLine(), `OK ${TOPIC}\r\n`],
+  ['a line whose end never came', 'REGISTER aps-account-id="A"', 'ERROR the line is not complete\r\n'],
+  ['a connection without a byte', '', ''],
+] as const) {
+  test(`answers ${what} with ${JSON.stringify(reply)}`, async t => {
+    const { address, log } = await serve(t)
+    const client = await connect(address)
+    client.socket.end(request)
+    assert.equal(await client.ended, reply)
+    assert.equal(log.entries.length, reply.startsWith('ERROR') ? 1 : 0)
+  })
+}
+
+test('hands a registration on with its values in canonical form', async t => {
+  const { address, registered } = await serve(t)
+  await exchange(address, registerLine('User@example.org'))
+  assert.equal(registered[0]?.user, 'user@example.org')
 })
 
 test('answers a notification before anything is looked up', async t => {
@@ -56,14 +81,9 @@ test('a notification that fails later is logged', async t => {
   await until(() => log.entries.length === 1, 'the log line')
 })
 
-test('says ERROR and why when a registration cannot be kept', async t => {
-  const { address } = await serve(t, { accept: () => Promise.reject(new Unavailable('try again')) })
-  assert.equal(await exchange(address, registerLine()), 'ERROR try again\r\n')
-})
-
-test('keeps the text of an unexpected error to itself', async t => {
-  const { address, log } = await serve(t, { accept: () => Promise.reject(new TypeError('secret')) })
-  assert.equal(await exchange(address, registerLine()), 'ERROR internal error\r\n')
+test('logs an unexpected error as one', async t => {
+  const { address, log } = await serve(t, fails(new TypeError('secret')))
+  await exchange(address, registerLine())
   assert.equal(log.entries[0]?.level, 'error')
 })
 
@@ -102,28 +122,6 @@ test('takes a line that comes byte by byte', async t => {
     await turns(1)
   }
   assert.equal(await client.ended, 'OK \r\n')
-})
-
-test('answers a client that has ended its side', async t => {
-  const { address } = await serve(t)
-  const client = await connect(address)
-  client.socket.end(registerLine())
-  assert.equal(await client.ended, `OK ${TOPIC}\r\n`)
-})
-
-test('refuses a line whose end never came', async t => {
-  const { address } = await serve(t)
-  const client = await connect(address)
-  client.socket.end('REGISTER aps-account-id="A"')
-  assert.equal(await client.ended, 'ERROR the line is not complete\r\n')
-})
-
-test('a connection without a byte is nothing to log', async t => {
-  const { address, log } = await serve(t)
-  const client = await connect(address)
-  client.socket.end()
-  assert.equal(await client.ended, '')
-  assert.deepEqual(log.entries, [])
 })
 
 test('a client that resets the connection before its answer disturbs no other', async t => {
