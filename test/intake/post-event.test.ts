@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Intake } from '../../plugins/xaps/intake/intake.ts'
 import { answers, ask, CLOSE, serve } from '../registration/http-listener.ts'
-import { makeListener, post } from '../registration/listeners.ts'
-import { connect, heldClock } from '../registration/tools.ts'
+import { post } from '../registration/listeners.ts'
+import { connect, heldClock, keptLog } from '../registration/tools.ts'
 import { until } from '../support/wait.ts'
 import { endEvent, recordedRequest, sieveEvent } from './exporter.ts'
 
 function setup() {
   const users: string[] = []
-  const { parts, log } = makeListener()
+  const log = keptLog()
   const userOf = () => new Promise<undefined>(() => undefined)
   const newMail = (user: string) => void users.push(user)
   const intake = new Intake(
@@ -18,14 +18,14 @@ function setup() {
     log,
     heldClock(),
   )
-  return { users, log, intake, parts: { ...parts, takeEvent: (text: string) => intake.take(text) } }
+  return { users, log, intake, takeEvent: (text: string) => intake.take(text) }
 }
 
 const toEvent = (request: string) => request.replace(/^POST \S+/, 'POST /event')
 
 test('recorded requests of Dovecot 2.3 and 2.4 over one connection: each is answered, in order', async t => {
-  const { users, intake, parts } = setup()
-  const { address } = await serve(t, parts)
+  const { users, intake, takeEvent } = setup()
+  const { address } = await serve(t, { takeEvent })
   const client = await connect(address)
   t.after(() => client.socket.destroy())
   const names = ['23-http-keep', '24-http-discard', '24-http-delivery-nosieve', '24-http-id-before-login']
@@ -39,8 +39,8 @@ test('recorded requests of Dovecot 2.3 and 2.4 over one connection: each is answ
 })
 
 test('events that come all at once are answered before anything is done for them', async t => {
-  const { users, parts } = setup()
-  const { address } = await serve(t, parts)
+  const { users, takeEvent } = setup()
+  const { address } = await serve(t, { takeEvent })
   const client = await connect(address)
   t.after(() => client.socket.destroy())
   const bodies = Array.from({ length: 200 }, (_, index) => sieveEvent({ session: `s${index}` }))
@@ -63,11 +63,11 @@ const REFUSED: readonly [what: string, request: string, status: number][] = [
 
 for (const [what, request, status] of REFUSED) {
   test(`refused with ${status}: ${what}`, async t => {
-    const { users, parts, log } = setup()
-    const { address } = await serve(t, parts)
+    const { users, takeEvent, log } = setup()
+    const { address, log: httpLog } = await serve(t, { takeEvent })
     assert.equal((await ask(address, request)).status, status)
     assert.equal((await ask(address, post('/event', sieveEvent(), CLOSE))).status, 204)
     await until(() => users.length === 1, 'the event after it')
-    assert.doesNotMatch(JSON.stringify(log.entries), /secret|sender@|xxx/)
+    assert.doesNotMatch(JSON.stringify([log.entries, httpLog.entries]), /secret|sender@|xxx/)
   })
 }

@@ -26,7 +26,7 @@ test('root may give it to any group', { skip: !isRoot && 'needs root' }, () => {
   assert.deepEqual(owner('', 4711), { uid: 65534, gid: 4711, warnings: [] })
 })
 
-test('what is configured wins', () => {
+test('a user and group that are configured win', () => {
   assert.deepEqual(owner('socket_user = root\nsocket_group = 12', OWN), { uid: 0, gid: 12, warnings: [] })
 })
 

@@ -4,6 +4,7 @@ import { closeSync, openSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { PassThrough } from 'node:stream'
 import { type TestContext, test } from 'node:test'
+import type { Clock } from '../../plugins/xaps/base/clock.ts'
 import { EXIT_AFTER_MS, KILL_AFTER_MS } from '../../plugins/xaps/base/limits.ts'
 import { CHANNEL_FD, linkToParent } from '../../plugins/xaps/process/parent-link.ts'
 import { type SuperviseOptions, supervise } from '../../plugins/xaps/process/supervise.ts'
@@ -189,7 +190,7 @@ test('the child is told first what to do, at each start anew', async t => {
   await until(() => log.messages().includes('info hello2'), 'the second')
 })
 
-test('a child in the hands of somebody else can do nothing over the channel', async t => {
+test('a child in an attacker’s hands can do nothing over the channel', async t => {
   const script = `require('fs').writeSync(3, '{no json\\n' + 'x'.repeat(100_000)); process.stderr.write('<6>written\\n'); ${DEAF}`
   const { clock, child, log } = setup(t, script)
   await until(() => log.entries[0], 'what it wrote')
@@ -238,7 +239,7 @@ test('a child that is silent for ten seconds is killed and started again, and th
   const { clock, child, log, started } = setup(t, DEAF)
   const pid = await until(() => child.pid, 'the child')
   process.kill(pid, 'SIGSTOP')
-  await clock.advance(11_999)
+  await clock.advance(9_999)
   assert.equal(child.pid, pid)
   await clock.advance(1)
   await until(async () => {
@@ -247,6 +248,27 @@ test('a child that is silent for ten seconds is killed and started again, and th
   }, 'the next child')
   assert.deepEqual(log.messages(), ['notice companion is up', 'error companion is gone, starting it again'])
   assert.match(String(log.entries[1]?.fields.reason), /silent for 10 s/)
+})
+
+test('a parent that was held up itself does not take its child for a silent one', async t => {
+  const due: (() => void)[] = []
+  const late: Clock = {
+    now: () => 0,
+    after(_, run) {
+      due.push(run)
+      return { cancel: () => undefined }
+    },
+  }
+  const log = keptLog()
+  const child = supervise({ command: process.execPath, args: ['-e', DEAF] }, log, late)
+  const pid = await until(() => child.pid, 'the child')
+  t.after(() => child.stop())
+  // Each time it wakes up all its timers are due, however long ago.
+  for (let wake = 1; wake <= 4; wake += 1) for (const run of due.splice(0)) run()
+  assert.ok(processEntry(pid))
+  assert.deepEqual(log.messages(), ['notice companion is up'])
+  for (const run of due.splice(0)) run()
+  await until(() => processEntry(pid) === undefined, 'its end after four questions')
 })
 
 test('the child ends with a parent that is killed', async t => {

@@ -36,7 +36,7 @@ function setup(t: TestContext) {
 }
 
 function greeter(t: TestContext, greeting: string): net.Server {
-  // Whoever only tries whether somebody is there has left before the greeting.
+  // A client that only tries whether the socket is served has left before the greeting.
   const server = net.createServer(socket => void socket.on('error', () => socket.destroy()).end(greeting))
   t.after(() => server.close())
   return server
@@ -138,7 +138,7 @@ test('finds the directory behind a link of root, as /var/run is one', { skip: no
 })
 
 /**
- * The attack: whoever owns the directory makes a link of it, or of what is in it, just when root works there. A process of
+ * The attack: the owner of the directory makes a link of it, or of its content, just when root works there. A process of
  * that user does so all the time; a file of root's is where the links lead.
  */
 test('as root changes nothing outside, whatever the owner of a directory does with it meanwhile', {

@@ -114,7 +114,7 @@ test('does not try the store any more when those of two users have failed', asyn
   )
 })
 
-test('one user whose registrations fail sends nobody else to the spool', async () => {
+test('registrations of one user that fail send no other user to the spool', async () => {
   const { log, saved, spooled, of } = setup({
     save: async user => {
       if (user === 'flood') throw new Error('too many at once')
@@ -177,7 +177,7 @@ test('a store that is away is tried once a second at most when the spool fails, 
   assert.equal(tries, 5)
 })
 
-test('a store that takes a registration or fails after its time is up troubles nobody', async () => {
+test('a store that takes a registration or fails after its time is up changes no answer', async () => {
   let settle: (error: Error) => void = () => undefined
   const { clock, accept } = setup({
     save: () => new Promise((_, reject) => (settle = reject)),

@@ -1,18 +1,15 @@
-/** Attackers at both listeners of a companion in a process of its own: what is whole is served all the same. */
+/** Attackers at both listeners of a companion in a process of its own: whole requests are served all the same. */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { NetConnectOpts } from 'node:net'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
-import type { CompanionOptions } from '../../plugins/xaps/registration/companion.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 import { CLOSE, parse } from './http-listener.ts'
-import { post, registerBody, registerLine } from './listeners.ts'
+import { companionOptions, companionScript, post, registerBody, registerLine } from './listeners.ts'
 import { type Client, connect, exchange } from './tools.ts'
-
-const COMPANION = require.resolve('../../plugins/xaps/registration/companion.js')
 
 interface Target {
   readonly http: NetConnectOpts
@@ -24,23 +21,8 @@ interface Target {
 /** Starts a companion that may have so many files open. It ends with the test. */
 async function startTarget(t: TestContext, descriptors: number): Promise<Target> {
   const temp = tempDirectory()
-  const options: CompanionOptions = {
-    socket: path.join(temp.path, 's'),
-    socketMode: 0o660,
-    socketOwner: {},
-    listen: ['127.0.0.1:0'],
-    subtopics: ['com.apple.mobilemail'],
-    notified: { newMail: false, changes: true },
-    padTopic: true,
-    lowercase: true,
-  }
-  const script = `
-    const say = (message, fields = {}) => console.log(message, JSON.stringify(fields))
-    const log = { debug() {}, info() {}, notice() {}, warn: say, error: say }
-    const spool = { size: 0, add: async () => {}, start() {}, saveNow() {}, close: async () => {} }
-    const parts = { save: async () => {}, spool, devices: async () => [], submit() {}, onReady() {}, pending: () => 0, topic: () => 'T', log }
-    require(${JSON.stringify(COMPANION)}).startCompanion(${JSON.stringify(options)}, parts)
-      .then(companion => console.log('port', companion.addresses()[0].port))`
+  const options = companionOptions(path.join(temp.path, 's'))
+  const script = companionScript(options, "console.log('port', companion.addresses()[0].port)")
   const limited = `ulimit -n ${descriptors} && exec "$0" -e "$1"`
   const child = spawn('sh', ['-c', limited, process.execPath, script], {
     stdio: ['ignore', 'pipe', 'inherit'],

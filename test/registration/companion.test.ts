@@ -17,7 +17,18 @@ import {
 import type { Save } from '../../plugins/xaps/registration/spool.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
-import { NOTIFY_BODY, NOTIFY_LINE, post, registerBody, registerLine, TOPIC } from './listeners.ts'
+import { CLOSE } from './http-listener.ts'
+import {
+  companionOptions,
+  companionScript,
+  NO_EVENTS,
+  NOTIFY_BODY,
+  NOTIFY_LINE,
+  post,
+  registerBody,
+  registerLine,
+  TOPIC,
+} from './listeners.ts'
 import { spoolIn } from './spools.ts'
 import { exchange, heldClock, keptLog } from './tools.ts'
 
@@ -35,26 +46,16 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
   const saved: Kept[] = []
   const submitted: MailEvent[] = []
   const store = { away: false, failsFor: '' }
-  const options: CompanionOptions = {
-    socket: path.join(temp.path, 'xapsd.sock'),
-    socketMode: 0o660,
-    socketOwner: {},
-    listen: ['127.0.0.1:0'],
-    subtopics: ['com.apple.mobilemail'],
-    notified: { newMail: false, changes: true },
-    padTopic: true,
-    lowercase: true,
-    ...more,
-  }
+  const options = companionOptions(path.join(temp.path, 'xapsd.sock'), more)
   const save: Save = async (user, registration) => {
     if (store.away || user === store.failsFor) throw new Error('the store is away')
     saved.push({ user, ...registration })
   }
-  const openSpool = () => spoolIn(path.join(temp.path, 'spool'), log, clock)
   const parts = (): CompanionParts => ({
+    events: NO_EVENTS,
     save,
     replay: save,
-    spool: openSpool(),
+    spool: spoolIn(path.join(temp.path, 'spool'), log, clock),
     onReady: () => undefined,
     async devices(user) {
       if (store.away) throw new Error('the store is away')
@@ -90,7 +91,6 @@ function portOf(companion: Companion): { host: string; port: number } {
 }
 
 const ask = (companion: Companion, bytes: string) => exchange(portOf(companion), bytes)
-const CLOSE = ['Connection: close']
 
 test('registers and notifies through both listeners', async t => {
   const { options, saved, submitted, start } = setup(t)
@@ -136,7 +136,7 @@ test('a registration that comes while the store is away is answered, kept and sa
   assert.match(await ask(companion, 'GET /healthz HTTP/1.0\r\n\r\n'), / 200 /)
 })
 
-test('what waits in the spool for one user keeps nobody else from the store', async t => {
+test('registrations of one user in the spool keep no other user from the store', async t => {
   const { options, store, saved, start } = setup(t, { listen: [] })
   await start()
   store.failsFor = 'flood@example.org'
@@ -149,7 +149,7 @@ test('what waits in the spool for one user keeps nobody else from the store', as
   )
 })
 
-test('what the spool of an earlier companion holds is saved', async t => {
+test('registrations in the spool of an earlier companion are saved', async t => {
   const { options, store, saved, start, pass } = setup(t, { listen: [] })
   store.away = true
   const first = await start()
@@ -199,13 +199,7 @@ test('serves a socket that its parent bound, and leaves the file to the parent',
   const file = path.join(temp.path, 'bound.sock')
   const bound = bindUnixSocket({ path: file, mode: 0o600 })
   t.after(() => bound.remove())
-  const module = require.resolve('../../plugins/xaps/registration/companion.js')
-  const script = `
-    const log = { debug() {}, info() {}, notice() {}, warn() {}, error() {} }
-    const spool = { size: 0, add: async () => {}, start() {}, saveNow() {}, close: async () => {} }
-    const parts = { save: async () => {}, spool, onReady() {}, devices: async () => [], submit() {}, pending: () => 0, topic: () => 'T', log }
-    require(${JSON.stringify(module)}).startCompanion(${JSON.stringify(options)}, parts)
-      .then(companion => process.stdin.on('end', () => companion.close()).resume())`
+  const script = companionScript(options, "process.stdin.on('end', () => companion.close()).resume()")
   const child = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'inherit', 'inherit', bound.fd] })
   t.after(() => child.kill('SIGKILL'))
   assert.equal(await until(() => exchange({ path: file }, registerLine()), 'the child to listen'), 'OK T\r\n')

@@ -28,39 +28,30 @@ test('at the limit the one that is open without a request for longest makes room
   assert.equal(connections.size, 3)
 })
 
-test('one whose request is being answered is not closed, and counts as idle from its last answer', async () => {
+test('one whose request is being answered is not closed, and counts as idle from its last answer', () => {
   const { connections, open } = setup(2)
-  const [first, second] = open(2)
-  const finish: (() => void)[] = []
-  const answers = [1, 2].map(() =>
-    connections.answer(first as Socket, () => new Promise<void>(resolve => finish.push(resolve))),
-  )
+  const [first, second] = open(2) as [Socket, Socket]
+  for (let request = 0; request < 2; request += 1) connections.answering(first)
   open(1)
-  assert.deepEqual(closed([first as Socket, second as Socket]), [false, true])
-  finish[0]?.()
-  await answers[0]
+  assert.deepEqual(closed([first, second]), [false, true])
+  connections.answered(first)
+  assert.ok(connections.isAnswering(first))
   open(1)
-  assert.equal(first?.destroyed, false)
-  finish[1]?.()
-  await answers[1]
+  assert.equal(first.destroyed, false)
+  connections.answered(first)
   open(1)
-  assert.equal(first?.destroyed, false)
+  assert.equal(first.destroyed, false)
   open(1)
-  assert.equal(first?.destroyed, true)
+  assert.equal(first.destroyed, true)
 })
 
-test('an answer that fails ends too, and one to a connection that is gone leaves nothing', async () => {
+test('an answer to a connection that is gone leaves nothing', async () => {
   const { connections, open } = setup(2)
-  const [socket] = open(1)
-  await assert.rejects(
-    connections.answer(socket as Socket, () => Promise.reject(new Error('fault'))),
-    /fault/,
-  )
-  assert.equal(connections.size, 1)
-  await connections.answer(socket as Socket, async () => {
-    socket?.destroy()
-    await turns(1)
-  })
+  const [socket] = open(1) as [Socket]
+  connections.answering(socket)
+  socket.destroy()
+  await turns(1)
+  connections.answered(socket)
   assert.equal(connections.size, 0)
 })
 
@@ -74,7 +65,7 @@ test('a request that begins on an idle connection is younger than those that are
 
 test('when all are being answered the new one has to go', () => {
   const { connections, open } = setup(2)
-  for (const socket of open(2)) void connections.answer(socket, () => new Promise(() => undefined))
+  for (const socket of open(2)) connections.answering(socket)
   assert.deepEqual(closed(open(1)), [true])
 })
 

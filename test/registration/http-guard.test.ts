@@ -2,14 +2,13 @@ import assert from 'node:assert/strict'
 import os from 'node:os'
 import { type TestContext, test } from 'node:test'
 import { ask, CLOSE, serve } from './http-listener.ts'
-import { makeListener, NOTIFY_BODY, post, registerBody } from './listeners.ts'
+import { NOTIFY_BODY, post, registerBody } from './listeners.ts'
 
 async function listener(
   t: TestContext,
   listen = ['127.0.0.1:11619', 'Mail.example.org:80', '[2001:db8::1]:80'],
 ) {
-  const { parts, registered, notified, log } = makeListener()
-  const { address } = await serve(t, { ...parts, listen })
+  const { address, registered, notified, log } = await serve(t, {}, { listen })
   const register = (...headers: string[]) =>
     ask(address, post('/register', registerBody(), [...CLOSE, ...headers]))
   return { address, register, registered, notified, log }
@@ -141,7 +140,7 @@ for (const wildcard of ['0.0.0.0:11619', '[::]:11619']) {
   })
 }
 
-test('what is refused before its body is read is cut off when it goes on', async t => {
+test('a request that is refused before its body is read is cut off when it goes on', async t => {
   const { address } = await listener(t)
   const request = post('/register', 'x'.repeat(2_000), ['Origin: http://evil.example']).slice(0, -1_000)
   const { status, head } = await ask(address, request)

@@ -10,15 +10,13 @@ import { makeListener, NOTIFY_BODY, post, registerBody, TOPIC } from './listener
 import { type Client, connect } from './tools.ts'
 
 test('answers what is no HTTP with 400 and closes', async t => {
-  const { parts } = makeListener()
-  const { address } = await serve(t, parts)
+  const { address } = await serve(t)
   assert.equal((await ask(address, 'REGISTER aps-account-id="A"\r\n\r\n')).status, 400)
   assert.equal((await ask(address, 'POST /notify HTTP/1.1\r\nContent-Length: -1\r\n\r\n')).status, 400)
 })
 
 test('answers headers without end with 431 and closes', async t => {
-  const { parts } = makeListener()
-  const { address } = await serve(t, parts)
+  const { address } = await serve(t)
   assert.equal((await ask(address, `GET / HTTP/1.1\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`)).status, 431)
 })
 
@@ -34,8 +32,7 @@ for (const [what, bytes] of [
   ['body', post('/register', registerBody()).slice(0, -5)],
 ] as const) {
   test(`ends a request whose ${what} stop half way`, async t => {
-    const { parts } = makeListener()
-    const { listener, address } = await serve(t, parts)
+    const { listener, address } = await serve(t)
     // Node's own timers: they cannot be held, only shortened.
     listener.server.headersTimeout = 20
     listener.server.requestTimeout = 20
@@ -43,9 +40,8 @@ for (const [what, bytes] of [
   })
 }
 
-test('a client that goes away in the middle of a body troubles nobody, and its memory is free again', async t => {
-  const { parts } = makeListener({ unfinished: new Unfinished(10_000) })
-  const { address } = await serve(t, parts)
+test('the memory of a client that goes away in the middle of a body is free again', async t => {
+  const { address, parts } = await serve(t, { unfinished: new Unfinished(10_000) })
   const client = await connect(address, post('/register', 'x'.repeat(9_000)).slice(0, 8_000))
   await until(() => parts.unfinished.held > 5_000, 'the body to come in')
   client.socket.resetAndDestroy()
@@ -53,8 +49,7 @@ test('a client that goes away in the middle of a body troubles nobody, and its m
 })
 
 test('500 half-sent requests do not keep a good one from its answer', async t => {
-  const { parts } = makeListener()
-  const { address } = await serve(t, parts)
+  const { address } = await serve(t)
   const clients: Client[] = []
   for (let i = 0; i < 500; i += 1) clients.push(await connect(address, 'POST /register HTTP/1.1\r\nHost: '))
   assert.equal((await ask(address, post('/register', registerBody(), CLOSE))).status, 200)
@@ -63,8 +58,9 @@ test('500 half-sent requests do not keep a good one from its answer', async t =>
 
 test('closing ends idle connections and finishes the requests in hand', async t => {
   let answer: (topic: string) => void = () => undefined
-  const { parts, registered } = makeListener({ accept: () => new Promise(resolve => (answer = resolve)) })
-  const { listener, address } = await serve(t, parts)
+  const { listener, address, registered } = await serve(t, {
+    accept: () => new Promise(resolve => (answer = resolve)),
+  })
   const idle = await connect(address, post('/notify', NOTIFY_BODY))
   await answers(idle, 1)
   const asking = await connect(address, post('/register', registerBody()))

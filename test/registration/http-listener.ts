@@ -3,8 +3,8 @@
 import type { AddressInfo, NetConnectOpts } from 'node:net'
 import type { TestContext } from 'node:test'
 import { type HttpParts, makeHttpServer } from '../../plugins/xaps/registration/http-server.ts'
-import type { ListenerParts } from '../../plugins/xaps/registration/listener-parts.ts'
 import { until } from '../support/wait.ts'
+import { type Behaviour, makeListener } from './listeners.ts'
 import { type Client, exchange } from './tools.ts'
 
 /** What HTTP needs besides. */
@@ -12,12 +12,14 @@ export const HTTP = { health: () => Promise.resolve(), listen: ['127.0.0.1:11619
 
 export const CLOSE = ['Connection: close']
 
-export async function serve(t: TestContext, parts: ListenerParts & Partial<HttpParts>) {
-  const listener = makeHttpServer({ ...HTTP, ...parts })
+/** Serves a listener of such `behaviour`, for one test. */
+export async function serve(t: TestContext, behaviour: Behaviour = {}, more: Partial<HttpParts> = {}) {
+  const made = makeListener(behaviour)
+  const listener = makeHttpServer({ ...HTTP, ...made.parts, ...more })
   await new Promise<void>(resolve => listener.server.listen(0, '127.0.0.1', resolve))
   t.after(() => listener.close(0))
   const { port } = listener.server.address() as AddressInfo
-  return { listener, address: { port, host: '127.0.0.1' } satisfies NetConnectOpts }
+  return { ...made, listener, address: { port, host: '127.0.0.1' } satisfies NetConnectOpts }
 }
 
 /** The parts of an answer; more answers after the first are in `rest`. */

@@ -7,12 +7,11 @@ import { Unavailable } from '../../plugins/xaps/registration/refusal.ts'
 import { turns } from '../support/fake-clock.ts'
 import { until } from '../support/wait.ts'
 import { answers, ask, CLOSE, parse, serve } from './http-listener.ts'
-import { makeListener, NOTIFY_BODY, post, registerBody, TOPIC } from './listeners.ts'
+import { NOTIFY_BODY, post, registerBody, TOPIC } from './listeners.ts'
 import { connect, exchange } from './tools.ts'
 
 test('answers a registration with the topic, padded with NUL bytes where it is short', async t => {
-  const { parts, registered } = makeListener({ accept: () => Promise.resolve('com.example.short') })
-  const { address } = await serve(t, parts)
+  const { address, registered } = await serve(t, { accept: () => Promise.resolve('com.example.short') })
   const { status, head, body } = await ask(
     address,
     post('/register', registerBody('User@example.org'), CLOSE),
@@ -32,8 +31,7 @@ for (const [bytes, padTopic, padded] of [
 ] as const) {
   test(`a topic of ${bytes} bytes takes ${padded} with pad_topic = ${padTopic}`, async t => {
     const topic = 'x'.repeat(bytes)
-    const { parts } = makeListener({ accept: () => Promise.resolve(topic) })
-    const { address } = await serve(t, { ...parts, padTopic })
+    const { address } = await serve(t, { accept: () => Promise.resolve(topic) }, { padTopic })
     const { body } = await ask(address, post('/register', registerBody(), CLOSE))
     assert.equal(body, topic.padEnd(padded, '\0'))
   })
@@ -49,8 +47,7 @@ for (const name of [
   'timlaing-24-lmtp-basic',
 ]) {
   test(`answers what Dovecot sends: ${name}`, async t => {
-    const { parts } = makeListener()
-    const { address } = await serve(t, parts)
+    const { address } = await serve(t)
     const client = await connect(address, readFileSync(path.join('test/fixtures/wire', `${name}.txt`)))
     assert.equal(parse(await answers(client, 1)).status, 200)
     client.socket.destroy()
@@ -58,8 +55,7 @@ for (const name of [
 }
 
 test('head and body of every answer on a connection leave in one write', async t => {
-  const { parts } = makeListener()
-  const { address } = await serve(t, parts)
+  const { address } = await serve(t)
   const client = await connect(address)
   const chunks: string[] = []
   client.socket.on('data', chunk => chunks.push(String(chunk)))
@@ -80,16 +76,14 @@ for (const [outcome, status] of [
   ['unknown', 404],
 ] as const) {
   test(`answers a notification with ${status} when the outcome is ${outcome}`, async t => {
-    const { parts } = makeListener({ notify: () => Promise.resolve<NotifyOutcome>(outcome) })
-    const { address } = await serve(t, parts)
+    const { address } = await serve(t, { notify: () => Promise.resolve<NotifyOutcome>(outcome) })
     assert.equal((await ask(address, post('/notify', NOTIFY_BODY, CLOSE))).status, status)
   })
 }
 
 test('answers 503 when a registration cannot be kept, and 500 without details for a fault of ours', async t => {
   const errors: Error[] = [new Unavailable('try again'), new TypeError('secret')]
-  const { parts } = makeListener({ accept: () => Promise.reject(errors.shift()) })
-  const { address } = await serve(t, parts)
+  const { address } = await serve(t, { accept: () => Promise.reject(errors.shift()) })
   const request = post('/register', registerBody(), CLOSE)
   const unavailable = await ask(address, request)
   assert.deepEqual([unavailable.status, unavailable.body], [503, 'try again\n'])
@@ -103,8 +97,7 @@ for (const [what, body] of [
   ['a token that is not hex', registerBody().replace(/"abab\w+"/, '"%zz"')],
 ] as const) {
   test(`answers a registration of ${what} with 400 and one line that says why`, async t => {
-    const { parts, registered } = makeListener()
-    const { address } = await serve(t, parts)
+    const { address, registered } = await serve(t)
     const answer = await ask(address, post('/register', body, CLOSE))
     assert.equal(answer.status, 400)
     assert.match(answer.body, /^[\x20-\x7e]+\n$/)
@@ -112,15 +105,25 @@ for (const [what, body] of [
   })
 }
 
-test('takes a query', async t => {
-  const { parts } = makeListener()
-  const { address } = await serve(t, parts)
-  assert.equal((await ask(address, post('/notify?x=1', NOTIFY_BODY, CLOSE))).status, 200)
-})
+const CHUNKED = `1\r\n{\r\n${(NOTIFY_BODY.length - 1).toString(16)}\r\n${NOTIFY_BODY.slice(1)}\r\n0\r\n\r\n`
+
+for (const [what, request] of [
+  ['a query', post('/notify?x=1', NOTIFY_BODY, CLOSE)],
+  ['HTTP/1.0, which closes', post('/notify', NOTIFY_BODY).replace('HTTP/1.1', 'HTTP/1.0')],
+  [
+    'a chunked body',
+    post('/notify', CHUNKED, CLOSE).replace(/Content-Length: \d+/, 'Transfer-Encoding: chunked'),
+  ],
+] as const) {
+  test(`takes ${what}`, async t => {
+    const { address, notified } = await serve(t)
+    assert.equal((await ask(address, request)).status, 200)
+    assert.equal(notified.length, 1)
+  })
+}
 
 test('an invalid UTF-8 byte in a mailbox name is data', async t => {
-  const { parts } = makeListener()
-  const { address } = await serve(t, parts)
+  const { address } = await serve(t)
   const body = registerBody().replace('INBOX', 'caf\xe9')
   const bytes = Buffer.from(post('/register', body, CLOSE), 'latin1')
   // The length was counted for UTF-8, in which the byte would be two.
@@ -133,8 +136,7 @@ test('an invalid UTF-8 byte in a mailbox name is data', async t => {
 
 test('answers pipelined requests in their order', async t => {
   const waiting: ((topic: string) => void)[] = []
-  const { parts } = makeListener({ accept: () => new Promise(resolve => waiting.push(resolve)) })
-  const { address } = await serve(t, parts)
+  const { address } = await serve(t, { accept: () => new Promise(resolve => waiting.push(resolve)) })
   const client = await connect(
     address,
     post('/register', registerBody()) + post('/notify', NOTIFY_BODY).repeat(3),
@@ -147,40 +149,8 @@ test('answers pipelined requests in their order', async t => {
   client.socket.destroy()
 })
 
-test('keeps a connection for the next request', async t => {
-  const { parts } = makeListener()
-  const { address } = await serve(t, parts)
-  const client = await connect(address)
-  for (let i = 1; i <= 3; i += 1) {
-    client.socket.write(post('/notify', NOTIFY_BODY))
-    await answers(client, i)
-  }
-  client.socket.destroy()
-})
-
-test('speaks HTTP/1.0, which closes', async t => {
-  const { parts } = makeListener()
-  const { address } = await serve(t, parts)
-  const request = post('/notify', NOTIFY_BODY).replace('HTTP/1.1', 'HTTP/1.0')
-  assert.equal((await ask(address, request)).status, 200)
-})
-
-test('takes a chunked body', async t => {
-  const { parts } = makeListener()
-  const { address } = await serve(t, parts)
-  const chunks = (NOTIFY_BODY.match(/.{1,7}/g) ?? []).map(
-    part => `${part.length.toString(16)}\r\n${part}\r\n`,
-  )
-  const head = post('/notify', '', [...CLOSE, 'Content-Length: 0']).replace(
-    'Content-Length: 0',
-    'Transfer-Encoding: chunked',
-  )
-  assert.equal((await ask(address, `${head}${chunks.join('')}0\r\n\r\n`)).status, 200)
-})
-
 test('tells a client that expects it to go on', async t => {
-  const { parts } = makeListener()
-  const { address } = await serve(t, parts)
+  const { address } = await serve(t)
   const [head, body] = post('/notify', NOTIFY_BODY, ['Expect: 100-continue', ...CLOSE]).split('\r\n\r\n')
   const client = await connect(address, `${head}\r\n\r\n`)
   await until(() => client.received() === 'HTTP/1.1 100 Continue\r\n\r\n', '100 Continue')
@@ -189,8 +159,7 @@ test('tells a client that expects it to go on', async t => {
 })
 
 test('takes a request that comes byte by byte', async t => {
-  const { parts } = makeListener()
-  const { address } = await serve(t, parts)
+  const { address } = await serve(t)
   const client = await connect(address)
   client.socket.setNoDelay(true)
   for (const byte of post('/notify', NOTIFY_BODY, CLOSE)) {
@@ -201,8 +170,7 @@ test('takes a request that comes byte by byte', async t => {
 })
 
 test('knows its paths and methods', async t => {
-  const { parts } = makeListener()
-  const { address } = await serve(t, parts)
+  const { address } = await serve(t)
   assert.equal((await ask(address, post('/', '', CLOSE))).status, 404)
   assert.equal((await ask(address, post('/__proto__', '', CLOSE))).status, 404)
   const get = await ask(address, 'GET /register HTTP/1.0\r\n\r\n')
@@ -213,14 +181,13 @@ test('knows its paths and methods', async t => {
 })
 
 test('tells whether the store answers', async t => {
-  const { parts } = makeListener()
-  const { address } = await serve(t, parts)
+  const { address } = await serve(t)
   const well = await ask(address, 'GET /healthz HTTP/1.0\r\n\r\n')
   assert.deepEqual([well.status, well.body], [200, 'ok\n'])
   const head = await exchange(address, 'HEAD /healthz HTTP/1.0\r\n\r\n')
   assert.match(head, /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\n$/s)
 
-  const away = await serve(t, { ...parts, health: () => Promise.reject(new Error('the store is away')) })
+  const away = await serve(t, {}, { health: () => Promise.reject(new Error('the store is away')) })
   const ill = await ask(away.address, 'GET /healthz HTTP/1.0\r\n\r\n')
   assert.deepEqual([ill.status, ill.body], [503, 'the store is away\n'])
 })
@@ -230,8 +197,7 @@ for (const [what, head] of [
   ['turns out to be', 'Transfer-Encoding: chunked'],
 ] as const) {
   test(`refuses a body that ${what} too large, and its sender gets to read that`, async t => {
-    const { parts } = makeListener()
-    const { address } = await serve(t, parts)
+    const { address } = await serve(t)
     const client = await connect(
       address,
       post('/register', '', ['Content-Length: 0']).replace('Content-Length: 0', head),

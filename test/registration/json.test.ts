@@ -120,7 +120,7 @@ test('a refusal carries the user when the body names one', () => {
   assert.throws(() => notify('{"Mailbox":"INBOX"}'), { name: 'BadRequest', user: undefined })
 })
 
-test('what the reference printer prints parses back', () => {
+test('output of the reference printer parses back', () => {
   fc.assert(
     fc.property(anyRegister, anyNotify, (registration, notification) => {
       assert.deepEqual(parseRegisterBody(printBody(registration)), registration)

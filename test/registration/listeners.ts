@@ -1,8 +1,10 @@
-/** A register and a notify to put behind a listener in tests, and what one needs besides. */
+/** Listeners and companions for tests, and requests to them. */
 
+import net from 'node:net'
 import type { Clock } from '../../plugins/xaps/base/clock.ts'
+import type { CompanionOptions, EventTaker } from '../../plugins/xaps/registration/companion.ts'
+import type { ListenerParts } from '../../plugins/xaps/registration/connections.ts'
 import { Connections } from '../../plugins/xaps/registration/connections.ts'
-import type { ListenerParts } from '../../plugins/xaps/registration/listener-parts.ts'
 import type { NotifyOutcome } from '../../plugins/xaps/registration/notify.ts'
 import { UNFINISHED_REQUESTS_BYTES, Unfinished } from '../../plugins/xaps/registration/receive.ts'
 import { makeLogRefusal } from '../../plugins/xaps/registration/refusal.ts'
@@ -13,15 +15,16 @@ export const TOPIC = 'com.apple.mail.XServer.01234567-89ab-cdef-0123-456789abcde
 export const RULES = { subtopics: ['com.apple.mobilemail'], lowercase: true }
 export const TOKEN = 'ab'.repeat(32)
 
-export function makeListener(
-  behaviour: {
-    accept?: () => Promise<string>
-    notify?: () => Promise<NotifyOutcome>
-    unfinished?: Unfinished
-    connections?: number
-    clock?: Clock
-  } = {},
-) {
+export interface Behaviour {
+  readonly accept?: () => Promise<string>
+  readonly notify?: () => Promise<NotifyOutcome>
+  readonly takeEvent?: ListenerParts['takeEvent']
+  readonly unfinished?: Unfinished
+  readonly connections?: number
+  readonly clock?: Clock
+}
+
+export function makeListener(behaviour: Behaviour = {}) {
   const log = keptLog()
   const registered: ValidRegister[] = []
   const notified: Notification[] = []
@@ -34,6 +37,7 @@ export function makeListener(
       notified.push(notification)
       return behaviour.notify?.() ?? Promise.resolve('accepted')
     },
+    takeEvent: behaviour.takeEvent ?? (() => undefined),
     rules: RULES,
     status: () => 'up_seconds=1',
     logRefusal: makeLogRefusal(log, behaviour.clock),
@@ -68,4 +72,41 @@ export function post(path: string, body: string, headers: readonly string[] = []
   const nameOf = (header: string) => header.slice(0, header.indexOf(':')).toLowerCase()
   const kept = usual.filter(header => !headers.map(nameOf).includes(nameOf(header)))
   return [`POST ${path} HTTP/1.1`, ...kept, ...headers, '', body].join('\r\n')
+}
+
+/** Takes all events, and remembers none. */
+export const NO_EVENTS: EventTaker = {
+  take: () => undefined,
+  makeServer: () => ({ server: net.createServer(), close: () => Promise.resolve() }),
+  status: () => '',
+  statusOf: () => '',
+}
+
+/** A companion with both listeners, its Unix socket at `socket`. */
+export function companionOptions(socket: string, more: Partial<CompanionOptions> = {}): CompanionOptions {
+  return {
+    socket,
+    socketMode: 0o660,
+    socketOwner: {},
+    listen: ['127.0.0.1:0'],
+    ...RULES,
+    notified: { newMail: false, changes: true },
+    padTopic: true,
+    ...more,
+  }
+}
+
+/**
+ * The script of a process with such a companion, whose store takes everything and whose topic is T. It writes warnings and
+ * errors to standard output, and has the `companion` when `then`, an expression, is evaluated.
+ */
+export function companionScript(options: CompanionOptions, then: string): string {
+  const module = require.resolve('../../plugins/xaps/registration/companion.js')
+  return `
+    const say = (message, fields = {}) => console.log(message, JSON.stringify(fields))
+    const log = { debug() {}, info() {}, notice() {}, warn: say, error: say }
+    const spool = { size: 0, add: async () => {}, start() {}, saveNow() {}, close: async () => {} }
+    const events = { take() {}, status: () => '', statusOf: () => '' }
+    const parts = { events, save: async () => {}, spool, onReady() {}, devices: async () => [], submit() {}, pending: () => 0, topic: () => 'T', log }
+    require(${JSON.stringify(module)}).startCompanion(${JSON.stringify(options)}, parts).then(companion => ${then})`
 }

@@ -6,6 +6,9 @@
 
 const NOT_PRINTABLE_ASCII = /[^\x20-\x7e]/
 
+/** Most names: nothing in them is encoded, malformed or to be composed. */
+const PLAIN = /^[\x20-\x25\x27-\x7e]*$/
+
 /** A surrogate without its other half (JSON's `\ud800` makes one): no store could keep it. */
 const LONE_SURROGATE = /\p{Surrogate}/gu
 
@@ -18,7 +21,7 @@ const NEVER_ENCODED = /[\x20-\x7e\p{Surrogate}\p{Control}]/u
  * `&-APw-` means `&APw-`, and that again would be read as `ü`.
  */
 export function canonicalMailbox(name: string): string {
-  const text = wellFormed(decodeModifiedUtf7(name) ?? name).normalize('NFC')
+  const text = PLAIN.test(name) ? name : wellFormed(decodeModifiedUtf7(name) ?? name).normalize('NFC')
   return isInbox(text) ? 'INBOX' : text
 }
 
@@ -38,11 +41,11 @@ export function canonicalUser(name: string, { lowercase }: { readonly lowercase:
 
 /** A to Z in lower case and all else as it stands: Dovecot's `%Lu`, and the rule for domains (RFC 4343). */
 export function asciiLowerCase(text: string): string {
-  return text.replace(/[A-Z]+/g, capitals => capitals.toLowerCase())
+  return /[A-Z]/.test(text) ? text.replace(/[A-Z]+/g, capitals => capitals.toLowerCase()) : text
 }
 
 function wellFormed(text: string): string {
-  return text.replace(LONE_SURROGATE, '\ufffd')
+  return NOT_PRINTABLE_ASCII.test(text) ? text.replace(LONE_SURROGATE, '\ufffd') : text
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Opens what is listened on, or binds it for a child process. Knows nothing of what is served. */
+/** Opens TCP listeners, or binds them for a child process. Knows no protocol. */
 
 import { lookup } from 'node:dns/promises'
 import net from 'node:net'

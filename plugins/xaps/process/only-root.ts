@@ -1,6 +1,6 @@
 /**
  * Directories in which root can work by path: no other user can put a link, or another directory, where root looks next.
- * Knows nothing of what is made there.
+ * Knows no file in them.
  */
 
 import { lstatSync, readlinkSync } from 'node:fs'
@@ -12,7 +12,7 @@ const STICKY = 0o1000
 /** As many as Linux follows. */
 const MOST_LINKS = 40
 
-/** Somebody else than root decides what is at a path. `message` is one line that names the place. */
+/** Others than root decide about a path. `message` is one line that names the place. */
 export class Untrusted extends Error {
   override name = 'Untrusted'
 }
@@ -20,7 +20,7 @@ export class Untrusted extends Error {
 /**
  * `directory`, an absolute path, without links. Throws Untrusted unless each directory on the way belongs to root and only
  * root can replace what root has in it (which a sticky one grants, /tmp for one), and each link is root's; and the system's
- * errors. What is true of it stays true, since only root can change it.
+ * errors. All that stays true, since only root can change it.
  */
 export function onlyRoots(directory: string, links = 0): string {
   if (links > MOST_LINKS) throw new Untrusted(`${directory} is behind too many links`)

@@ -1,4 +1,4 @@
-/** Opens listeners, trying again until they are open. Knows nothing of what is served. */
+/** Opens listeners, trying again until they are open. Knows no protocol. */
 
 import { Backoff, NO_JITTER, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock, type Timer } from '../base/clock.ts'
@@ -11,7 +11,7 @@ export interface Attempts {
   stop(): Promise<void>
 }
 
-/** Calls `open`, with `retry` until it resolves. What fails is logged once, and once when it went well after all. */
+/** Calls `open`, with `retry` until it resolves. A failure is logged once, and so is the success after it. */
 export function retryListen(
   open: () => Promise<void>,
   { retry, log }: { readonly retry: boolean; readonly log: Log },
@@ -36,13 +36,13 @@ export function retryListen(
     async stop() {
       stopped = true
       next?.cancel()
-      // What failed was told to the caller, or logged.
+      // A failure was told to the caller, or logged.
       await attempt.catch(() => undefined)
     },
   }
 }
 
-/** What a parent has bound for its child. */
+/** A socket that a parent has bound for its child. */
 export interface Bound {
   readonly fd: number
   /** Lets go of it, and removes its file. Synchronous. */
@@ -66,7 +66,7 @@ export interface KeptListeners<Name> {
 
 /**
  * Binds each of `wanted` for a child that inherits the descriptors, and calls `changed` whenever there is another one. All
- * stay open for as long as the parent runs, so what connects while the child is started again waits and is served.
+ * stay open for as long as the parent runs, so connections wait while the child is started again, and are served.
  */
 export function keepListeners<Name>(
   wanted: readonly Wanted<Name>[],
@@ -74,37 +74,27 @@ export function keepListeners<Name>(
   log: Log,
   clock: Clock = systemClock,
 ): KeptListeners<Name> {
-  const found = new Map<number, Bound>()
-  const attempts = wanted.map(({ bind }, index) =>
-    retryListen(
-      async () => {
-        found.set(index, await bind())
-        changed()
-      },
-      { retry: true, log },
-      clock,
-    ),
-  )
-  const remove = (bound: Bound) => {
-    try {
-      bound.remove()
-    } catch (error) {
-      log.debug('the socket file stays; the next start replaces it', { cause: reasonOf(error) })
-    }
+  const found: (Bound | undefined)[] = wanted.map(() => undefined)
+  const open = async ({ bind }: Wanted<Name>, index: number) => {
+    found[index] = await bind()
+    changed()
   }
+  const attempts = wanted.map((one, index) =>
+    retryListen(() => open(one, index), { retry: true, log }, clock),
+  )
   return {
-    bound: () =>
-      wanted.flatMap(({ name }, index) => {
-        const bound = found.get(index)
-        return bound ? [{ name, fd: bound.fd }] : []
-      }),
+    bound: () => wanted.flatMap(({ name }, index) => (found[index] ? [{ name, fd: found[index].fd }] : [])),
     async stop() {
       await Promise.all(attempts.map(attempt => attempt.stop()))
     },
     remove() {
-      const all = [...found.values()]
-      found.clear()
-      for (const bound of all) remove(bound)
+      for (const bound of found.splice(0)) {
+        try {
+          bound?.remove()
+        } catch (error) {
+          log.debug('the socket file stays; the next start replaces it', { cause: reasonOf(error) })
+        }
+      }
     },
   }
 }

@@ -1,4 +1,4 @@
-/** To whom the Unix socket is given: who connects are Dovecot's imap and lmtp processes. */
+/** The user and group of the Unix socket, to which Dovecot's imap and lmtp processes connect. */
 
 import { findGroup, groupId, userId } from '../base/accounts.ts'
 import type { Log } from '../base/log.ts'

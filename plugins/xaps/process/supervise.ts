@@ -1,22 +1,31 @@
 /**
  * Keeps one child process running: starts it again when it has ended or says nothing any more, and ends it. The channel
- * between the two takes lines of JSON to the child (parent-link.ts is its side), which answers each by any byte: what it
- * answers is not read, since the child may be in an attacker's hands. It closes with the parent, however that ends. Knows
- * nothing of what the child does; never throws into its owner, and keeps no event loop alive.
+ * between the two takes lines of JSON to the child (parent-link.ts is its side), which answers each by any byte: answers
+ * are counted and not read, since the child may be in an attacker's hands. It closes with the parent, however that ends.
+ * Knows no work of the child's; never throws into its owner, and keeps no event loop alive.
  */
 
 import { type ChildProcess, spawn as nodeSpawn } from 'node:child_process'
-import type { Duplex } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import { Backoff, NO_JITTER, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import { KILL_AFTER_MS } from '../base/limits.ts'
 import { eachLine } from '../base/lines.ts'
 import { type Log, parseLogLine, reasonOf } from '../base/log.ts'
-import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
+import { isRoot } from './only-root.ts'
 import { CHANNEL_FD } from './parent-link.ts'
 
 /** A child that lives so long is up; its death is a first one. */
 const UP_AFTER_MS = 1_000
+
+/** Milliseconds between two questions to the child whether it lives. */
+const ASK_EVERY_MS = 2_000
+
+/**
+ * So many in a row without an answer, when the next is due, are ten seconds of silence. Questions are counted, not time: a
+ * parent that was held up itself has asked nothing meanwhile.
+ */
+const MOST_UNANSWERED = 4
 
 /** All that a child needs of the environment; Haraka's may hold secrets. */
 const ENVIRONMENT = [
@@ -47,28 +56,19 @@ export interface SuperviseOptions {
   readonly gid?: number | undefined
 }
 
-export interface Supervised {
-  /** Of the child that runs, if one does. */
-  readonly pid: number | undefined
-  /** Ends the child and starts another one, with what `fds` and `hello` say then. Returns at once. */
-  renew(): void
-  /** Ends the child, by SIGKILL when it takes longer than KILL_AFTER_MS, and starts none any more. Resolves when it has ended. */
-  stop(): Promise<void>
-}
-
-/** Starts the child. What it writes to standard error goes to `log`, at the level that each line says. */
+/** Starts the child. Its standard error goes to `log`, each line at the level that it says. */
 export function supervise(
   options: SuperviseOptions,
   log: Log,
   clock: Clock = systemClock,
   spawn: typeof nodeSpawn = nodeSpawn,
 ): Supervised {
-  const supervisor = new Supervisor(options, log, clock, spawn)
-  supervisor.start()
-  return supervisor
+  const supervised = new Supervised(options, log, clock, spawn)
+  supervised.start()
+  return supervised
 }
 
-class Supervisor implements Supervised {
+export class Supervised {
   readonly #options: SuperviseOptions
   readonly #log: Log
   readonly #clock: Clock
@@ -76,11 +76,13 @@ class Supervisor implements Supervised {
   #child: ChildProcess | undefined
   /** Of the next start, or of the report that the child is up. */
   #timer: Timer | undefined
-  #heartbeat: Heartbeat | undefined
+  /** Of the next question to the child. */
+  #heartbeat: Timer | undefined
+  #unanswered = 0
   readonly #backoff = new Backoff(STANDARD_BACKOFF, NO_JITTER)
   /** Whether it was up lately: it is then started again without a pause. */
   #wasUp = true
-  /** What the log says. */
+  /** The state that the log has last. */
   #reported: 'up' | 'gone' | undefined
   #silent = false
   #renewing = false
@@ -94,6 +96,7 @@ class Supervisor implements Supervised {
     this.#spawn = spawn
   }
 
+  /** Of the child that runs, if one does. */
   get pid(): number | undefined {
     return this.#child?.pid
   }
@@ -107,13 +110,15 @@ class Supervisor implements Supervised {
     }
   }
 
+  /** Ends the child and starts another one, with what `fds` and `hello` say then. Returns at once. */
   renew(): void {
-    // A child that is not there yet, or about to be replaced, starts with what is so then.
+    // A child that is not there yet, or about to be replaced, starts with those anyway.
     if (!this.#child || this.#renewing || this.#stopping) return
     this.#renewing = true
     this.#end(this.#child)
   }
 
+  /** Ends the child, by SIGKILL when it takes longer than KILL_AFTER_MS, and starts none any more. Resolves when it has ended. */
   stop(): Promise<void> {
     this.#stopping = true
     this.#timer?.cancel()
@@ -135,7 +140,7 @@ class Supervisor implements Supervised {
 
   #spawnChild(): ChildProcess {
     const { command, args, env, fds, uid, gid } = this.#options
-    const root = process.getuid?.() === 0
+    const root = isRoot()
     return this.#spawn(command, args, {
       env: { ...environment(process.env), ...env },
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', ...(fds?.() ?? [])],
@@ -154,34 +159,33 @@ class Supervisor implements Supervised {
     if (child.pid === undefined) return
     this.#child = child
     child.on('exit', (code, signal) => this.#onGone(signal ?? `exit code ${code}`))
-    if (child.stderr) {
-      eachLine(child.stderr, line => {
-        const { level, text } = parseLogLine(line)
-        this.#log[level](text)
-      })
-    }
-    this.#talk(child, child.stdio[CHANNEL_FD] as Duplex, hello)
-    for (const held of [child, child.stdio[CHANNEL_FD], child.stderr]) unref(held)
+    const stderr = child.stderr as Readable
+    const channel = child.stdio[CHANNEL_FD] as Duplex
+    eachLine(stderr, line => {
+      const { level, text } = parseLogLine(line)
+      this.#log[level](text)
+    })
+    // A channel that is closed has a child that ends, or is replaced because it is silent.
+    channel.on('error', () => undefined)
+    channel.on('data', () => {
+      this.#unanswered = 0
+    })
+    if (hello) tell(channel, hello)
+    this.#unanswered = 0
+    this.#askLater(child, channel)
+    // All three have it; the type of a stream does not say so.
+    for (const held of [child, channel, stderr] as { unref?(): void }[]) held.unref?.()
     this.#timer = this.#clock.after(UP_AFTER_MS, () => this.#onUp())
   }
 
-  #talk(child: ChildProcess, channel: Duplex, hello: object | undefined): void {
-    const tell = (message: object) => void channel.write(`${JSON.stringify(message)}\n`)
-    if (hello) tell(hello)
-    const heartbeat = startHeartbeat(
-      () => tell({}),
-      () => this.#killSilent(child),
-      this.#clock,
-    )
-    channel.on('data', heartbeat.answered)
-    // A channel that is closed has a child that ends, or is replaced because it is silent.
-    channel.on('error', () => undefined)
-    this.#heartbeat = heartbeat
-  }
-
-  #killSilent(child: ChildProcess): void {
-    this.#silent = true
-    child.kill('SIGKILL')
+  #askLater(child: ChildProcess, channel: Duplex): void {
+    this.#heartbeat = this.#clock.after(ASK_EVERY_MS, () => {
+      this.#askLater(child, channel)
+      this.#silent = this.#unanswered >= MOST_UNANSWERED
+      if (this.#silent) return void child.kill('SIGKILL')
+      this.#unanswered += 1
+      tell(channel, {})
+    })
   }
 
   #onUp(): void {
@@ -197,7 +201,7 @@ class Supervisor implements Supervised {
     this.#silent = false
     this.#renewing = false
     this.#timer?.cancel()
-    this.#heartbeat?.stop()
+    this.#heartbeat?.cancel()
     if (this.#stopping) return this.#ended()
     if (renewing) return this.start()
     this.#report('gone', reason)
@@ -213,14 +217,12 @@ class Supervisor implements Supervised {
   }
 }
 
+function tell(channel: Duplex, message: object): void {
+  channel.write(`${JSON.stringify(message)}\n`)
+}
+
 function environment(all: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(
     ENVIRONMENT.filter(name => all[name] !== undefined).map(name => [name, all[name]]),
   )
-}
-
-/** Child processes and what leads to them have it; the type of a stream does not say so. */
-function unref(held: unknown): void {
-  const { unref } = (held ?? {}) as { unref?: () => void }
-  unref?.call(held)
 }

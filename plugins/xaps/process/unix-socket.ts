@@ -3,8 +3,8 @@
  * directory that no other user can enter, and renamed to its path. The rename also replaces what a process that
  * was killed left behind, without a moment in which there is no socket.
  *
- * The directory is somebody else's (Dovecot's, mostly): it is never made here and never changed. Root works in one only
- * where no other user could lead it elsewhere. Knows nothing of what is served.
+ * The directory is Dovecot's as a rule: it is never made here and never changed. Root works in one only where no other user
+ * could lead it elsewhere. Knows no protocol.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -52,7 +52,7 @@ const USUAL_KEY = '[registration] socket'
 /** The longest path that fits into a sockaddr_un of Linux, in bytes. */
 const LONGEST_PATH = 107
 
-/** What the name of the private directory begins with in which the socket is made, beside its path. */
+/** The name of the private directory in which the socket is made, beside its path, begins with it. */
 const PRIVATE = '.x'
 
 /**
@@ -93,7 +93,7 @@ export async function listenUnixSocket(server: net.Server, options: UnixSocketOp
     await opened
     return file
   } catch (error) {
-    // What Node tells is the cause of what was found here.
+    // Node's error is the cause of the one that was found here.
     await opened.finally(() => server.close())
     throw error
   }
@@ -165,7 +165,7 @@ function makePrivateDirectory(place: string, key: string): string {
   }
 }
 
-/** What `make` makes, synchronously, has the mode from the first moment on: a socket's is what umask leaves of 0777. */
+/** A socket that `make` makes, synchronously, has the mode from the first moment on: umask takes the other bits from 0777. */
 function withMode(mode: number, make: () => void): void {
   const before = process.umask(~mode & 0o777)
   try {
@@ -181,12 +181,8 @@ function removeIf(file: string, ours: Stats): void {
     if (there?.ino === ours.ino && there.dev === ours.dev) unlinkSync(file)
   } catch (error) {
     // A process that has dropped root cannot remove what root made.
-    if (!isPermission(error)) throw error
+    if (!['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
   }
-}
-
-function isPermission(error: unknown): boolean {
-  return ['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')
 }
 
 function statOf(file: string): Stats | undefined {
@@ -211,7 +207,7 @@ require('node:net').connect(process.argv[1])
   .on('connect', () => { process.stdout.write('connected'); process.exit() })
   .on('error', error => { process.stdout.write(error.code); process.exit() })`
 
-/** What comes of a connection to `file`: `connected` or the code of the error. A child tries, as only it can wait. */
+/** The result of a connection to `file`: `connected` or the code of the error. A child tries, as only it can wait. */
 function connectTo(file: string): string {
   const child = spawnSync(process.execPath, ['-e', CONNECT, '--', file], {
     env: {},

@@ -10,7 +10,7 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
 import { TOPIC } from '../base/limits.ts'
 import { reasonOf } from '../base/log.ts'
-import type { Outages } from './outages.ts'
+import type { Outages, Place } from './outages.ts'
 import { Unavailable } from './refusal.ts'
 import type { Save, Spool } from './spool.ts'
 import type { ValidRegister } from './validate.ts'
@@ -19,7 +19,7 @@ import type { ValidRegister } from './validate.ts'
 const STORE_DEADLINE_MS = 400
 const SPOOL_DEADLINE_MS = 650
 
-/** What each gets at least: where this process was held up itself, the answer is late already, but the plugin may wait. */
+/** Each gets so long at least: where this process was held up itself, the answer is late already, but the plugin may wait. */
 const LEAST_MS = 40
 
 export interface AcceptParts {
@@ -36,23 +36,21 @@ export interface AcceptParts {
 export type Accept = (request: ValidRegister, receivedAt: number) => Promise<string>
 
 export function makeAccept({ save, spool, outages, topic }: AcceptParts, clock: Clock = systemClock): Accept {
-  return async ({ user, ...device }, at) => {
-    const registration = { ...device, topic: checkedTopic(topic), at }
-    const left = (deadline: number) => Math.max(LEAST_MS, at + deadline - clock.now())
-    const toStore = (deadline: number) =>
-      outages.watch('store', user, within(save(user, registration), left(deadline), 'store', clock))
-    const toSpool = () =>
-      outages.watch(
-        'spool',
-        user,
-        within(spool.add(user, registration), left(SPOOL_DEADLINE_MS), 'spool', clock),
-      )
-    /** The store first, unless it is away: then trying it may cost 400 ms. */
-    const keep = async (): Promise<void> => {
+  return async ({ user, account, token, subtopic, mailboxes }, at) => {
+    // Each member by name: Node takes 1.6 µs for a copy of "the rest" of an object.
+    const registration = { account, token, subtopic, mailboxes, topic: checkedTopic(topic), at }
+    const keepIn = (place: Place, deadline: number, keep: Save) => {
+      const ms = Math.max(LEAST_MS, at + deadline - clock.now())
+      return outages.watch(place, user, within(keep(user, registration), ms, place, clock))
+    }
+    const toStore = (deadline: number) => keepIn('store', deadline, save)
+    const toSpool = () => keepIn('spool', SPOOL_DEADLINE_MS, (name, kept) => spool.add(name, kept))
+    try {
+      // The store first, unless it is away: then trying it may cost 400 ms.
       if (outages.isAway('store')) {
-        await toSpool().catch(async error => {
+        await toSpool().catch(error => {
           if (!outages.mayProbeStore()) throw error
-          await orElse(error, toStore(SPOOL_DEADLINE_MS))
+          return orElse(error, toStore(SPOOL_DEADLINE_MS))
         })
       } else {
         await toStore(STORE_DEADLINE_MS).catch(async error => {
@@ -60,9 +58,6 @@ export function makeAccept({ save, spool, outages, topic }: AcceptParts, clock: 
           outages.sayOneWaits(user)
         })
       }
-    }
-    try {
-      await keep()
     } catch (error) {
       throw new Unavailable('temporarily unavailable, try again', { cause: error })
     }

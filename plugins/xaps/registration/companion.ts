@@ -1,6 +1,6 @@
 /**
- * The registration side as a whole: opens both listeners, serves them, empties the spool, and closes in order. Knows
- * neither the store nor Apple; it is given functions. Who runs it, and in what process, is not its business.
+ * The registration side as a whole: opens its listeners, serves them, empties the spool, and closes in order. Knows neither
+ * the store nor Apple, which it is given as functions, nor the process that it runs in.
  */
 
 import type { AddressInfo, Server } from 'node:net'
@@ -13,10 +13,9 @@ import { listenInherited, listenTcp } from '../process/listener.ts'
 import { retryListen } from '../process/retry-listen.ts'
 import { listenUnixSocket, type SocketFile } from '../process/unix-socket.ts'
 import { makeAccept } from './accept.ts'
-import { Connections, connectionLimit } from './connections.ts'
+import { Connections, connectionLimit, type ListenerParts } from './connections.ts'
 import { type HttpServer, makeHttpServer } from './http-server.ts'
 import { type LineServer, makeLineServer } from './line-server.ts'
-import type { ListenerParts } from './listener-parts.ts'
 import { makeNotify, type Notified } from './notify.ts'
 import { Outages } from './outages.ts'
 import { UNFINISHED_REQUESTS_BYTES, Unfinished } from './receive.ts'
@@ -28,9 +27,12 @@ const PROBE_USER = 'healthz'
 
 /** A listener that the parent has bound and passed on: which protocol, and as which descriptor. */
 export interface InheritedListener {
-  readonly protocol: 'line' | 'http' | 'events'
+  readonly protocol: Protocol
   readonly fd: number
 }
+
+/** Of st3fan's plugin, of the others, and of Dovecot's event exporter. */
+type Protocol = 'line' | 'http' | 'events'
 
 export interface CompanionOptions {
   /** All listeners, where the parent has bound them; otherwise `socket` and `listen` are opened. */
@@ -65,7 +67,7 @@ export interface EventTaker {
 }
 
 export interface CompanionParts {
-  readonly events?: EventTaker
+  readonly events: EventTaker
   /** Saves a live registration in the store, and one out of the spool, which is no news after later ones of its device. */
   readonly save: Save
   readonly replay: Save
@@ -83,9 +85,9 @@ export interface CompanionParts {
 }
 
 export interface Companion {
-  /** Where it is reached by HTTP: what is open of `listen`. */
+  /** Its addresses for HTTP: those of `listen` that are open. */
   addresses(): readonly AddressInfo[]
-  /** Stops accepting, finishes what is in hand (STAGES.listenersMs at most), removes its socket file. */
+  /** Stops accepting, finishes the requests in hand (STAGES.listenersMs at most), removes its socket file. */
   close(): Promise<void>
 }
 
@@ -130,55 +132,57 @@ function isTcp(address: ReturnType<Server['address']>): address is AddressInfo {
   return typeof address === 'object' && address !== null && 'port' in address
 }
 
+/** All that is listened on. A further listener is another entry here, and its protocol one of makeServers. */
 function makeListeners(
   options: CompanionOptions,
   parts: CompanionParts,
   outages: Outages,
   clock: Clock,
 ): Listener[] {
-  const { inherited, socket, eventsSocket = '', socketMode: mode, socketOwner, listen, padTopic } = options
-  const { devices, events, log } = parts
-  const shared = makeListenerParts(options, parts, outages, clock)
-  const health = () => devices(PROBE_USER)
-  const line = (open: Open) => toListener(makeLineServer(shared, clock), open, log)
-  const http = (open: Open) =>
-    toListener(makeHttpServer({ ...shared, health, listen, padTopic }, clock), open, log)
-  const exporter = (open: Open) => (events ? [toListener(events.makeServer(), open, log)] : [])
-  if (inherited) {
-    const make = { line, http, events: exporter }
-    return inherited.flatMap(({ protocol, fd }) => make[protocol](server => listenInherited(server, fd)))
-  }
-  const atPath =
-    (path: string, key?: string): Open =>
-    server =>
-      listenUnixSocket(server, { path, key, mode, ...socketOwner })
+  const { log } = parts
+  const { inherited, socket, eventsSocket = '', socketMode: mode, socketOwner, listen } = options
+  const servers = makeServers(options, parts, outages, clock)
+  const listener = (protocol: Protocol, open: Open) => toListener(servers[protocol](), open, log)
+  if (inherited)
+    return inherited.map(({ protocol, fd }) => listener(protocol, server => listenInherited(server, fd)))
+  const atPath = (protocol: Protocol, path: string, key?: string) =>
+    path === ''
+      ? []
+      : [listener(protocol, server => listenUnixSocket(server, { path, key, mode, ...socketOwner }))]
   return [
-    ...(socket === '' ? [] : [line(atPath(socket))]),
-    ...listen.map(address => http(server => listenTcp(server, address, log))),
-    ...(eventsSocket === '' ? [] : exporter(atPath(eventsSocket, '[delivery] events_socket'))),
+    ...atPath('line', socket),
+    ...listen.map(address => listener('http', server => listenTcp(server, address, log))),
+    ...atPath('events', eventsSocket, '[delivery] events_socket'),
   ]
 }
 
-function makeListenerParts(
-  { notified, ...rules }: CompanionOptions,
+/** How each protocol is served. */
+function makeServers(
+  { notified, listen, padTopic, ...rules }: CompanionOptions,
   { save, spool, devices, events, submit, pending, topic, log }: CompanionParts,
   outages: Outages,
   clock: Clock,
-): ListenerParts {
+): Record<Protocol, () => Served> {
   const startedAt = clock.now()
   const upSeconds = () => Math.round((clock.now() - startedAt) / 1000)
   const status = () =>
     `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()}`
-  return {
+  const shared: ListenerParts = {
     status: user =>
-      [status(), user === undefined ? events?.status() : events?.statusOf(user)].join(' ').trimEnd(),
-    takeEvent: events && (text => events.take(text)),
+      [status(), user === undefined ? events.status() : events.statusOf(user)].join(' ').trimEnd(),
+    takeEvent: text => events.take(text),
     accept: makeAccept({ save, spool, outages, topic }, clock),
     notify: makeNotify({ devices, submit, notified }, clock),
     rules,
     logRefusal: makeLogRefusal(log, clock),
     unfinished: new Unfinished(UNFINISHED_REQUESTS_BYTES),
     connections: new Connections(connectionLimit(), log, clock),
+  }
+  const health = () => devices(PROBE_USER)
+  return {
+    line: () => makeLineServer(shared, clock),
+    http: () => makeHttpServer({ ...shared, health, listen, padTopic }, clock),
+    events: () => events.makeServer(),
   }
 }
 

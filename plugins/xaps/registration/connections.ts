@@ -1,13 +1,31 @@
 /**
- * The open connections of both listeners, and a bound on their number. At the bound the one that has been idle, or has
- * owed the rest of its request, for longest is closed to make room for the new one; never one whose request is being
- * answered. Dovecot's client opens a connection again when it needs one. Knows neither protocol.
+ * What the listeners share; above all their open connections, and a bound on the number of those. At the bound the one that
+ * has been idle, or has owed the rest of its request, for longest is closed to make room for the new one; never one whose
+ * request is being answered. Dovecot's client opens a connection again when it needs one. Knows no protocol.
  */
 
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { type Clock, systemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
+import type { Accept } from './accept.ts'
+import type { Notify } from './notify.ts'
+import type { Unfinished } from './receive.ts'
+import type { LogRefusal } from './refusal.ts'
+import type { RegisterRules } from './validate.ts'
+
+export interface ListenerParts {
+  readonly accept: Accept
+  readonly notify: Notify
+  readonly rules: RegisterRules
+  readonly logRefusal: LogRefusal
+  /** Takes one event of Dovecot's exporter; returns what is wrong with it, if anything is. */
+  readonly takeEvent: (text: string) => string | undefined
+  /** How the companion is, and what is known of a user's last event, in words of the form key=value on one line. */
+  readonly status: (user?: string) => string
+  readonly unfinished: Unfinished
+  readonly connections: Connections
+}
 
 /** Descriptors for all else: store, spool, Apple, log, the sockets that are listened on. */
 const OTHER_DESCRIPTORS = 128
@@ -72,24 +90,22 @@ export class Connections {
     if (this.#waiting.delete(socket)) this.#waiting.add(socket)
   }
 
-  /** Runs `work`, which answers a request that is whole; meanwhile the connection is not closed. */
-  async answer<T>(socket: Socket, work: () => Promise<T>): Promise<T> {
+  /** A request is whole: until it is `answered` its connection is not closed. */
+  answering(socket: Socket): void {
     this.#waiting.delete(socket)
     this.#answering.set(socket, (this.#answering.get(socket) ?? 0) + 1)
-    try {
-      return await work()
-    } finally {
-      this.#answered(socket)
-    }
   }
 
-  #answered(socket: Socket): void {
+  isAnswering(socket: Socket): boolean {
+    return this.#answering.has(socket)
+  }
+
+  /** A request that was being answered is so no longer. */
+  answered(socket: Socket): void {
     const others = (this.#answering.get(socket) ?? 1) - 1
-    if (others > 0) this.#answering.set(socket, others)
-    else {
-      this.#answering.delete(socket)
-      if (!socket.destroyed) this.#waiting.add(socket)
-    }
+    if (others > 0) return void this.#answering.set(socket, others)
+    this.#answering.delete(socket)
+    if (!socket.destroyed) this.#waiting.add(socket)
   }
 
   #makeRoom(): void {

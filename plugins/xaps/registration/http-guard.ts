@@ -8,11 +8,11 @@ import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import os from 'node:os'
 import { hostIn, isLoopback, isWildcard, parseTcpAddress } from '../base/addresses.ts'
-import { Refused } from './refusal.ts'
+import { BadRequest } from './refusal.ts'
 
 const JSON_TYPE = /^application\/json[ \t]*(?:;|$)/i
 
-/** Throws Refused when the Host that a request gives is not this server. */
+/** Throws BadRequest when the Host that a request gives is not this server. */
 export type CheckHost = (request: IncomingMessage) => void
 
 /**
@@ -28,9 +28,9 @@ export function makeCheckHost(listen: readonly string[]): CheckHost {
     if (headers.host === undefined) return
     const host = hostIn(headers.host)
     if (host === undefined || !isOurs(host))
-      throw new Refused(
-        421,
+      throw new BadRequest(
         'Host is no address of [registration] listen: set the same one there and in Dovecot',
+        { status: 421 },
       )
   }
 }
@@ -49,9 +49,10 @@ function addressesHere(): string[] {
   }
 }
 
-/** Throws Refused for a POST that a web page may have sent. */
+/** Throws BadRequest for a POST that a web page may have sent. */
 export function checkPost({ headers }: IncomingMessage): void {
-  if (headers.origin !== undefined) throw new Refused(403, 'Origin: requests of web pages are not served')
+  if (headers.origin !== undefined)
+    throw new BadRequest('Origin: requests of web pages are not served', { status: 403 })
   if (!JSON_TYPE.test(headers['content-type'] ?? ''))
-    throw new Refused(415, 'Content-Type: application/json expected')
+    throw new BadRequest('Content-Type: application/json expected', { status: 415 })
 }

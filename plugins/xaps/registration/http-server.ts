@@ -1,16 +1,22 @@
 /**
- * The HTTP protocol of freswa's and timlaing's Dovecot plugins, on a TCP port that somebody else opens. Every imap and
+ * The HTTP protocol of freswa's and timlaing's Dovecot plugins, on a TCP port that companion.ts opens. Every imap and
  * lmtp process keeps a connection for its whole life.
  */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import type { Socket } from 'node:net'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
 import { reasonOf } from '../base/log.ts'
+import type { ListenerParts } from './connections.ts'
 import { checkPost, makeCheckHost } from './http-guard.ts'
 import { parseNotifyBody, parseRegisterBody } from './json.ts'
-import type { ListenerParts } from './listener-parts.ts'
 import type { NotifyOutcome } from './notify.ts'
 import { receiveBody } from './receive.ts'
 import { answerTo, BadRequest } from './refusal.ts'
@@ -57,7 +63,7 @@ interface Reply {
 type Handler = (body: Buffer) => Promise<Reply>
 
 /** The handlers of one path by method; another page is another entry. */
-type Routes = ReadonlyMap<string, ReadonlyMap<string, Handler>>
+type Routes = ReadonlyMap<string, Readonly<Record<string, Handler>>>
 
 export interface HttpServer {
   /** Not listening yet. */
@@ -75,21 +81,26 @@ export function makeHttpServer(parts: HttpParts, clock: Clock = systemClock): Ht
     connectionsCheckingInterval: CHECKING_INTERVAL_MS,
   })
 
+  const respond = async (request: IncomingMessage, response: ServerResponse) => {
+    try {
+      const reply = await serve(request).catch(refuse)
+      if (!server.listening) response.shouldKeepAlive = false
+      if (request.complete) send(response, reply)
+      else sendEarly(request, response, reply, clock)
+    } catch (error) {
+      parts.logRefusal('http', error)
+    }
+  }
+  const refuse = (error: unknown): Reply => {
+    parts.logRefusal('http', error)
+    const { status, text } = answerTo(error)
+    return { status, body: `${text}\n` }
+  }
+
   server.on('connection', socket => parts.connections.add(socket))
   server.on('request', (request, response) => {
     parts.connections.begin(request.socket)
-    serve(request)
-      .catch((error: unknown): Reply => {
-        parts.logRefusal('http', error)
-        const { status, text } = answerTo(error)
-        return { status, body: `${text}\n` }
-      })
-      .then(reply => {
-        if (!server.listening) response.shouldKeepAlive = false
-        if (request.complete) send(response, reply)
-        else sendEarly(request, response, reply, clock)
-      })
-      .catch(error => parts.logRefusal('http', error))
+    void respond(request, response)
   })
   server.on('clientError', refuseGarbage)
 
@@ -115,9 +126,8 @@ function makeRoutes(parts: HttpParts, clock: Clock): Routes {
     const outcome = await parts.notify(notification, receivedAt)
     return { status: STATUS_OF[outcome], body: outcome === 'unknown' ? 'unknown user\n' : '' }
   }
-  const { takeEvent } = parts
   const eventPost: Handler = async body => {
-    const wrong = takeEvent?.(body.toString())
+    const wrong = parts.takeEvent(body.toString())
     if (wrong !== undefined) throw new BadRequest(`event: ${wrong}`)
     return { status: 204, body: '' }
   }
@@ -126,61 +136,56 @@ function makeRoutes(parts: HttpParts, clock: Clock): Routes {
       () => ({ status: 200, body: 'ok\n' }),
       error => ({ status: 503, body: `${reasonOf(error)}\n` }),
     )
-  return new Map([
-    ['/register', new Map([['POST', registerPost]])],
-    ['/notify', new Map([['POST', notifyPost]])],
-    ...(takeEvent ? [['/event', new Map([['POST', eventPost]])] as const] : []),
-    [
-      '/healthz',
-      new Map([
-        ['GET', health],
-        ['HEAD', health],
-      ]),
-    ],
+  return new Map<string, Readonly<Record<string, Handler>>>([
+    ['/register', { POST: registerPost }],
+    ['/notify', { POST: notifyPost }],
+    ['/event', { POST: eventPost }],
+    ['/healthz', { GET: health, HEAD: health }],
   ])
 }
 
 const NO_BODY = Buffer.alloc(0)
 
-/** What a request is answered. Rejects for one that is refused. */
+/** Resolves with the answer to a request. Rejects for one that is refused. */
 function makeServe(parts: HttpParts, clock: Clock): (request: IncomingMessage) => Promise<Reply> {
   const routes = makeRoutes(parts, clock)
   const checkHost = makeCheckHost(parts.listen)
+  const { connections, unfinished } = parts
   return async request => {
     checkHost(request)
-    const [path = ''] = (request.url ?? '').split('?', 1)
+    const { url = '', method = '', socket } = request
+    const [path = ''] = url.split('?', 1)
     const methods = routes.get(path)
     if (!methods) return { status: 404, body: 'not found\n' }
-    const handler = methods.get(request.method ?? '')
-    if (!handler) return { status: 405, body: 'method not allowed\n', allow: [...methods.keys()].join(', ') }
-    const body = request.method === 'POST' ? await receivePost(request, parts) : NO_BODY
-    return parts.connections.answer(request.socket, () => handler(body))
+    const handler = methods[method]
+    if (!handler) return { status: 405, body: 'method not allowed\n', allow: Object.keys(methods).join(', ') }
+    if (method === 'POST') checkPost(request)
+    const body = method === 'POST' ? await receiveBody(request, unfinished) : NO_BODY
+    connections.answering(socket)
+    try {
+      return await handler(body)
+    } finally {
+      connections.answered(socket)
+    }
   }
 }
 
-async function receivePost(request: IncomingMessage, { unfinished }: HttpParts): Promise<Buffer> {
-  checkPost(request)
-  return receiveBody(request, unfinished)
-}
-
-function writeHead(response: ServerResponse, { status, body, allow }: Reply, close = false): void {
-  response.writeHead(status, {
-    'Content-Type': 'text/plain; charset=utf-8',
-    ...(status === 204 ? {} : { 'Content-Length': Buffer.byteLength(body) }),
-    ...(allow === undefined ? {} : { Allow: allow }),
-    ...(close ? { Connection: 'close' } : {}),
-  })
+function headersOf({ status, body, allow }: Reply): OutgoingHttpHeaders {
+  const headers: OutgoingHttpHeaders = { 'Content-Type': 'text/plain; charset=utf-8' }
+  if (status !== 204) headers['Content-Length'] = Buffer.byteLength(body)
+  if (allow !== undefined) headers.Allow = allow
+  return headers
 }
 
 /** Head and body leave in one write: Node joins them when the body is a string given to `end`. */
 function send(response: ServerResponse, reply: Reply): void {
-  writeHead(response, reply)
+  response.writeHead(reply.status, headersOf(reply))
   response.end(reply.body)
 }
 
 /** Answers before the body is through, and lets it run off for a while: closing at once would take back the answer. */
 function sendEarly(request: IncomingMessage, response: ServerResponse, reply: Reply, clock: Clock): void {
-  writeHead(response, reply, true)
+  response.writeHead(reply.status, { ...headersOf(reply), Connection: 'close' })
   response.write(reply.body)
   const timer = clock.after(LINGER_MS, () => response.end())
   request.resume().once('end', () => response.end())
@@ -192,7 +197,7 @@ const STATUS_LINES: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
-/** What is no HTTP, or not sent in time. */
+/** Answers bytes that are no HTTP, or do not come in time. */
 function refuseGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
   const status = STATUS_LINES[error.code ?? ''] ?? '400 Bad Request'

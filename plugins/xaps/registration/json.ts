@@ -20,7 +20,7 @@ export function parseRegisterBody(body: Buffer): RegisterRequest {
     token: stringIn(members, 'ApsDeviceToken'),
     subtopic: stringIn(members, 'ApsSubtopic'),
     user: stringIn(members, 'Username'),
-    mailboxes: stringsIn(members, 'Mailboxes', members.get('Mailboxes')),
+    mailboxes: stringsIn(members, 'Mailboxes', members.Mailboxes),
   }
 }
 
@@ -31,16 +31,19 @@ export function parseNotifyBody(body: Buffer): NotifyRequest {
     verb: 'NOTIFY',
     user: stringIn(members, 'Username'),
     mailbox: stringIn(members, 'Mailbox'),
-    events: stringsIn(members, 'Events', members.get('Events') ?? null),
+    events: stringsIn(members, 'Events', members.Events ?? null),
   }
 }
 
-/** The members of the object that `body` is; a Map, in which `__proto__` is a name like any other. */
-function membersOf(body: Buffer): ReadonlyMap<string, unknown> {
+/** Of an object out of JSON.parse: its own members come before all that it inherits, and no name that is read here is inherited. */
+type Members = Readonly<Record<string, unknown>>
+
+/** The object that `body` is. */
+function membersOf(body: Buffer): Members {
   const value = parsed(body.toString())
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new BadRequest('the body is not a JSON object')
-  return new Map(Object.entries(value))
+  return value as Members
 }
 
 function parsed(text: string): unknown {
@@ -52,21 +55,21 @@ function parsed(text: string): unknown {
   }
 }
 
-function stringIn(members: ReadonlyMap<string, unknown>, name: string): string {
-  const value = members.get(name)
+function stringIn(members: Members, name: string): string {
+  const value = members[name]
   if (typeof value !== 'string') throw wrong(members, `${name} is missing or not a string`)
   return value
 }
 
 /** A list of strings; null is an empty one. */
-function stringsIn(members: ReadonlyMap<string, unknown>, name: string, value: unknown): readonly string[] {
+function stringsIn(members: Members, name: string, value: unknown): readonly string[] {
   if (value === null) return []
   if (!Array.isArray(value) || !value.every(item => typeof item === 'string'))
     throw wrong(members, `${name} is missing or not a list of strings`)
   return value
 }
 
-function wrong(members: ReadonlyMap<string, unknown>, message: string): BadRequest {
-  const user = members.get('Username')
-  return new BadRequest(message, typeof user === 'string' ? user : undefined)
+function wrong(members: Members, message: string): BadRequest {
+  const user = members.Username
+  return new BadRequest(message, { user: typeof user === 'string' ? user : undefined })
 }

@@ -1,12 +1,12 @@
 /**
- * The line protocol of st3fan's Dovecot plugin, on a Unix socket that somebody else opens: one connection, one line,
+ * The line protocol of st3fan's Dovecot plugin, on a Unix socket that companion.ts opens: one connection, one line,
  * one reply in one write. A bad request costs its sender an ERROR line and others nothing.
  */
 
 import net from 'node:net'
 import { type Clock, systemClock } from '../base/clock.ts'
+import type { ListenerParts } from './connections.ts'
 import { parseLine } from './line.ts'
-import type { ListenerParts } from './listener-parts.ts'
 import { receiveLine } from './receive.ts'
 import { answerTo } from './refusal.ts'
 import { validateNotify, validateRegister } from './validate.ts'
@@ -26,45 +26,45 @@ export interface LineServer {
 }
 
 export function makeLineServer(parts: ListenerParts, clock: Clock = systemClock): LineServer {
-  const waiting = new Set<net.Socket>()
-  const answering = new Set<net.Socket>()
-
-  const serve = async (socket: net.Socket) => {
-    waiting.add(socket)
-    try {
-      const line = await receiveLine(socket, parts.unfinished, clock)
-      answering.add(socket)
-      waiting.delete(socket)
-      if (line === undefined) socket.destroy()
-      else await parts.connections.answer(socket, () => answer(socket, line, parts, clock))
-    } catch (error) {
-      parts.logRefusal('socket', error)
-      reply(socket, `ERROR ${answerTo(error).text}`, clock)
-    } finally {
-      waiting.delete(socket)
-    }
-  }
+  const { connections } = parts
+  const open = new Set<net.Socket>()
 
   // Half open: a client that ends its side after the line still gets its reply.
   const server = net.createServer({ allowHalfOpen: true }, socket => {
-    // A client that goes away is its own affair; what it sent was handled or was not complete.
+    open.add(socket)
+    // A client that goes away is its own affair; its request was handled or was not complete.
     socket.on('error', () => socket.destroy())
-    socket.once('close', () => answering.delete(socket))
-    parts.connections.add(socket)
-    void serve(socket)
+    socket.on('close', () => open.delete(socket))
+    connections.add(socket)
+    void serve(socket, parts, clock)
   })
 
   const close = async (graceMs: number) => {
     const closed = new Promise<void>(resolve => server.close(() => resolve()))
-    for (const socket of waiting) socket.destroy()
+    for (const socket of open) {
+      if (!connections.isAnswering(socket) && !socket.writableEnded) socket.destroy()
+    }
     const timer = clock.after(graceMs, () => {
-      for (const socket of answering) socket.destroy()
+      for (const socket of open) socket.destroy()
     })
     await closed
     timer.cancel()
   }
 
   return { server, close }
+}
+
+async function serve(socket: net.Socket, parts: ListenerParts, clock: Clock): Promise<void> {
+  try {
+    const line = await receiveLine(socket, parts.unfinished, clock)
+    if (line === undefined) return void socket.destroy()
+    parts.connections.answering(socket)
+    await answer(socket, line, parts, clock)
+  } catch (error) {
+    parts.logRefusal('socket', error)
+    reply(socket, `ERROR ${answerTo(error).text}`, clock)
+  }
+  parts.connections.answered(socket)
 }
 
 async function answer(socket: net.Socket, line: Buffer, parts: ListenerParts, clock: Clock): Promise<void> {
@@ -83,10 +83,9 @@ async function answer(socket: net.Socket, line: Buffer, parts: ListenerParts, cl
   await parts.notify(notification, receivedAt).catch(error => parts.logRefusal('socket', error))
 }
 
-/** One write, and the end. What still comes is thrown away: to close over unread bytes would take back the reply. */
+/** One write, and the end. */
 function reply(socket: net.Socket, text: string, clock: Clock): void {
   socket.end(`${text}\r\n`)
-  socket.resume()
   const timer = clock.after(LINGER_MS, () => socket.destroy())
-  socket.once('close', () => timer.cancel())
+  socket.on('close', () => timer.cancel())
 }

@@ -9,47 +9,35 @@
 import { BadRequest } from './refusal.ts'
 import type { Request } from './validate.ts'
 
-const NUL = 0x00
-const TAB = 0x09
-const LF = 0x0a
-const CR = 0x0d
-const SPACE = 0x20
-const QUOTE = 0x22
-const APOSTROPHE = 0x27
-const OPEN = 0x28
-const CLOSE = 0x29
-const COMMA = 0x2c
-const HYPHEN = 0x2d
-const EQUALS = 0x3d
-const BACKSLASH = 0x5c
+/** Sticky: each matches where the scanner stands, perhaps nothing. */
+const WORD = /[A-Za-z-]*/y
+const PLAIN = /[^"\\\r\n\0]*/y
+
+const NEVER_IN_QUOTES = '\r\n\0'
+const ESCAPED = '"\\\''
 
 type Kind = 'string' | 'list'
 
 /** The keys of each verb and what their values are; they come in any order. */
-const KEYS: ReadonlyMap<string, ReadonlyMap<string, Kind>> = new Map([
-  [
-    'REGISTER',
-    new Map<string, Kind>([
-      ['aps-account-id', 'string'],
-      ['aps-device-token', 'string'],
-      ['aps-subtopic', 'string'],
-      ['dovecot-username', 'string'],
-      ['dovecot-mailboxes', 'list'],
-    ]),
-  ],
-  [
-    'NOTIFY',
-    new Map<string, Kind>([
-      ['dovecot-username', 'string'],
-      ['dovecot-mailbox', 'string'],
-      ['events', 'list'],
-    ]),
-  ],
-])
+const KEYS: Readonly<Record<Request['verb'], ReadonlyMap<string, Kind>>> = {
+  REGISTER: new Map([
+    ['aps-account-id', 'string'],
+    ['aps-device-token', 'string'],
+    ['aps-subtopic', 'string'],
+    ['dovecot-username', 'string'],
+    ['dovecot-mailboxes', 'list'],
+  ]),
+  NOTIFY: new Map([
+    ['dovecot-username', 'string'],
+    ['dovecot-mailbox', 'string'],
+    ['events', 'list'],
+  ]),
+}
 
 /** Where the scanner stands, and what it has read. */
 interface Scan {
-  readonly line: Buffer
+  /** One character per byte. */
+  readonly line: string
   at: number
   readonly strings: Map<string, string>
   readonly lists: Map<string, string[]>
@@ -59,16 +47,15 @@ interface Scan {
  * Reads one line, given without its line end. Bytes that are not UTF-8 become U+FFFD. A NOTIFY without `events`
  * comes from an older plugin and means MessageNew. Throws BadRequest, with the user when that was read before the fault.
  */
-export function parseLine(line: Buffer): Request {
-  const scan: Scan = { line, at: 0, strings: new Map(), lists: new Map() }
-  const verb = word(scan)
-  const keys = KEYS.get(verb)
-  if (!keys) throw new BadRequest('expected REGISTER or NOTIFY')
-  expect(scan, SPACE, 'one space after the verb')
-  pair(scan, keys)
-  while (scan.at < line.length) {
-    expect(scan, TAB, 'a TAB between two pairs')
-    pair(scan, keys)
+export function parseLine(bytes: Buffer): Request {
+  const scan: Scan = { line: bytes.toString('latin1'), at: 0, strings: new Map(), lists: new Map() }
+  const verb = take(scan, WORD)
+  if (verb !== 'REGISTER' && verb !== 'NOTIFY') throw new BadRequest('expected REGISTER or NOTIFY')
+  expect(scan, ' ', 'one space after the verb')
+  pair(scan, KEYS[verb])
+  while (scan.at < scan.line.length) {
+    expect(scan, '\t', 'a TAB between two pairs')
+    pair(scan, KEYS[verb])
   }
   return verb === 'REGISTER' ? registerIn(scan) : notifyIn(scan)
 }
@@ -102,83 +89,61 @@ function required<T>(scan: Scan, values: ReadonlyMap<string, T>, key: string): T
 /** `key="value"` or `key=("value","value")`. */
 function pair(scan: Scan, keys: ReadonlyMap<string, Kind>): void {
   const start = scan.at
-  const key = word(scan)
+  const key = take(scan, WORD)
   const kind = keys.get(key)
   if (kind === undefined) throw refusal(scan, `unknown key at byte ${start}`)
   if (scan.strings.has(key) || scan.lists.has(key)) throw refusal(scan, `${key} is given twice`)
-  expect(scan, EQUALS, '"=" after a key')
+  expect(scan, '=', '"=" after a key')
   if (kind === 'string') scan.strings.set(key, quoted(scan))
   else scan.lists.set(key, list(scan))
 }
 
 function list(scan: Scan): string[] {
-  expect(scan, OPEN, '"(" before a list')
+  expect(scan, '(', '"(" before a list')
   const items: string[] = []
-  if (skip(scan, CLOSE)) return items
+  if (skip(scan, ')')) return items
   do items.push(quoted(scan))
-  while (skip(scan, COMMA))
-  expect(scan, CLOSE, '"," or ")" in a list')
+  while (skip(scan, ','))
+  expect(scan, ')', '"," or ")" in a list')
   return items
 }
 
 /** A quoted string. Escaped are `"`, `\` and `'`, and nothing else; TAB, comma and `)` stand raw in it. */
 function quoted(scan: Scan): string {
-  expect(scan, QUOTE, 'a quoted string')
-  const start = scan.at
-  let escapes = 0
-  for (let byte = inside(scan); byte !== QUOTE; byte = inside(scan)) {
-    if (byte !== BACKSLASH) continue
-    const escaped = inside(scan)
-    if (escaped !== QUOTE && escaped !== BACKSLASH && escaped !== APOSTROPHE)
-      throw refusal(scan, `unknown escape at byte ${scan.at - 2}`)
-    escapes += 1
+  expect(scan, '"', 'a quoted string')
+  let value = take(scan, PLAIN)
+  while (!skip(scan, '"')) {
+    skip(scan, '\\')
+    const byte = scan.line[scan.at]
+    if (byte === undefined) throw refusal(scan, 'the line ends inside quotes')
+    if (NEVER_IN_QUOTES.includes(byte)) throw refusal(scan, `CR, LF or NUL at byte ${scan.at}`)
+    if (!ESCAPED.includes(byte)) throw refusal(scan, `unknown escape at byte ${scan.at - 1}`)
+    scan.at += 1
+    value += byte + take(scan, PLAIN)
   }
-  const bytes = scan.line.subarray(start, scan.at - 1)
-  return (escapes === 0 ? bytes : unescaped(bytes, escapes)).toString()
+  // A copy: a part of the line would keep all of it in memory.
+  return Buffer.from(value, 'latin1').toString()
 }
 
-/** The next byte inside quotes. */
-function inside(scan: Scan): number {
-  const byte = scan.line[scan.at]
-  if (byte === undefined) throw refusal(scan, 'the line ends inside quotes')
-  if (byte === CR || byte === LF || byte === NUL) throw refusal(scan, `CR, LF or NUL at byte ${scan.at}`)
-  scan.at += 1
-  return byte
-}
-
-function unescaped(bytes: Buffer, escapes: number): Buffer {
-  const plain = Buffer.alloc(bytes.length - escapes)
-  let from = 0
-  for (let to = 0; to < plain.length; to += 1) {
-    if (bytes[from] === BACKSLASH) from += 1
-    plain[to] = bytes[from] ?? NUL
-    from += 1
-  }
-  return plain
-}
-
-/** Letters and hyphens: a verb or a key, perhaps an empty one. */
-function word(scan: Scan): string {
+/** The longest text at the scanner that `pattern` matches. */
+function take(scan: Scan, pattern: RegExp): string {
   const start = scan.at
-  while (isWordByte(scan.line[scan.at])) scan.at += 1
-  return scan.line.toString('latin1', start, scan.at)
+  pattern.lastIndex = start
+  pattern.test(scan.line)
+  scan.at = pattern.lastIndex
+  return scan.line.slice(start, scan.at)
 }
 
-function isWordByte(byte: number | undefined): boolean {
-  if (byte === undefined) return false
-  return byte === HYPHEN || (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a)
-}
-
-function skip(scan: Scan, byte: number): boolean {
+function skip(scan: Scan, byte: string): boolean {
   if (scan.line[scan.at] !== byte) return false
   scan.at += 1
   return true
 }
 
-function expect(scan: Scan, byte: number, what: string): void {
+function expect(scan: Scan, byte: string, what: string): void {
   if (!skip(scan, byte)) throw refusal(scan, `expected ${what} at byte ${scan.at}`)
 }
 
 function refusal(scan: Scan, message: string): BadRequest {
-  return new BadRequest(message, scan.strings.get('dovecot-username'))
+  return new BadRequest(message, { user: scan.strings.get('dovecot-username') })
 }

@@ -10,7 +10,7 @@ import type { Notification } from './validate.ts'
 /** Dovecot holds the LMTP reply until we answer. */
 const LOOKUP_DEADLINE_MS = 300
 
-/** What of Dovecot's notifications is pushed. */
+/** Which of Dovecot's notifications are pushed. */
 export interface Notified {
   /** MessageNew: only where Haraka's hooks do not push the same mail. */
   readonly newMail: boolean
@@ -18,7 +18,7 @@ export interface Notified {
   readonly changes: boolean
 }
 
-/** What came of it: a push is on its way; the user is known, but this is no reason to push; no devices. */
+/** A push is on its way; the user is known, but this is no reason to push; the user has no devices. */
 export type NotifyOutcome = 'accepted' | 'nothing' | 'unknown'
 
 export interface NotifyParts {
@@ -51,7 +51,7 @@ export function makeNotify({ devices, submit, notified }: NotifyParts, clock: Cl
   }
 }
 
-/** What to push for a notification; undefined for nothing. Phones are told about the inbox only. */
+/** The push for a notification; undefined for none. Phones are told about the inbox only. */
 export function kindOf(
   { mailbox, events }: Pick<Notification, 'mailbox' | 'events'>,
   { newMail, changes }: Notified,

@@ -1,11 +1,11 @@
 /**
- * Whether store and spool take registrations. What fails for one user is that user's own matter (a phone that registers
- * all day, a full share of the spool): a place is away when those of two users have failed there since the last
+ * Whether store and spool take registrations. Failures of one user alone are that user's own matter (a phone that registers
+ * all day, a full share of the spool): a place is away when registrations of two users have failed there since the last
  * success of any. Says changes in the log. Knows neither place.
  */
 
 import { type Clock, systemClock } from '../base/clock.ts'
-import { type Fields, type Level, type Log, maskUser, reasonOf } from '../base/log.ts'
+import { type Level, type Log, maskUser, reasonOf } from '../base/log.ts'
 import { onceAMinute, TransitionLog } from '../base/transition-log.ts'
 
 export type Place = 'store' | 'spool'
@@ -16,23 +16,20 @@ const USERS = 2
 /** How often a request may try a place that is away, in milliseconds: LMDB itself writes lines about each failure. */
 const PROBE_EVERY_MS = 1_000
 
-/** The users who have failed since the last success, as many as are needed, and the last reason. */
-class Failures {
-  readonly #users = new Set<string>()
-  reason = ''
+interface Failures {
+  /** Users that have failed since the last success, as many as are needed. */
+  readonly users: Set<string>
+  /** Of the last failure. */
+  reason: string
+}
 
-  get away(): boolean {
-    return this.#users.size >= USERS
-  }
+/** Which place takes registrations now. */
+type State = Place | 'nowhere'
 
-  add(user: string, reason: string): void {
-    if (!this.away) this.#users.add(user)
-    this.reason = reason
-  }
-
-  clear(): void {
-    this.#users.clear()
-  }
+const LINES: Readonly<Record<State, readonly [Level, string]>> = {
+  store: ['notice', 'registrations are saved in the store again'],
+  spool: ['warn', 'the store does not take registrations, they wait in the spool'],
+  nowhere: ['error', 'registrations are refused: neither store nor spool takes them'],
 }
 
 export class Outages {
@@ -40,7 +37,10 @@ export class Outages {
   readonly #clock: Clock
   readonly #isNew: (cause: string) => boolean
   readonly #transitions: TransitionLog
-  readonly #failures: Readonly<Record<Place, Failures>> = { store: new Failures(), spool: new Failures() }
+  readonly #failures: Readonly<Record<Place, Failures>> = {
+    store: { users: new Set(), reason: '' },
+    spool: { users: new Set(), reason: '' },
+  }
   #probedAt = Number.NEGATIVE_INFINITY
 
   constructor(log: Log, clock: Clock = systemClock) {
@@ -52,7 +52,7 @@ export class Outages {
 
   /** Whether `place` takes no registrations. */
   isAway(place: Place): boolean {
-    return this.#failures[place].away
+    return this.#failures[place].users.size >= USERS
   }
 
   /** Whether a request may try the store although it is away. A yes counts. */
@@ -64,26 +64,31 @@ export class Outages {
   }
 
   /** Settles as `work` does, which keeps a registration of `user` in `place`, and takes note of how that went. */
-  async watch<T>(place: Place, user: string, work: Promise<T>): Promise<T> {
-    try {
-      const result = await work
-      this.#failures[place].clear()
-      this.#report()
-      return result
-    } catch (error) {
-      this.#failures[place].add(user, reasonOf(error))
-      this.#report()
-      throw error
-    }
+  watch<T>(place: Place, user: string, work: Promise<T>): Promise<T> {
+    const { users } = this.#failures[place]
+    return work.then(
+      result => {
+        if (users.size > 0) {
+          users.clear()
+          this.#report()
+        }
+        return result
+      },
+      error => {
+        if (!this.isAway(place)) users.add(user)
+        this.#failures[place].reason = reasonOf(error)
+        this.#report()
+        throw error
+      },
+    )
   }
 
   /** `user` alone has a registration in the spool. */
   sayOneWaits(user: string): void {
-    const { reason, away } = this.#failures.store
-    if (away || !this.#isNew('one waits')) return
+    if (this.isAway('store') || !this.#isNew('one waits')) return
     this.#log.warn('the store did not take a registration, it waits in the spool', {
       user: maskUser(user),
-      reason,
+      reason: this.#failures.store.reason,
     })
   }
 
@@ -92,20 +97,12 @@ export class Outages {
     this.#transitions.close()
   }
 
+  /** One line when another place takes registrations than before. */
   #report(): void {
     const { store, spool } = this.#failures
-    if (!store.away) return this.#say('store', 'notice', 'registrations are saved in the store again', {})
-    const { reason } = spool.away ? spool : store
-    if (spool.away)
-      this.#say('nowhere', 'error', 'registrations are refused: neither store nor spool takes them', {
-        reason,
-      })
-    else
-      this.#say('spool', 'warn', 'the store does not take registrations, they wait in the spool', { reason })
-  }
-
-  /** One line for each `state`, the place that takes registrations now, when it begins. */
-  #say(state: Place | 'nowhere', level: Level, message: string, fields: Fields): void {
+    const state: State = !this.isAway('store') ? 'store' : this.isAway('spool') ? 'nowhere' : 'spool'
+    const [level, message] = LINES[state]
+    const fields = { store: {}, spool: { reason: store.reason }, nowhere: { reason: spool.reason } }[state]
     this.#transitions.to(state, counted => this.#log[level](message, { ...fields, ...counted }))
   }
 }

@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 import { MAX_REQUEST_BYTES } from '../base/limits.ts'
-import { BadRequest, Refused, Unavailable } from './refusal.ts'
+import { BadRequest, Unavailable } from './refusal.ts'
 
 /** 30 of the largest requests at once; real ones are gone before the next arrives. */
 export const UNFINISHED_REQUESTS_BYTES = 32 * 1024 * 1024
@@ -15,32 +15,26 @@ export const UNFINISHED_REQUESTS_BYTES = 32 * 1024 * 1024
 /** A real registration of 200 mailboxes has 4,500 bytes. */
 const SMALL_BYTES = 64 * 1024
 
-/**
- * Large requests of which a chunk is read in one turn of the event loop. Node accepts one connection in each turn, so
- * the turns must be short while many connect again and again.
- */
-const CHUNKS_PER_TURN = 4
-
-/** What a chunk costs besides its bytes: they may be sent one by one. */
+/** A chunk costs so much besides its bytes: they may be sent one by one. */
 const CHUNK_OVERHEAD = 256
 
 /** From the connection to the end of its line, in milliseconds. */
 const LINE_TIMEOUT_MS = 10_000
 
+const NOTHING = Buffer.alloc(0)
+
 const LF = 0x0a
 const CR = 0x0d
 
 /**
- * The requests that have not come in whole: their bytes, and a bound on those. What is unfinished gives way to what
- * comes: first the large ones, the oldest of them first, so that no number of large requests touches one of a usual size.
+ * The requests that have not come in whole: their bytes, and a bound on those. Unfinished ones give way to what comes:
+ * first the large ones, the oldest of them first, so that no number of large requests touches one of a usual size.
  */
 export class Unfinished {
   readonly #limit: number
   /** Each in the order in which they came to be of that size. */
   readonly #small = new Set<Incoming>()
   readonly #large = new Set<Incoming>()
-  /** Large ones that are not read at the moment. */
-  readonly #paused = new Set<Incoming>()
   #held = 0
 
   constructor(limit: number) {
@@ -52,9 +46,9 @@ export class Unfinished {
     return this.#held
   }
 
-  /** A request begins on `socket`. `refuse` is called with why it is refused, and has to end it. */
-  begin(refuse: (error: Error) => void, socket?: Socket): Incoming {
-    return new Incoming(this, refuse, socket)
+  /** A request begins. `refuse` is called with why it is refused, and has to end it. */
+  begin(refuse: (error: Error) => void): Incoming {
+    return new Incoming(this, refuse)
   }
 
   /** `request` has become larger by `bytes`; by that it gets no younger. */
@@ -64,7 +58,6 @@ export class Unfinished {
     else {
       this.#small.delete(request)
       this.#large.add(request)
-      this.#pause(request)
     }
     while (this.#held > this.#limit) {
       const [oldest] = this.#large.size > 0 ? this.#large : this.#small
@@ -76,35 +69,19 @@ export class Unfinished {
 
   remove(request: Incoming): void {
     if (this.#small.delete(request) || this.#large.delete(request)) this.#held -= request.held
-    if (this.#paused.delete(request)) request.socket?.resume()
-  }
-
-  #pause(request: Incoming): void {
-    request.socket?.pause()
-    if (this.#paused.size === 0) setImmediate(() => this.#resumeSome())
-    this.#paused.add(request)
-  }
-
-  #resumeSome(): void {
-    for (const request of [...this.#paused].slice(0, CHUNKS_PER_TURN)) {
-      this.#paused.delete(request)
-      request.socket?.resume()
-    }
-    if (this.#paused.size > 0) setImmediate(() => this.#resumeSome())
   }
 }
 
 /** A request that is coming in. */
 export class Incoming {
   readonly refuse: (error: Error) => void
-  readonly socket: Socket | undefined
   readonly #all: Unfinished
-  readonly #chunks: Buffer[] = []
+  #chunks: Buffer[] = []
   #size = 0
+  #ended = false
 
-  constructor(all: Unfinished, refuse: (error: Error) => void, socket: Socket | undefined) {
+  constructor(all: Unfinished, refuse: (error: Error) => void) {
     this.#all = all
-    this.socket = socket
     this.refuse = refuse
   }
 
@@ -112,59 +89,58 @@ export class Incoming {
     return this.#size + this.#chunks.length * CHUNK_OVERHEAD
   }
 
-  /** Takes the next bytes. May refuse the request, as may what others send. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Takes the next bytes; after the end nothing. May refuse the request, as may bytes of others. */
   add(chunk: Buffer): void {
+    if (this.#ended) return
     this.#chunks.push(chunk)
     this.#size += chunk.length
     this.#all.grow(this, chunk.length + CHUNK_OVERHEAD)
     if (this.#size > MAX_REQUEST_BYTES) this.refuse(tooLarge())
   }
 
-  /** What came. */
-  bytes(): Buffer {
-    return this.#chunks.length === 1 && this.#chunks[0] ? this.#chunks[0] : Buffer.concat(this.#chunks)
-  }
-
-  /** It is whole, or nothing waits for it any more: it counts no longer. */
-  end(): void {
+  /** It is whole, or nothing waits for it any more: it counts no longer. Returns all that came. */
+  end(): Buffer {
+    this.#ended = true
     this.#all.remove(this)
+    const chunks = this.#chunks
+    this.#chunks = []
+    const [first = NOTHING] = chunks
+    return chunks.length > 1 ? Buffer.concat(chunks) : first
   }
 }
 
-function tooLarge(): Refused {
-  return new Refused(413, `longer than ${MAX_REQUEST_BYTES} bytes`)
+function tooLarge(): BadRequest {
+  return new BadRequest(`longer than ${MAX_REQUEST_BYTES} bytes`, { status: 413 })
 }
 
 /**
- * Resolves with the whole body. Rejects with Refused (too large), BadRequest (the client went away) or Unavailable
- * (it gave way); what comes after that is not kept.
+ * Resolves with the whole body. Rejects with BadRequest (too large, or the client went away) or Unavailable
+ * (it gave way); bytes after that are not kept.
  */
 export function receiveBody(request: IncomingMessage, unfinished: Unfinished): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     if (Number(request.headers['content-length'] ?? 0) > MAX_REQUEST_BYTES) return reject(tooLarge())
-    const stop = () => {
-      request.off('data', onData).off('end', onEnd).off('close', onClose)
-      incoming.end()
-    }
     const refuse = (error: Error) => {
-      stop()
+      incoming.end()
       reject(error)
     }
-    const incoming = unfinished.begin(refuse, request.socket)
-    const onData = (chunk: Buffer) => incoming.add(chunk)
-    const onEnd = () => {
-      stop()
-      resolve(incoming.bytes())
-    }
-    const onClose = () => refuse(new BadRequest('the body is not complete'))
-    request.on('data', onData).on('end', onEnd).on('close', onClose)
+    const incoming = unfinished.begin(refuse)
+    request.on('data', chunk => incoming.add(chunk))
+    request.on('end', () => resolve(incoming.end()))
+    request.on('close', () => {
+      if (!incoming.ended) refuse(new BadRequest('the body is not complete'))
+    })
   })
 }
 
 /**
  * Resolves with the one line that a connection may send, without its line end, or undefined when it ends without a byte.
- * Rejects with BadRequest (too long, not complete in time, followed by anything) or Unavailable (it gave way). The socket
- * is paused then.
+ * Rejects with BadRequest (too long, not complete in time, followed by anything) or Unavailable (it gave way). Bytes
+ * that still come then are thrown away: to close over unread ones would take back the reply.
  */
 export function receiveLine(
   socket: Socket,
@@ -173,16 +149,18 @@ export function receiveLine(
 ): Promise<Buffer | undefined> {
   return new Promise((resolve, reject) => {
     let state: 'empty' | 'begun' | 'complete' | 'over' = 'empty'
-    const settle = (how: () => void) => {
-      if (state === 'over') return
+    const stop = () => {
       state = 'over'
       timer.cancel()
       incoming.end()
-      socket.off('data', onData).off('end', onEnd).off('close', onEnd).pause()
-      how()
+      // Left in place they make a closed connection outlive more collections of garbage.
+      socket.off('data', onData).off('end', onEnd).off('close', onEnd)
     }
-    const refuse = (error: Error) => settle(() => reject(error))
-    const incoming = unfinished.begin(refuse, socket)
+    const refuse = (error: Error) => {
+      if (state !== 'over') stop()
+      reject(error)
+    }
+    const incoming = unfinished.begin(refuse)
     const timer = clock.after(LINE_TIMEOUT_MS, () =>
       refuse(new BadRequest('no complete line within 10 seconds')),
     )
@@ -197,12 +175,19 @@ export function receiveLine(
     /** Bytes that were sent together with the line are read in the same turn of the event loop. */
     const complete = () => {
       state = 'complete'
-      incoming.end()
-      setImmediate(() => settle(() => resolve(withoutLineEnd(incoming.bytes()))))
+      const line = incoming.end()
+      setImmediate(() => {
+        if (state !== 'complete') return
+        stop()
+        resolve(withoutLineEnd(line))
+      })
     }
     const onEnd = () => {
-      if (state === 'empty') settle(() => resolve(undefined))
-      else if (state === 'begun') refuse(new BadRequest('the line is not complete'))
+      if (state === 'begun') refuse(new BadRequest('the line is not complete'))
+      else if (state === 'empty') {
+        stop()
+        resolve(undefined)
+      }
     }
     socket.on('data', onData).on('end', onEnd).on('close', onEnd)
   })

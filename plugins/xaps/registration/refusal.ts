@@ -5,17 +5,26 @@ import { MAX_USER_BYTES } from '../base/limits.ts'
 import { type Log, maskUser, reasonOf } from '../base/log.ts'
 import { onceAMinute } from '../base/transition-log.ts'
 
+interface RefusalDetails {
+  /** The user name as it came, when it was read before the fault was found. */
+  readonly user?: string | undefined
+  readonly status?: number
+}
+
 /**
  * A request that is refused. `message` is fit to be sent back and logged: one line of printable ASCII, at most
  * 100 characters, none of them the sender's.
  */
 export class BadRequest extends Error {
   override name = 'BadRequest'
-  /** The user name as it came, when it was read before the fault was found. To be masked in the log. */
+  /** As it came; to be masked in the log. */
   readonly user: string | undefined
+  /** HTTP's. */
+  readonly status: number
 
-  constructor(message: string, user?: string) {
+  constructor(message: string, { user, status = 400 }: RefusalDetails = {}) {
     super(message)
+    this.status = status
     this.user = user !== undefined && Buffer.byteLength(user) <= MAX_USER_BYTES ? user : undefined
   }
 }
@@ -23,29 +32,18 @@ export class BadRequest extends Error {
 /** A good request that cannot be served now. `message` is fit to be sent back. */
 export class Unavailable extends Error {
   override name = 'Unavailable'
+  readonly status = 503
 }
 
-/** A bad request for which HTTP has a status of its own. */
-export class Refused extends BadRequest {
-  override name = 'Refused'
-  readonly status: number
-
-  constructor(status: number, message: string) {
-    super(message)
-    this.status = status
-  }
-}
-
-/** What the sender is told: a status of HTTP and one line of text. Only what we wrote ourselves is sent back. */
+/** The answer to a request that fails: a status of HTTP and one line of text. Only our own words are sent back. */
 export function answerTo(error: unknown): { readonly status: number; readonly text: string } {
-  if (error instanceof Refused) return { status: error.status, text: error.message }
-  if (error instanceof BadRequest) return { status: 400, text: error.message }
-  if (error instanceof Unavailable) return { status: 503, text: error.message }
+  if (error instanceof BadRequest || error instanceof Unavailable)
+    return { status: error.status, text: error.message }
   return { status: 500, text: 'internal error' }
 }
 
-/** `door`: where the request came in. */
-export type LogRefusal = (door: 'socket' | 'http', error: unknown) => void
+/** `listener`: where the request came in. */
+export type LogRefusal = (listener: 'socket' | 'http', error: unknown) => void
 
 const MINUTE_MS = 60_000
 
@@ -62,9 +60,9 @@ export function makeLogRefusal(log: Log, clock: Clock = systemClock): LogRefusal
     more = 0
   }
 
-  return (door, error) => {
+  return (listener, error) => {
     const user = error instanceof BadRequest && error.user !== undefined ? { user: maskUser(error.user) } : {}
-    const fields = { door, reason: reasonOf(error), ...user }
+    const fields = { listener, reason: reasonOf(error), ...user }
     if (!isNew(Object.values(fields).join(' '))) {
       if (more === 0) clock.after(MINUTE_MS, sayHowMany)
       more += 1

@@ -24,8 +24,6 @@ export interface SpoolOptions {
   readonly openAtStart: boolean
   /** Devices per user, as in the store: the spool drops none that the store would keep. */
   readonly maxDevices: number
-  /** Devices of all users at most. */
-  readonly maxEntries?: number
   /** Bytes of all records at most. */
   readonly maxBytes?: number
 }
@@ -50,13 +48,15 @@ interface Size {
 }
 
 export class Spool {
-  readonly #local: DeviceStore
   readonly #options: Required<SpoolOptions>
   readonly #log: Log
   readonly #clock: Clock
   readonly #backoff = new Backoff(BACKOFF, NO_JITTER)
+  readonly #firstInMinute: (cause: string) => boolean
   /** By user, in the order in which they are to be saved. */
   readonly #waiting = new Map<string, Size>()
+  /** Of all that wait. */
+  #bytes = 0
   #opened: Promise<void> | undefined
   #failure = ''
   #save: Save | undefined
@@ -64,12 +64,10 @@ export class Spool {
   #saving = false
   /** Since the last line in the log. */
   #saved = 0
-  readonly #firstInMinute: (cause: string) => boolean
   #closed = false
 
   constructor(options: SpoolOptions, log: Log, clock: Clock = systemClock) {
-    this.#local = options.local
-    this.#options = { maxEntries: 10_000, maxBytes: 16 * 1024 * 1024, ...options }
+    this.#options = { maxBytes: 16 * 1024 * 1024, ...options }
     this.#log = log
     this.#clock = clock
     this.#firstInMinute = onceAMinute(clock)
@@ -77,30 +75,35 @@ export class Spool {
 
   /** Devices that wait, as far as is known: none before the spool is opened. */
   get size(): number {
-    return this.#total().devices
+    return [...this.#waiting.values()].reduce((sum, { devices }) => sum + devices, 0)
   }
 
   /** Resolves once the registration is on disk; rejects when the spool is full or cannot be written. */
   async add(user: string, registration: Registration): Promise<void> {
     await this.#open()
-    const rules = { maxDevices: this.#options.maxDevices, live: true }
+    const { local, maxDevices } = this.#options
     try {
-      await this.#local.update(user, record => this.#takeRoom(user, register(record, registration, rules)))
+      await local.update(user, record =>
+        this.#takeRoom(user, register(record, registration, { maxDevices, live: true })),
+      )
     } catch (error) {
-      // What cannot be read either goes on counting.
-      await this.#recount(user).catch(() => undefined)
+      // As it is on disk; a record that cannot be read either goes on counting.
+      await local.devices(user).then(
+        devices => this.#count(user, devices),
+        () => undefined,
+      )
       throw error
     }
     this.#schedule(BACKOFF.firstMs)
   }
 
-  /** Saves what waits, and what will, by `save`; tries again with a back-off as long as that rejects. */
+  /** Saves all that waits, and all that will, by `save`; tries again with a back-off as long as that rejects. */
   start(save: Save): void {
     this.#save = save
     if (this.#options.openAtStart) this.#schedule(0)
   }
 
-  /** The store answers again: saves what waits without waiting for the back-off. */
+  /** The store answers again: saves all that waits without waiting for the back-off. */
   saveNow(): void {
     if (!this.#opened) return
     this.#backoff.reset()
@@ -109,14 +112,14 @@ export class Spool {
     this.#schedule(0)
   }
 
-  /** Stops saving. What waits stays on disk. */
+  /** Stops saving. The rest stays on disk. */
   async close(): Promise<void> {
     this.#closed = true
     this.#next?.cancel()
-    await this.#local.close()
+    await this.#options.local.close()
   }
 
-  /** Opens the local store and counts what is in it. Rejects when that is impossible, and may then be called again. */
+  /** Opens the local store and counts its devices. Rejects when that is impossible, and may then be called again. */
   #open(): Promise<void> {
     this.#opened ??= this.#load().catch(error => {
       this.#opened = undefined
@@ -126,10 +129,11 @@ export class Spool {
   }
 
   async #load(): Promise<void> {
-    await this.#local.warnings()
-    await takeOlderSpool(this.#options.directory, this.#local, this.#options.maxDevices, this.#log)
+    const { local, directory, maxDevices } = this.#options
+    await local.warnings()
+    await takeOlderSpool(directory, local, maxDevices, this.#log)
     try {
-      for await (const [user, devices] of this.#local.users()) this.#count(user, devices)
+      for await (const [user, devices] of local.users()) this.#count(user, devices)
     } catch (error) {
       // Of a damaged record, whose user has to register again.
       this.#log.error('the spool cannot be read in full', { reason: reasonOf(error) })
@@ -137,38 +141,22 @@ export class Spool {
     if (this.size > 0) this.#log.notice('registrations wait in the spool', { count: this.size })
   }
 
-  #total(): Size {
-    const sizes = [...this.#waiting.values()]
-    return {
-      devices: sizes.reduce((sum, { devices }) => sum + devices, 0),
-      bytes: sizes.reduce((sum, { bytes }) => sum + bytes, 0),
-    }
-  }
-
-  /** Counts what `user` will have; throws when there is no room for more than before. */
+  /** Counts the devices that `user` will have; throws when there is no room for more than before. */
   #takeRoom(user: string, record: UserRecord): UserRecord {
-    const { maxEntries, maxBytes } = this.#options
-    const before = this.#waiting.get(user) ?? { devices: 0, bytes: 0 }
-    const more = {
-      devices: record.devices.length - before.devices,
-      bytes: bytesOf(record.devices) - before.bytes,
-    }
-    const total = this.#total()
-    if (before.bytes + more.bytes > maxBytes * USER_SHARE)
-      throw new Error("the user's share of the spool is full")
-    if (more.devices > 0 && total.devices + more.devices > maxEntries) throw new Error('the spool is full')
-    if (more.bytes > 0 && total.bytes + more.bytes > maxBytes) throw new Error('the spool is full')
+    const { maxBytes } = this.#options
+    const bytes = bytesOf(record.devices)
+    const more = bytes - (this.#waiting.get(user)?.bytes ?? 0)
+    if (bytes > maxBytes * USER_SHARE) throw new Error("the user's share of the spool is full")
+    if (more > 0 && this.#bytes + more > maxBytes) throw new Error('the spool is full')
     this.#count(user, record.devices)
     return record
   }
 
   #count(user: string, devices: readonly Device[]): void {
+    const bytes = devices.length === 0 ? 0 : bytesOf(devices)
+    this.#bytes += bytes - (this.#waiting.get(user)?.bytes ?? 0)
     if (devices.length === 0) this.#waiting.delete(user)
-    else this.#waiting.set(user, { devices: devices.length, bytes: bytesOf(devices) })
-  }
-
-  async #recount(user: string): Promise<void> {
-    this.#count(user, await this.#local.devices(user))
+    else this.#waiting.set(user, { devices: devices.length, bytes })
   }
 
   #schedule(ms: number): void {
@@ -177,34 +165,29 @@ export class Spool {
     this.#next = this.#clock.after(ms, () => {
       this.#next = undefined
       this.#saving = true
-      void this.#saveAll(save).then(pause => {
+      void this.#saveAll(save).then(complete => {
         this.#saving = false
-        if (pause !== undefined) this.#schedule(pause)
+        if (!complete) this.#schedule(this.#backoff.next())
       })
     })
   }
 
-  /** Saves until nothing waits or something fails. Resolves with the pause until the next attempt, if one is needed. */
-  async #saveAll(save: Save): Promise<number | undefined> {
+  /** Saves until nothing waits, or something fails: then it resolves with false. */
+  async #saveAll(save: Save): Promise<boolean> {
     try {
       await this.#open()
     } catch (error) {
       const reason = reasonOf(error)
       if (reason !== this.#failure) this.#log.error('the spool cannot be read', { reason })
       this.#failure = reason
-      return this.#backoff.next()
+      return false
     }
     while (this.#waiting.size > 0 && !this.#closed) {
-      const users = [...this.#waiting.keys()].slice(0, BATCH)
-      const complete = await Promise.all(users.map(user => this.#saveUser(user, save)))
-      const failed = users.filter((_, index) => !complete[index])
-      if (failed.length === 0) continue
+      const batch = [...this.#waiting].slice(0, BATCH)
       // At the back of the queue no user keeps the others from being saved.
-      for (const user of failed) {
-        const size = this.#waiting.get(user)
-        if (size && this.#waiting.delete(user)) this.#waiting.set(user, size)
-      }
-      return this.#backoff.next()
+      for (const [user, size] of batch) if (this.#waiting.delete(user)) this.#waiting.set(user, size)
+      const complete = await Promise.all(batch.map(([user]) => this.#saveUser(user, save)))
+      if (complete.includes(false)) return false
     }
     this.#backoff.reset()
     // Of a store that comes and goes, a line a minute with the sum is enough.
@@ -212,21 +195,22 @@ export class Spool {
       this.#log.notice('registrations from the spool are saved', { count: this.#saved })
       this.#saved = 0
     }
-    return undefined
+    return true
   }
 
   /** Saves the devices of `user`, and forgets each that is saved and has not registered again meanwhile. */
   async #saveUser(user: string, save: Save): Promise<boolean> {
+    const { local } = this.#options
     try {
-      const devices = await this.#local.devices(user)
-      const results = await Promise.allSettled(
-        devices.map(device =>
-          within(save(user, registrationOf(device)), SAVE_TIMEOUT_MS, 'store', this.#clock),
-        ),
-      )
-      const saved = devices.filter((_, index) => results[index]?.status === 'fulfilled')
+      const devices = await local.devices(user)
+      const saved: Device[] = []
+      const saveOne = async (device: Device) => {
+        await within(save(user, registrationOf(device)), SAVE_TIMEOUT_MS, 'store', this.#clock)
+        saved.push(device)
+      }
+      await Promise.allSettled(devices.map(saveOne))
       this.#saved += saved.length
-      await this.#local.update(user, record => {
+      await local.update(user, record => {
         const after = forget(record, device => saved.some(other => isDeepStrictEqual(other, device)))
         this.#count(user, after.devices)
         return after

@@ -96,7 +96,7 @@ function withUser<T>(user: string, check: () => T): T {
   try {
     return check()
   } catch (error) {
-    throw error instanceof BadRequest ? new BadRequest(error.message, user) : error
+    throw error instanceof BadRequest ? new BadRequest(error.message, { user }) : error
   }
 }
 
