@@ -132,7 +132,7 @@ function download(root: string): string[] {
   ].flatMap(option => ['-o', option])
   console.log(`Fetching Dovecot of Debian's ${SUITE} into ${ROOT}`)
   const aptGet = (...args: string[]) =>
-    must(`${mirror} does not give them`, 'apt-get', ...options, '-qq', ...args)
+    must(`${mirror} does not give it: can it be reached?`, 'apt-get', ...options, '-qq', ...args)
   // A list that cannot be fetched is a warning, unless it is asked to be an error.
   aptGet('-o', 'APT::Update::Error-Mode=any', 'update')
   aptGet('install', '-y', '--no-install-recommends', '--download-only', ...PACKAGES)
