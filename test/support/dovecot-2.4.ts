@@ -96,8 +96,10 @@ function inRoot(): NodeJS.ProcessEnv {
 /** Whole or not at all. */
 function makeRoot(): void {
   for (const command of ['apt-get', 'dpkg-deb', 'chroot'])
-    if (find(command) === undefined) throw new Unable(`It needs ${command}, of Debian or a relative of it`)
+    if (find(command) === undefined) throw new Unable(`It needs ${command}, as Debian has it`)
   if (!existsSync(KEYRING)) throw new Unable(`${KEYRING} is missing: apt-get install debian-archive-keyring`)
+  // Whatever root's own may be, others shall be able to read it.
+  process.umask(0o022)
   const part = `${ROOT}.part`
   rmSync(part, { recursive: true, force: true })
   mkdirSync(part, { recursive: true })
@@ -161,8 +163,7 @@ function unpack(root: string, packages: readonly string[]): void {
 
 /** What Dovecot needs beside its files. */
 function furnish(root: string): void {
-  for (const name of ['dev', 'etc', 'tmp', 'commands'])
-    mkdirSync(path.join(root, name), { recursive: true, mode: 0o755 })
+  for (const name of ['dev', 'etc', 'tmp', 'commands']) mkdirSync(path.join(root, name), { recursive: true })
   chmodSync(path.join(root, 'tmp'), 0o1777)
   for (const [name, minor] of [
     ['null', '3'],
@@ -171,6 +172,8 @@ function furnish(root: string): void {
     must('No device can be made', 'mknod', '-m', '666', path.join(root, 'dev', name), 'c', '1', minor)
   // A name is the same user inside and outside.
   for (const name of ['passwd', 'group']) copyFileSync(`/etc/${name}`, path.join(root, 'etc', name))
+  if (!/^dovecot:.*^dovenull:/ms.test(readFileSync('/etc/passwd', 'utf8')))
+    throw new Unable('The machine has no users dovecot and dovenull: apt-get install dovecot-core')
   // So is a path: ROOT seen from inside is a link to the top.
   mkdirSync(path.join(root, CACHE), { recursive: true })
   symlinkSync(path.relative(CACHE, '/'), path.join(root, ROOT))
