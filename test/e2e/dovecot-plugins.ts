@@ -1,4 +1,4 @@
-/** A phone, and what Dovecot's two plugins send when it registers: the recorded requests, with other values. */
+/** A phone, and what Dovecot's plugins send when it registers: the recorded requests, with other values. */
 
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -53,9 +53,13 @@ export function registerByLine(
   return ask({ path: socket }, change(recorded('st3fan-reg-basic', phone)))
 }
 
-/** How freswa's plugin registers `phone`. */
-export async function registerByHttp(port: number, phone: Phone): Promise<HttpReply> {
-  return httpReply(await ask({ port, host: '127.0.0.1' }, recorded('freswa-reg-basic', phone)))
+/** How freswa's plugin registers `phone`, or another of which there is a recording. */
+export async function registerByHttp(
+  port: number,
+  phone: Phone,
+  name = 'freswa-reg-basic',
+): Promise<HttpReply> {
+  return httpReply(await ask({ port, host: '127.0.0.1' }, recorded(name, phone)))
 }
 
 /** Sends `text` and resolves with what comes back in the first write, as both plugins read it. */

@@ -70,12 +70,15 @@ test('with dovecot_userdb it is Dovecot who says which user a recipient is', {
   const dovecot = owned(t, await startDovecot({ users: ['alice', 'bob@example.com', MARKER.user], aliases }))
   const users = { dovecot_userdb: dovecot.authUserdbPath }
   const { apple, ...site } = await startSite(t, { lmtpPort: dovecot.lmtpPort, xaps: { ...NO_WINDOW, users } })
-  await register(site, 'alice', 'bob@example.com', 'sales@example.com')
+  await register(site, 'alice', 'bob@example.com', 'sales@example.com', 'nobody@example.com')
   const hears = await listener(apple, site, MARKER)
 
   await t.test('an alias', () => hears(['sales@example.com'], ['alice']))
   await t.test('another spelling with detail', () => hears(['Alice+x@example.com'], ['alice']))
   await t.test('a user whose name is the address', () => hears(['bob@example.com'], ['bob@example.com']))
+  await t.test('no user of a name that Dovecot does not know', () =>
+    hears(['nobody@example.com', 'sales@example.com'], ['alice']),
+  )
 })
 
 test('with username = local_part the part before the @ is the user', async t => {

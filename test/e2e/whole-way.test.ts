@@ -26,7 +26,7 @@ for (const nodes of [0, 2]) {
     )
     const site = await startSite(t, { apple, nodes, lmtpPort: dovecot.lmtpPort })
 
-    await t.test("both of Dovecot's plugins get the answers they need", () => register(site))
+    await t.test("all of Dovecot's plugins get the answers they need", () => register(site))
     await t.test('each mail is pushed when it is in the Maildir', async () => {
       await mailTo(site, ALICE.user)
       await mailTo(site, BOB.user)
@@ -44,9 +44,8 @@ for (const nodes of [0, 2]) {
 
 async function register(site: Site): Promise<void> {
   assert.equal(await registerByLine(site.socket, ALICE), `OK ${MAIL_TOPIC}\r\n`)
-  const { status, body } = await registerByHttp(site.httpPort, BOB)
-  assert.equal(status, 200)
-  assert.equal(body, MAIL_TOPIC)
+  for (const name of ['freswa-reg-basic', 'timlaing-23-reg-basic', 'timlaing-24-reg-basic'])
+    assert.deepEqual(await registerByHttp(site.httpPort, BOB, name), { status: 200, body: MAIL_TOPIC }, name)
 }
 
 function checkPush(pushes: readonly PushRequest[]): void {
@@ -77,7 +76,10 @@ async function notify(site: Site): Promise<void> {
     'OK \r\n',
   )
   assert.equal(await byHttp('freswa-imap-store-flagged', ALICE.user), 200)
-  assert.equal(await byHttp('freswa-lmtp-basic', ALICE.user), 204, 'Haraka sees new mail itself')
-  assert.equal(await byHttp('freswa-imap-append-Entw_x26APw_x2drfe', ALICE.user), 204, 'only INBOX is pushed')
-  assert.equal(await byHttp('freswa-lmtp-basic', 'who@example.com'), 404)
+  for (const plugin of ['freswa', 'timlaing-24']) {
+    const append = `${plugin}-imap-append-Entw_x26APw_x2drfe`
+    assert.equal(await byHttp(`${plugin}-lmtp-basic`, ALICE.user), 204, 'Haraka sees new mail itself')
+    assert.equal(await byHttp(append, ALICE.user), 204, 'only INBOX is pushed')
+    assert.equal(await byHttp(`${plugin}-lmtp-basic`, 'who@example.com'), 404)
+  }
 }

@@ -8,6 +8,7 @@ import { turns } from '../support/fake-clock.ts'
 import { until } from '../support/wait.ts'
 import { answers, ask, CLOSE, parse, serve } from './http-listener.ts'
 import { NOTIFY_BODY, post, registerBody, TOPIC } from './listeners.ts'
+import { wireFiles } from './requests.ts'
 import { connect, exchange } from './tools.ts'
 
 test('answers a registration with the topic, padded with NUL bytes where it is short', async t => {
@@ -37,18 +38,10 @@ for (const [bytes, padTopic, padded] of [
   })
 }
 
-for (const name of [
-  'freswa-reg-basic',
-  'freswa-reg-mb-mutf7',
-  'freswa-lmtp-basic',
-  'freswa-imap-store-flagged',
-  'freswa-imap-append-Entw_x26APw_x2drfe',
-  'timlaing-24-reg-basic',
-  'timlaing-24-lmtp-basic',
-]) {
+for (const name of wireFiles().filter(file => /^(?:freswa|timlaing)-/.test(file))) {
   test(`answers what Dovecot sends: ${name}`, async t => {
     const { address } = await serve(t)
-    const client = await connect(address, readFileSync(path.join('test/fixtures/wire', `${name}.txt`)))
+    const client = await connect(address, readFileSync(path.join('test/fixtures/wire', name)))
     assert.equal(parse(await answers(client, 1)).status, 200)
     client.socket.destroy()
   })

@@ -9,21 +9,35 @@ import { anyNotify, anyRegister, notifyExample, registerExample, wireInput } fro
 const notify = (body: string): Request => parseNotifyBody(Buffer.from(body, 'latin1'))
 const register = (body: string): Request => parseRegisterBody(Buffer.from(body, 'latin1'))
 
-test('reads the recorded bodies', () => {
-  assert.deepEqual(parseRegisterBody(wireInput('freswa-reg-basic.txt')), registerExample)
-  assert.deepEqual(parseRegisterBody(wireInput('freswa-reg-mb-mutf7.txt')), {
-    ...registerExample,
-    mailboxes: ['INBOX', '&AOQ-', 'Entw&APw-rfe'],
+const registered = (name: string) => parseRegisterBody(wireInput(`${name}.txt`))
+const notified = (name: string) => parseNotifyBody(wireInput(`${name}.txt`))
+
+for (const plugin of ['freswa', 'timlaing-24']) {
+  test(`reads the recorded bodies: ${plugin}`, () => {
+    assert.deepEqual(registered(`${plugin}-reg-basic`), registerExample)
+    assert.deepEqual(registered(`${plugin}-reg-mb-mutf7`), {
+      ...registerExample,
+      mailboxes: ['INBOX', '&AOQ-', 'Entw&APw-rfe'],
+    })
+    assert.deepEqual(notified(`${plugin}-lmtp-basic`), notifyExample)
+    assert.deepEqual(notified(`${plugin}-imap-append-Entw_x26APw_x2drfe`), {
+      ...notifyExample,
+      mailbox: 'Entwürfe',
+      events: ['MessageAppend'],
+    })
   })
-  assert.deepEqual(parseNotifyBody(wireInput('freswa-lmtp-basic.txt')), notifyExample)
-  assert.deepEqual(parseNotifyBody(wireInput('freswa-imap-store-flagged.txt')), {
+}
+
+test('reads what one plugin or one Dovecot alone has sent', () => {
+  assert.deepEqual(notified('freswa-imap-store-flagged'), {
     ...notifyExample,
     events: ['FlagsClear', 'FlagsSet'],
   })
-  assert.deepEqual(parseNotifyBody(wireInput('freswa-imap-append-Entw_x26APw_x2drfe.txt')), {
-    ...notifyExample,
-    mailbox: 'Entwürfe',
-    events: ['MessageAppend'],
+  assert.deepEqual(registered('timlaing-23-reg-basic'), registerExample)
+  assert.deepEqual(registered('timlaing-24-user-utf8'), {
+    ...registerExample,
+    user: 'jürgen@example.org',
+    mailboxes: ['INBOX'],
   })
 })
 

@@ -27,6 +27,7 @@ export const notifyExample: NotifyRequest = {
   events: ['MessageNew'],
 }
 
+/** Names of the recordings, with their ending. */
 export function wireFiles(): string[] {
   return readdirSync(WIRE)
     .filter(name => name.endsWith('.txt'))
