@@ -37,7 +37,7 @@ export interface Haraka {
   children(): readonly ProcessEntry[]
   waitForLog(pattern: RegExp, timeoutMs?: number): Promise<string>
   /** Ends the process that was started, and it alone, by SIGKILL; its files are left to the test. */
-  kill(): Promise<void>
+  kill(): Promise<unknown>
   /** Ends it and all it left behind, and removes its directory. Rejects when Haraka had ended by itself. */
   stop(signal?: NodeJS.Signals): Promise<void>
 }

@@ -18,8 +18,8 @@ export interface ServerProcess {
   running(): boolean
   /** Resolves with its output when `pattern` is in it; rejects when the server ends first, or after `timeoutMs`. */
   waitForOutput(pattern: RegExp, timeoutMs?: number): Promise<string>
-  /** Sends `signal` to the server alone and resolves when it has ended. */
-  end(signal: NodeJS.Signals): Promise<void>
+  /** Sends `signal` to the server alone and resolves with its exit status; null when the signal ended it. */
+  end(signal: NodeJS.Signals): Promise<number | null>
   /**
    * Ends the server by `signal`, then whatever it left behind by SIGKILL. Rejects with its output when it had
    * ended before anybody asked it to.
@@ -48,6 +48,7 @@ export function startServer(
     asked = true
     if (running()) child.kill(signal)
     await until(() => !running(), `${command} to end by ${signal}:\n${output()}`, STOP_TIMEOUT_MS)
+    return child.exitCode
   }
 
   return {
