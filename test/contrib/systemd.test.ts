@@ -14,9 +14,8 @@ import {
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { phoneOf, recorded } from '../e2e/dovecot-plugins.ts'
-import { run, xaps } from '../e2e/run.ts'
-import { appleKeys, iniText } from '../e2e/setup.ts'
-import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
+import { run, XAPS, xaps } from '../e2e/run.ts'
+import { appleKeys, iniText, OK } from '../e2e/setup.ts'
 import { startApple } from '../fake/apple/server.ts'
 import { missing } from '../support/need.ts'
 import { owned } from '../support/owned.ts'
@@ -25,7 +24,6 @@ import { tempDirectory } from '../support/temp.ts'
 
 const CONTRIB = path.join(__dirname, '../../../contrib/systemd')
 const UNIT = path.join(CONTRIB, 'xaps.service')
-const MAIN = path.join(__dirname, '../../plugins/xaps/cli/main.js')
 
 const DOVECOT_GROUP = 4242
 const NOBODY = 65534
@@ -72,13 +70,13 @@ test('its user serves in its directories, and Dovecot’s processes reach it', {
     startServer('setpriv', [
       ...['--reuid', String(uid), '--regid', String(gid), '--groups', String(DOVECOT_GROUP)],
       ...['--inh-caps=-all', '--bounding-set=-all', '--no-new-privs'],
-      ...[process.execPath, MAIN, '-c', at('etc/xaps'), 'serve'],
+      ...[process.execPath, XAPS, '-c', at('etc/xaps'), 'serve'],
     ]),
   )
   await server.waitForOutput(/companion ready/)
 
   await t.test('one with Dovecot’s group registers a phone, one without does not reach it', async () => {
-    assert.equal(await registerAs([DOVECOT_GROUP], socket), `OK ${MAIL_TOPIC}\r\n`)
+    assert.equal(await registerAs([DOVECOT_GROUP], socket), OK)
     assert.equal(await registerAs([], socket), 'EACCES')
   })
   await t.test('it waits in the spool while Redis is away, in the service’s own directory', () => {

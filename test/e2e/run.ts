@@ -1,7 +1,8 @@
-/** Runs a command to its end. */
+/** Runs a command to its end, or `xaps serve` until it is told to end. */
 
 import { execFile } from 'node:child_process'
 import path from 'node:path'
+import { type ServerProcess, startServer } from '../support/server.ts'
 
 /** The command `xaps`, as compiled together with the test. */
 export const XAPS = path.join(__dirname, '..', '..', 'plugins', 'xaps', 'cli', 'main.js')
@@ -41,4 +42,11 @@ export function run(
 /** `xaps ARGS…` */
 export function xaps(args: readonly string[], options?: RunOptions): Promise<Ended> {
   return run(process.execPath, [XAPS, ...args], options)
+}
+
+/** `xaps -c DIR serve`. Resolves when it says that it is ready. `flags` are Node's. */
+export async function serve(dir: string, flags: readonly string[] = []): Promise<ServerProcess> {
+  const server = startServer(process.execPath, [...flags, XAPS, '-c', dir, 'serve'])
+  await server.waitForOutput(/companion ready/)
+  return server
 }
