@@ -7,17 +7,17 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import { reasonOf } from '../../plugins/xaps/base/log.ts'
+import { owned, type Scope } from '../support/owned.ts'
 
-/** The questions to a part: functions of one argument. Arguments and results pass through JSON. */
+/** The questions to a part: functions of one argument or none. Arguments and results pass through JSON. */
 type Api<A> = { readonly [K in keyof A]: (argument: never) => unknown }
 
-type Argument<F> = F extends (argument: infer T) => unknown ? T : never
-type Result<F> = F extends (argument: never) => infer T ? Awaited<T> : never
+type Arguments<F> = F extends (...args: infer T) => unknown ? T : never
+type Result<F> = F extends (...args: never) => infer T ? Awaited<T> : never
 
 export interface Part<A extends Api<A>> {
-  readonly pid: number
   /** Rejects with the part's error, or when it has ended. */
-  ask<K extends keyof A & string>(method: K, argument: Argument<A[K]>): Promise<Result<A[K]>>
+  ask<K extends keyof A & string>(method: K, ...argument: Arguments<A[K]>): Promise<Result<A[K]>>
   /** Resolves when the process has ended. */
   stop(): Promise<void>
 }
@@ -34,8 +34,8 @@ interface Answer {
   readonly error?: string
 }
 
-/** The part's side: answers questions until its parent goes away. */
-export function servePart<A extends Api<A>>(api: A): void {
+/** The part's side: answers questions until its parent goes away. Returns `api`, whose type is the parent's to know. */
+export function servePart<A extends Api<A>>(api: A): A {
   const methods = api as unknown as Readonly<Record<string, (argument: unknown) => unknown>>
   const answer = async ({ id, method, argument }: Question): Promise<Answer> => {
     try {
@@ -48,27 +48,27 @@ export function servePart<A extends Api<A>>(api: A): void {
     void answer(question).then(said => process.send?.(said))
   })
   process.once('disconnect', () => process.exit(0))
+  return api
 }
 
-/** Starts test/bench/parts/`name`. With `profileDir` it leaves a CPU profile there when it ends. */
-export function startPart<A extends Api<A>>(
-  name: string,
-  profileDir?: string,
-  flags: string[] = [],
-): Part<A> {
-  const profile = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`]
-  const child = fork(path.join(__dirname, 'parts', `${name}.js`), [], { execArgv: [...flags, ...profile] })
+/** Node's flags for a CPU profile, when one is wanted. */
+export function profiling(directory: string | undefined): string[] {
+  return directory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${directory}`]
+}
+
+/** Starts test/bench/parts/`name` with these flags of Node's. It ends with `scope`. */
+export function startPart<A extends Api<A>>(scope: Scope, name: string, execArgv: string[] = []): Part<A> {
+  const child = fork(path.join(__dirname, 'parts', `${name}.js`), [], { execArgv })
   const questions = new Questions(child, name)
-  return {
-    pid: child.pid ?? 0,
-    ask: (method, argument) => questions.ask(method, argument) as Promise<never>,
+  return owned(scope, {
+    ask: (method, ...[argument]) => questions.ask(method, argument) as Promise<never>,
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
       const ended = once(child, 'exit')
       if (child.connected) child.disconnect()
       await ended
     },
-  }
+  })
 }
 
 /** The questions that a part has not answered yet. */

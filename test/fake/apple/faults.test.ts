@@ -1,7 +1,8 @@
+/** Faults that the plugin's own tests (apns/broken-connection and transport, e2e/outages) would not miss. */
+
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import http2 from 'node:http2'
-import net from 'node:net'
+import type http2 from 'node:http2'
 import { afterEach, beforeEach, test } from 'node:test'
 import { until } from '../../support/wait.ts'
 import { connect, open, push, TOKEN, verdictOn } from './bare-client.ts'
@@ -11,8 +12,6 @@ import { type Apple, startApple } from './server.ts'
 
 const OTHER = 'b2'.repeat(32)
 const pair = pushCertificate()
-const { NGHTTP2_REFUSED_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_ENHANCE_YOUR_CALM } =
-  http2.constants
 
 let apple: Apple
 let session: http2.ClientHttp2Session
@@ -112,61 +111,6 @@ test('a hang leaves pushes unanswered and pings answered', async () => {
   assert.equal(apple.requests[0]?.status, undefined)
 })
 
-test('a stream reset ends the push and not the connection', async () => {
-  apple.faults.resetStreams(NGHTTP2_INTERNAL_ERROR, 1)
-  assert.match(await failing(), /NGHTTP2_INTERNAL_ERROR/)
-  assert.equal(await status(), 200)
-})
-
-test('GOAWAY at once names its reason and loses what is in flight', async () => {
-  apple.faults.hang()
-  const lost = failing()
-  await apple.waitForRequest(1)
-  const goaway = once(session, 'goaway')
-  apple.faults.goAway({ reason: 'IdleTimeout' })
-  const [code, , data] = (await goaway) as [number, number, Buffer]
-  assert.deepEqual([code, JSON.parse(data.toString()).reason], [NGHTTP2_ENHANCE_YOUR_CALM, 'IdleTimeout'])
-  assert.ok(await lost)
-  await until(() => apple.connections.open === 0, 'the connection to be closed')
-})
-
-test('GOAWAY tells which streams were not looked at: they may be sent again', async () => {
-  apple.faults.hang()
-  const headers = { ':method': 'POST', ':path': `/3/device/${TOKEN}`, 'apns-push-type': 'background' }
-  const [looked, refused] = [session.request(headers), session.request(headers)]
-  const closed = [looked, refused].map(stream => {
-    stream.on('error', () => undefined).end('{"aps":{}}')
-    return new Promise(resolve => stream.on('close', resolve))
-  })
-  await apple.waitForRequest(2)
-  apple.faults.goAway({ code: NGHTTP2_NO_ERROR, lastStream: Number(looked.id) })
-  await Promise.all(closed)
-  assert.equal(refused.rstCode, NGHTTP2_REFUSED_STREAM)
-  assert.notEqual(looked.rstCode, NGHTTP2_REFUSED_STREAM)
-})
-
-test('a graceful GOAWAY lets what is in flight finish', async () => {
-  apple.faults.latency(100)
-  const pending = [status(), status(), status()]
-  await apple.waitForRequest(3)
-  const closed = once(session, 'close')
-  apple.faults.goAwayGracefully()
-  assert.deepEqual(await Promise.all(pending), [200, 200, 200])
-  await closed
-  await until(() => apple.connections.open === 0, 'the connection to be closed')
-})
-
-test('a reset ends connections, and the next one works', async () => {
-  apple.faults.hang(1)
-  const lost = failing()
-  await apple.waitForRequest(1)
-  apple.faults.resetConnections()
-  assert.match(await lost, /ECONNRESET|CANCEL/)
-  session = await connect(apple, pair)
-  assert.equal(await status(), 200)
-  assert.deepEqual(apple.connections, { attempts: 2, opened: 2, open: 1 })
-})
-
 test('a black hole answers neither pushes nor pings nor new connections, and closes none', async () => {
   apple.faults.blackHole()
   const late = open(apple, pair)
@@ -177,29 +121,6 @@ test('a black hole answers neither pushes nor pings nor new connections, and clo
   await apple.heal()
   assert.deepEqual((await Promise.all(swallowed)).slice(0, 2), [200, null])
   late.destroy()
-})
-
-test('a black hole can hold the open connections alone: a new one works', async () => {
-  apple.faults.blackHole('open')
-  const swallowed = failing()
-  const fresh = await connect(apple, pair)
-  assert.equal(await status(fresh), 200)
-  assert.equal(await Promise.race([swallowed, elsewhere()]), 'elsewhere')
-  fresh.destroy()
-})
-
-test('refused: the port is free for others, and Apple comes back on it', async () => {
-  const { port } = apple
-  await apple.faults.refuse()
-  await assert.rejects(once(net.connect(port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' })
-  const squatter = net.createServer().listen(port, '127.0.0.1')
-  await once(squatter, 'listening')
-  squatter.close()
-  await once(squatter, 'close')
-  await apple.heal()
-  assert.equal(apple.port, port)
-  session = await connect(apple, pair)
-  assert.equal(await status(), 200)
 })
 
 for (const streams of [1, 100]) {

@@ -16,15 +16,6 @@ export interface AnswerOptions extends Partial<Omit<Refusal, 'reason'>> {
   readonly times?: number
 }
 
-export interface GoAwayOptions {
-  /** What Apple writes into the frame's debug data: `{"reason":"…"}`. Default: Shutdown. */
-  readonly reason?: Reason
-  /** HTTP/2 error code. Default: ENHANCE_YOUR_CALM for `goAway`. */
-  readonly code?: number
-  /** The last stream that was processed; the client may send the later ones again. Default: the last one seen. */
-  readonly lastStream?: number
-}
-
 interface Rule {
   readonly outcome: Outcome
   left: number
@@ -79,18 +70,18 @@ export class Faults {
   }
 
   /** GOAWAY on all open connections, with an error, and closed at once: what is in flight is lost. */
-  goAway({ code = constants.NGHTTP2_ENHANCE_YOUR_CALM, ...options }: GoAwayOptions = {}): void {
+  goAway(): void {
     for (const { session } of this.#connections.open) {
-      session.goaway(code, options.lastStream ?? 0, debugData(options))
+      session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, shutdown())
       // The frame is written at the end of this turn; destroyed earlier, the session would send its own.
       setImmediate(() => session.destroy())
     }
   }
 
   /** GOAWAY without an error on all open connections: what is in flight is answered, then they are closed. */
-  goAwayGracefully({ code = constants.NGHTTP2_NO_ERROR, ...options }: GoAwayOptions = {}): void {
+  goAwayGracefully(): void {
     for (const { session } of this.#connections.open) {
-      session.goaway(code, options.lastStream ?? 0, debugData(options))
+      session.goaway(constants.NGHTTP2_NO_ERROR, 0, shutdown())
       session.close()
     }
   }
@@ -150,6 +141,7 @@ function refusalOf(reason: Reason, given: Partial<Refusal>): Refusal {
   return { status: REASONS[reason], reason, ...timestamp, ...given }
 }
 
-function debugData({ reason = 'Shutdown' }: GoAwayOptions): Buffer {
-  return Buffer.from(JSON.stringify({ reason, timestamp: Date.now() }))
+/** The debug data of a GOAWAY, in Apple's form. */
+function shutdown(): Buffer {
+  return Buffer.from(JSON.stringify({ reason: 'Shutdown', timestamp: Date.now() }))
 }

@@ -75,10 +75,8 @@ function breakThings(faults: Faults, options: Options): void {
   faults.latency(latency)
   if (slowStart > 0) faults.slowStart(slowStart)
   const given = options.reason ?? (status === undefined ? undefined : reasonFor(status))
-  if (given) {
-    const more = { status, retryAfter, times }
-    faults.answer(given, Object.fromEntries(Object.entries(more).filter(([, value]) => value !== undefined)))
-  }
+  const more = Object.entries({ status, retryAfter, times }).filter(([, value]) => value !== undefined)
+  if (given) faults.answer(given, Object.fromEntries(more))
   if (fault) FAULTS[fault]?.(faults)
 }
 
