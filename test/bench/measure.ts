@@ -66,18 +66,13 @@ export function quantile(samples: readonly number[], share: number, round = Math
   return found
 }
 
-/** The measurements, by name. `round` counts from 0; the first is thrown away. */
-export type Contestants<Name extends string, Sample> = Readonly<
-  Record<Name, (round: number) => Promise<Sample>>
->
-
 /**
  * Measures several things in turn, A B C A B C …, so that a noisy machine hurts all of them alike: each once to warm
- * up, then `rounds` times. Resolves with the samples in the order of the rounds.
+ * up, then `rounds` times. Resolves with the samples in the order of the rounds, which are counted from 0, the warm-up.
  */
 export async function takeTurns<Name extends string, Sample>(
   rounds: number,
-  contestants: Contestants<Name, Sample>,
+  contestants: Readonly<Record<Name, (round: number) => Promise<Sample>>>,
 ): Promise<Record<Name, Sample[]>> {
   const names = Object.keys(contestants) as Name[]
   const samples = Object.fromEntries(names.map(name => [name, [] as Sample[]])) as Record<Name, Sample[]>

@@ -3,7 +3,7 @@
  * for the rest of the world must not share an event loop. Knows nothing of what the parts do.
  */
 
-import { type ChildProcess, fork } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import { reasonOf } from '../../plugins/xaps/base/log.ts'
@@ -59,9 +59,31 @@ export function profiling(directory: string | undefined): string[] {
 /** Starts test/bench/parts/`name` with these flags of Node's. It ends with `scope`. */
 export function startPart<A extends Api<A>>(scope: Scope, name: string, execArgv: string[] = []): Part<A> {
   const child = fork(path.join(__dirname, 'parts', `${name}.js`), [], { execArgv })
-  const questions = new Questions(child, name)
+  /** What settles the questions that are not answered yet. */
+  const open = new Map<number, (answer: Pick<Answer, 'result' | 'error'>) => void>()
+  let lastId = 0
+  const failAll = (error: string) => {
+    for (const settle of open.values()) settle({ error })
+    open.clear()
+  }
+  child.on('message', (answer: Answer) => {
+    open.get(answer.id)?.(answer)
+    open.delete(answer.id)
+  })
+  child.on('error', error => failAll(reasonOf(error)))
+  child.on('exit', (code, signal) => failAll(`ended by ${signal ?? code}`))
   return owned(scope, {
-    ask: (method, ...[argument]) => questions.ask(method, argument) as Promise<never>,
+    ask: (method, ...[argument]) =>
+      new Promise((resolve, reject) => {
+        const id = ++lastId
+        open.set(id, ({ result, error }) => {
+          if (error === undefined) resolve(result as never)
+          else reject(new Error(`${name}: ${error}`))
+        })
+        const question: Question = { id, method, argument }
+        if (child.connected) child.send(question)
+        else failAll('the process has ended')
+      }),
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
       const ended = once(child, 'exit')
@@ -69,38 +91,4 @@ export function startPart<A extends Api<A>>(scope: Scope, name: string, execArgv
       await ended
     },
   })
-}
-
-/** The questions that a part has not answered yet. */
-class Questions {
-  readonly #child: ChildProcess
-  readonly #open = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>()
-  #lastId = 0
-
-  constructor(child: ChildProcess, name: string) {
-    this.#child = child
-    child.on('message', ({ id, result, error }: Answer) => {
-      const question = this.#open.get(id)
-      this.#open.delete(id)
-      if (error === undefined) question?.resolve(result)
-      else question?.reject(new Error(`${name}: ${error}`))
-    })
-    child.on('error', error => this.#fail(error))
-    child.on('exit', (code, signal) => this.#fail(new Error(`${name} ended by ${signal ?? code}`)))
-  }
-
-  ask(method: string, argument: unknown): Promise<unknown> {
-    const id = ++this.#lastId
-    return new Promise((resolve, reject) => {
-      this.#open.set(id, { resolve, reject })
-      const question: Question = { id, method, argument }
-      if (this.#child.connected) this.#child.send(question)
-      else this.#fail(new Error('the process has ended'))
-    })
-  }
-
-  #fail(error: Error): void {
-    for (const { reject } of this.#open.values()) reject(error)
-    this.#open.clear()
-  }
 }

@@ -28,11 +28,7 @@ function cellsOf(bench: string, row: Row): readonly string[] {
 
 function bound({ of, most, least }: Target, unit: string): string {
   const show = (value: number) => (of === 'ratio' ? `${value} ×` : `${value.toLocaleString('en')} ${unit}`)
-  const sides = [
-    ...(most === undefined ? [] : [`≤ ${show(most)}`]),
-    ...(least === undefined ? [] : [`≥ ${show(least)}`]),
-  ]
-  return sides.join(', ')
+  return most === undefined ? `≥ ${show(least ?? 0)}` : `≤ ${show(most)}`
 }
 
 /** Three significant digits are more than a shared machine can vouch for. */

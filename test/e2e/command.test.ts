@@ -43,7 +43,7 @@ test('the command beside a running Haraka', async t => {
   })
   await t.test('devices lists them, tokens masked', () => listsDevices(site))
   await t.test('push pushes each and says what Apple said', () => pushes(site))
-  await t.test('explain says who would hear', async () => {
+  await t.test('explain says which phones would hear', async () => {
     const { status, stdout } = await site.xaps('explain', 'Alice+x@example.com')
     assert.equal(status, 0)
     assert.match(stdout, /^new mail is told by Haraka's hooks \(\[delivery\] source = haraka\)$/m)

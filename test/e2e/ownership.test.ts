@@ -1,15 +1,16 @@
 /** Commands that root runs: their process and all they leave behind belong to the user that Haraka runs as. */
 
 import assert from 'node:assert/strict'
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { missing } from '../support/need.ts'
 import { owned } from '../support/owned.ts'
+import { idsOf } from '../support/server.ts'
 import { until } from '../support/wait.ts'
 import { phoneOf, registerByLine } from './dovecot-plugins.ts'
-import { run, serve, XAPS } from './run.ts'
+import { asIds, run, serve, XAPS } from './run.ts'
 import { type Directory, makeDirectory, OK, type Sections } from './setup.ts'
 
 /** Debian's nobody and nogroup, and a user that has no name. */
@@ -39,7 +40,7 @@ function ownersOf({ dir }: Directory, ...names: string[]): number[] {
 async function servedBy(t: TestContext, { dir, socket }: Directory): Promise<number> {
   const { pid } = owned(t, await serve(dir))
   assert.equal(await until(() => registerByLine(socket, ALICE), 'a reply'), OK)
-  return Number(/^Uid:\t\d+\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
+  return idsOf(pid).uid
 }
 
 const AWAY: Sections = { store: { uri: 'redis://127.0.0.1:9' } }
@@ -80,7 +81,7 @@ test('xaps serve says whose the state is that it cannot use, and what mends it',
   for (const name of readdirSync(here.keys)) chmodSync(path.join(here.keys, name), 0o644)
   const store = path.join(here.dir, 'xaps')
   mkdirSync(store, { mode: 0o700 })
-  const nobody = ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups']
+  const nobody = asIds({ uid: NOBODY, gid: NOBODY, groups: [] })
   const args = [...nobody, process.execPath, XAPS, '-c', here.dir, 'serve']
   const { status, stderr } = await run('setpriv', args)
   assert.equal(status, 1, stderr)

@@ -1,7 +1,7 @@
 /** A Haraka that starts as root and drops its privileges: the owners of its files, and its socket's clients. */
 
 import assert from 'node:assert/strict'
-import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -9,11 +9,11 @@ import { findGroup } from '../../plugins/xaps/base/accounts.ts'
 import { startDovecot } from '../support/dovecot.ts'
 import { PASSWORD } from '../support/dovecot-conf.ts'
 import { owned } from '../support/owned.ts'
-import { descendantsOf, freePort } from '../support/server.ts'
+import { descendantsOf, freePort, type Ids, idsOf } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
-import { phoneOf, registerByLine } from './dovecot-plugins.ts'
-import { run } from './run.ts'
+import { phoneOf, recorded, registerByLine } from './dovecot-plugins.ts'
+import { askAs } from './run.ts'
 import { OK, type SiteOptions, startSite } from './setup.ts'
 
 /** Debian's numbers of nobody and nogroup, and of a group that is neither. */
@@ -74,7 +74,8 @@ for (const nodes of [0, 2]) {
 test('with privileges dropped, registrations wait in a spool while the store is away', { skip }, async t => {
   const uri = `redis://127.0.0.1:${await freePort()}`
   const site = await droppedSite(t, { xaps: { store: { uri } } })
-  await site.register(ALICE)
+  const isTaken = async () => (await registerByLine(site.socket, ALICE)) === OK
+  await until(isTaken, 'the registration to be taken')
   const spool = path.join(site.dir, 'xaps-spool')
   const [file = ''] = await until(() => readdirSync(spool), 'the spool')
   assert.deepEqual(accessTo(spool), [NOBODY, NOBODY, 0o700])
@@ -94,8 +95,9 @@ test("by default an imap process of Dovecot's can open the socket", { skip }, as
   const imap = await imapProcess(t)
   assert.equal(imap.uid, MAIL_USER)
   assert.deepEqual(accessTo(socket), [NOBODY, findGroup('dovecot'), 0o660])
-  assert.equal(await connected(imap, socket), 'connected\n')
-  assert.match(await connected({ ...imap, groups: '' }, socket), /Permission denied/)
+  const request = recorded('st3fan-reg-basic', ALICE)
+  assert.equal(await askAs(imap, socket, request), OK)
+  assert.equal(await askAs({ ...imap, groups: [] }, socket, request), 'EACCES')
 })
 
 test("a directory of Dovecot's that is not there is waited for, and stays Dovecot's", { skip }, async t => {
@@ -108,21 +110,6 @@ test("a directory of Dovecot's that is not there is waited for, and stays Doveco
   assert.equal(await until(() => registerByLine(site.socket, ALICE), 'the companion'), OK)
   assert.deepEqual(accessTo(directory), [0, 0, 0o755])
 })
-
-interface Ids {
-  readonly uid: number
-  readonly gid: number
-  /** Supplementary groups, with blanks between. */
-  readonly groups: string
-}
-
-/** The effective ids of a process. */
-function idsOf(pid: number): Ids {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  const effective = (name: string) => Number(new RegExp(`^${name}:\\t\\d+\\t(\\d+)`, 'm').exec(status)?.[1])
-  const [, groups = ''] = /^Groups:\t(.*)$/m.exec(status) ?? []
-  return { uid: effective('Uid'), gid: effective('Gid'), groups: groups.trim() }
-}
 
 /** The ids of a real imap process with a user logged in. */
 async function imapProcess(t: TestContext): Promise<Ids> {
@@ -139,22 +126,4 @@ async function imapProcess(t: TestContext): Promise<Ids> {
   await until(() => /^1 OK/m.test(said), `the login:\n${said}${dovecot.log()}`)
   const imap = descendantsOf(process.pid).find(({ command }) => /\bimap$/.test(command))
   return idsOf(imap?.pid ?? 0)
-}
-
-/** Connects to a socket with the ids given, as a process of its own, and prints whether that went well. */
-const CONNECT = `
-import os, socket, sys
-uid, gid, groups, path = sys.argv[1:]
-os.setgroups([int(group) for group in groups.split()])
-os.setgid(int(gid))
-os.setuid(int(uid))
-try:
-    socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).connect(path)
-    print('connected')
-except OSError as error:
-    print(error)`
-
-async function connected({ uid, gid, groups }: Ids, socket: string): Promise<string> {
-  const { stdout, stderr } = await run('python3', ['-c', CONNECT, String(uid), String(gid), groups, socket])
-  return stdout + stderr
 }

@@ -29,7 +29,7 @@ const ALIASES = {
   'noise@example.com': { action: 'drop' },
 }
 
-test('the phones of users hear to whom the mail is delivered', async t => {
+test('a mail is pushed to the phones of the users that it is delivered to', async t => {
   const lmtp = owned(t, await startLmtp({ refuseRcpt: new Set(['nobody@example.com']) }))
   const site = await startSite(t, {
     lmtpPort: lmtp.port,

@@ -102,8 +102,7 @@ function smtpIni(port: number, { nodes = 0, user, group }: HarakaOptions): strin
     `listen=127.0.0.1:${port}`,
     `nodes=${nodes}`,
     'graceful_shutdown=true',
-    ...(user === undefined ? [] : [`user=${user}`]),
-    ...(group === undefined ? [] : [`group=${group}`]),
+    ...Object.entries({ user, group }).flatMap(([key, id]) => (id === undefined ? [] : [`${key}=${id}`])),
   ])
 }
 

@@ -121,6 +121,24 @@ export function processEntry(pid: number): ProcessEntry | undefined {
   }
 }
 
+/** Users, groups as numbers. */
+export interface Ids {
+  readonly uid: number
+  readonly gid: number
+  /** Supplementary groups. */
+  readonly groups: readonly number[]
+}
+
+/** The effective ids of a living process. */
+export function idsOf(pid: number): Ids {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  const numbers = (name: string) =>
+    (new RegExp(`^${name}:(.*)$`, 'm').exec(status)?.[1]?.match(/\d+/g) ?? []).map(Number)
+  const [, uid = Number.NaN] = numbers('Uid')
+  const [, gid = Number.NaN] = numbers('Gid')
+  return { uid, gid, groups: numbers('Groups') }
+}
+
 /** A TCP port of 127.0.0.1 that nothing listens on, for servers that cannot choose one and tell. */
 export async function freePort(): Promise<number> {
   const probe = net.createServer().listen(0, '127.0.0.1')

@@ -10,25 +10,6 @@ import { deviceOf } from '../site.ts'
 import { inParallel, pace } from '../work.ts'
 import type { Stamp } from './outside.ts'
 
-interface Opening {
-  readonly dir: string
-  readonly port: number
-  readonly client: Client
-}
-
-interface Sending {
-  readonly from: number
-  readonly count: number
-  readonly inFlight: number
-}
-
-export interface PushApi {
-  /** Gets ready to push to Apple on `port`; credentials lie in the site's directory. */
-  open(options: Opening): Promise<void>
-  /** Pushes to the devices from number `from` on, so many at a time. */
-  send(options: Sending): Promise<{ ms: number; cpuUs: number }>
-}
-
 export type Client = 'ours' | 'apn' | 'http2'
 
 /** Rejects when Apple refuses. */
@@ -37,12 +18,14 @@ type SendOne = (index: number) => Promise<void>
 let sendOne: SendOne = () => Promise.reject(new Error('not open'))
 
 const api = servePart({
-  async open({ dir, port, client }: Opening) {
+  /** Gets ready to push to Apple on `port`; credentials lie in the site's directory. */
+  async open({ dir, port, client }: { dir: string; port: number; client: Client }) {
     const read = (name: string) => readFileSync(path.join(dir, 'apple', name), 'utf8')
     const tls = { cert: read('certificate.pem'), key: read('key.pem'), ca: read('ca.pem') }
     sendOne = client === 'apn' ? byApn(tls, port) : byHttp2(tls, port)
   },
-  async send({ from, count, inFlight }: Sending) {
+  /** Pushes to the devices from number `from` on, so many at a time. */
+  async send({ from, count, inFlight }: { from: number; count: number; inFlight: number }) {
     const cpu = ownCpu()
     const ms = await inParallel(count, inFlight, index => sendOne(from + index))
     return { ms, cpuUs: ownCpu() - cpu }
@@ -61,6 +44,9 @@ const api = servePart({
 })
 
 export type BarePush = typeof api
+
+/** What our push side is asked, too. */
+export type PushApi = Pick<BarePush, 'open' | 'send'>
 
 interface Tls {
   readonly cert: string

@@ -28,32 +28,22 @@ test('the server certificate is for its name and for both loopback addresses', (
   for (const address of ['127.0.0.1', '::1']) assert.ok(certificate.checkIP(address), address)
 })
 
-const refused = [
-  ['neither certificate nor token', undefined, {}, 'MissingProviderToken'],
-  ['a certificate of another authority', pushCertificate({ issuer: makeAuthority() }), {}, 'BadCertificate'],
-  [
-    'an expired certificate',
-    pushCertificate({ notBefore: new Date('2020-01-01'), notAfter: new Date('2021-01-01') }),
-    {},
-    'BadCertificate',
-  ],
-  [
-    'a certificate that is not for production',
-    pushCertificate({ production: false }),
-    {},
-    'BadCertificateEnvironment',
-  ],
-  [
-    'a certificate that is not for the sandbox',
-    pushCertificate({ sandbox: false }),
-    { environment: 'sandbox' },
-    'BadCertificateEnvironment',
-  ],
+const stranger = pushCertificate({ issuer: makeAuthority() })
+const expired = pushCertificate({ notBefore: new Date('2020-01-01'), notAfter: new Date('2021-01-01') })
+const sandboxOnly = pushCertificate({ production: false })
+const productionOnly = pushCertificate({ sandbox: false })
+
+const REFUSED = [
+  ['neither certificate nor token', undefined, 'production', 'MissingProviderToken'],
+  ['a certificate of another authority', stranger, 'production', 'BadCertificate'],
+  ['an expired certificate', expired, 'production', 'BadCertificate'],
+  ['a certificate for the sandbox alone', sandboxOnly, 'production', 'BadCertificateEnvironment'],
+  ['a certificate for production alone', productionOnly, 'sandbox', 'BadCertificateEnvironment'],
 ] as const
 
-for (const [what, certificate, options, reason] of refused) {
-  test(`${what} is refused: ${reason}`, async t => {
-    const { session } = await connected(t, certificate, options)
+for (const [what, certificate, environment, reason] of REFUSED) {
+  test(`${what} is refused in ${environment}: ${reason}`, async t => {
+    const { session } = await connected(t, certificate, { environment })
     assert.deepEqual(await verdictOn(session), [403, reason])
   })
 }

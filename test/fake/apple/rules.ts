@@ -1,5 +1,5 @@
 /**
- * What Apple demands of a request, whoever sends it: "Sending notification requests to APNs". Pure: headers and body
+ * Apple's demands on every request: "Sending notification requests to APNs". Pure: headers and body
  * in, a reason out. Of credentials it knows the topics that they allow.
  */
 
