@@ -39,7 +39,8 @@ function ownersOf({ dir }: Directory, ...names: string[]): number[] {
 /** `xaps serve` by root, in which a phone registers. Resolves with the user that it runs as. */
 async function servedBy(t: TestContext, { dir, socket }: Directory): Promise<number> {
   const { pid } = owned(t, await serve(dir))
-  assert.equal(await until(() => registerByLine(socket, ALICE), 'a reply'), OK)
+  // Refused until the store is open.
+  await until(async () => (await registerByLine(socket, ALICE)) === OK, 'the registration to be taken')
   return idsOf(pid).uid
 }
 

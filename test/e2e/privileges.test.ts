@@ -14,7 +14,7 @@ import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 import { phoneOf, recorded, registerByLine } from './dovecot-plugins.ts'
 import { askAs } from './run.ts'
-import { OK, type SiteOptions, startSite } from './setup.ts'
+import { isHealthy, OK, type SiteOptions, startSite } from './setup.ts'
 
 /** Debian's numbers of nobody and nogroup, and of a group that is neither. */
 const NOBODY = 65534
@@ -29,6 +29,9 @@ const BOB = phoneOf('bob@example.com')
 
 const droppedSite = (t: TestContext, options: SiteOptions) =>
   startSite(t, { user: 'nobody', group: 'nogroup', ...options })
+
+/** Whether a phone is registered that asks now; a companion that has no store yet refuses it. */
+const isTaken = async (socket: string) => (await registerByLine(socket, ALICE)) === OK
 
 /** Owner, group and permissions. */
 function accessTo(...names: string[]): number[] {
@@ -73,9 +76,8 @@ for (const nodes of [0, 2]) {
 
 test('with privileges dropped, registrations wait in a spool while the store is away', { skip }, async t => {
   const uri = `redis://127.0.0.1:${await freePort()}`
-  const site = await droppedSite(t, { xaps: { store: { uri } } })
-  const isTaken = async () => (await registerByLine(site.socket, ALICE)) === OK
-  await until(isTaken, 'the registration to be taken')
+  const site = await droppedSite(t, { xaps: { store: { uri } }, companion: false })
+  await until(() => isTaken(site.socket), 'the registration to be taken')
   const spool = path.join(site.dir, 'xaps-spool')
   const [file = ''] = await until(() => readdirSync(spool), 'the spool')
   assert.deepEqual(accessTo(spool), [NOBODY, NOBODY, 0o700])
@@ -85,8 +87,7 @@ test('with privileges dropped, registrations wait in a spool while the store is 
 test('without a Unix socket only HTTP is served, and nothing is tried again and again', { skip }, async t => {
   const site = await droppedSite(t, { companion: false, xaps: { registration: { socket: '' } } })
   await site.waitForLog(/companion ready/)
-  const health = await fetch(`http://127.0.0.1:${site.httpPort}/healthz`)
-  assert.equal(health.status, 200)
+  await until(() => isHealthy(site.httpPort), 'the companion by HTTP')
   assert.deepEqual(site.lines(/cannot listen/), [])
 })
 
@@ -107,7 +108,7 @@ test("a directory of Dovecot's that is not there is waited for, and stays Doveco
   await site.waitForLog(/no such directory: start Dovecot/)
   assert.equal(existsSync(directory), false)
   mkdirSync(directory, 0o755)
-  assert.equal(await until(() => registerByLine(site.socket, ALICE), 'the companion'), OK)
+  await until(() => isTaken(site.socket), 'the registration to be taken')
   assert.deepEqual(accessTo(directory), [0, 0, 0o755])
 })
 

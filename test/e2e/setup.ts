@@ -50,7 +50,7 @@ export interface Directory {
 export interface SiteOptions extends DirectoryOptions, Omit<Partial<HarakaOptions>, 'xapsIni'> {
   /** Where queue/lmtp hands mail over; the receiver of the site where it is not given. */
   readonly lmtpPort?: number
-  /** Wait for the companion to answer. Default: true. */
+  /** Wait for the companion to answer, and to have its store. Default: true. */
   readonly companion?: boolean
 }
 
@@ -175,10 +175,14 @@ function withoutDebug(log: string): string {
   return log.replace(/^.*\[DEBUG\].*\n/gm, '')
 }
 
-/** Resolves when a companion listens at the site's doors. */
+/** Whether a companion serves HTTP on `port`, and has its store. */
+export async function isHealthy(port: number): Promise<boolean> {
+  return (await fetch(`http://127.0.0.1:${port}/healthz`)).ok
+}
+
+/** Resolves when a companion listens at the site's doors, and has its store. */
 export async function companionAnswers({ socket, httpPort, log }: Site): Promise<void> {
-  const open = async () =>
-    (await accepts({ path: socket })) && (await accepts({ port: httpPort, host: '127.0.0.1' }))
+  const open = async () => (await accepts({ path: socket })) && (await isHealthy(httpPort))
   await until(open, 'the companion to listen').catch(error => {
     throw new Error(`no companion:\n${log()}`, { cause: error })
   })
