@@ -139,12 +139,16 @@ export function idsOf(pid: number): Ids {
   return { uid, gid, groups: numbers('Groups') }
 }
 
-/** A TCP port of 127.0.0.1 that nothing listens on, for servers that cannot choose one and tell. */
+const given = new Set<number>()
+
+/** A TCP port of 127.0.0.1 that is free, for servers that cannot choose one and tell. No port is given twice. */
 export async function freePort(): Promise<number> {
   const probe = net.createServer().listen(0, '127.0.0.1')
   await new Promise((resolve, reject) => probe.once('listening', resolve).once('error', reject))
   const { port } = probe.address() as net.AddressInfo
   await new Promise(resolve => probe.close(resolve))
+  if (given.has(port)) return freePort()
+  given.add(port)
   return port
 }
 
