@@ -1,61 +1,59 @@
 /** How much memory the companion takes, and how soon it is ready. */
 
 import { spawnSync } from 'node:child_process'
+import { serve } from '../e2e/run.ts'
+import { owned, type Scope, scoped } from '../support/owned.ts'
 import { freePort } from '../support/server.ts'
-import { type Bench, type Row, rowOf, type Scale } from './bench.ts'
-import { profiling, startCompanion } from './companion-process.ts'
-import { startPart } from './part.ts'
-import type { LoadApi } from './parts/load.ts'
+import { type Bench, type Row, row, type Scale, takeTurns } from './measure.ts'
+import { profiling, startPart } from './part.ts'
+import type { Load } from './parts/load.ts'
 import { memoryOf } from './process-use.ts'
-import { takeTurns } from './rounds.ts'
-import { cleanly, makeSite } from './site.ts'
+import { makeSite } from './site.ts'
 
 const MB = 2 ** 20
 const DEVICES = 100_000
 const CONNECTIONS = 2_000
 
-export const companion: Bench = scale =>
-  cleanly(async cleanup => {
-    const registration = async () => ({ socket: 'xapsd.sock', listen: `127.0.0.1:${await freePort()}` })
-    const empty = await makeSite(cleanup, { users: 0, xaps: { registration: await registration() } })
-    const listen = await freePort()
-    const full = await makeSite(cleanup, {
-      users: DEVICES,
-      xaps: { registration: { ...(await registration()), listen: `127.0.0.1:${listen}` } },
-    })
-    return [...(await memoryRows(empty.dir, full.dir, listen, scale)), await startRow(full.dir, scale)]
-  })
+export const companion: Bench = async (scale, scope) => {
+  const empty = await siteWith(scope, 0)
+  const full = await siteWith(scope, DEVICES)
+  return [...(await memoryRows(empty, full, scale)), await startRow(full.dir, scale)]
+}
 
-async function memoryRows(empty: string, full: string, port: number, scale: Scale): Promise<Row[]> {
+interface Site {
+  readonly dir: string
+  /** The companion's, for HTTP. */
+  readonly port: number
+}
+
+async function siteWith(scope: Scope, users: number): Promise<Site> {
+  const port = await freePort()
+  const registration = { socket: 'xapsd.sock', listen: `127.0.0.1:${port}` }
+  const { dir } = await makeSite(scope, { users, xaps: { registration } })
+  return { dir, port }
+}
+
+async function memoryRows(empty: Site, full: Site, scale: Scale): Promise<Row[]> {
   const { idle, busy, node } = await takeTurns(scale.of(3, 1), {
-    idle: () => residentMb(empty, scale),
-    busy: () => residentMb(full, scale, port),
+    idle: () => residentMb(empty, 0, scale),
+    busy: () => residentMb(full, CONNECTIONS, scale),
     node: async () => bareNodeMb(),
   })
-  const baseline = { what: 'node, doing nothing', values: node }
+  const baseline = ['node, doing nothing', node] as const
+  const loaded = `resident with 100,000 devices and ${CONNECTIONS.toLocaleString('en')} connections`
   return [
-    rowOf({ what: 'resident at idle', unit: 'MB', ours: idle, baseline, target: { of: 'figure', most: 80 } }),
-    rowOf({
-      what: `resident with 100,000 devices and ${CONNECTIONS.toLocaleString('en')} connections`,
-      unit: 'MB',
-      ours: busy,
-      baseline,
-      target: { of: 'figure', most: 180 },
-    }),
+    row('resident at idle', 'MB', idle, baseline, { of: 'figure', most: 80 }),
+    row(loaded, 'MB', busy, baseline, { of: 'figure', most: 180 }),
   ]
 }
 
-/** The memory of a fresh companion, with `port` after 2,000 clients have notified and stayed. */
-async function residentMb(dir: string, { profileDir }: Scale, port?: number): Promise<number> {
-  const server = await startCompanion(dir, profiling(profileDir))
-  const load = startPart<LoadApi>('load')
-  try {
-    if (port !== undefined) await load.ask('hold', { port, connections: CONNECTIONS })
-    return memoryOf(server.pid).total / MB
-  } finally {
-    await load.stop()
-    await server.stop()
-  }
+/** The memory of a fresh companion, after so many clients have notified and stayed. */
+function residentMb({ dir, port }: Site, connections: number, { profileDir }: Scale): Promise<number> {
+  return scoped(async scope => {
+    const { pid } = owned(scope, await serve(dir, profiling(profileDir)))
+    await startPart<Load>(scope, 'load').ask('hold', { port, connections })
+    return memoryOf(pid).total / MB
+  })
 }
 
 function bareNodeMb(): number {
@@ -67,7 +65,7 @@ async function startRow(dir: string, scale: Scale): Promise<Row> {
   const { ours, node } = await takeTurns(scale.of(7, 3), {
     async ours() {
       const start = performance.now()
-      const server = await startCompanion(dir, profiling(scale.profileDir))
+      const server = await serve(dir, profiling(scale.profileDir))
       const ms = performance.now() - start
       await server.stop()
       return ms
@@ -78,11 +76,6 @@ async function startRow(dir: string, scale: Scale): Promise<Row> {
       return performance.now() - start
     },
   })
-  return rowOf({
-    what: 'start to ready with 100,000 devices',
-    unit: 'ms',
-    ours,
-    baseline: { what: 'node -e 0', values: node },
-    target: { of: 'figure', most: 500 },
-  })
+  const target = { of: 'figure', most: 500 } as const
+  return row('start to ready with 100,000 devices', 'ms', ours, ['node -e 0', node], target)
 }

@@ -3,9 +3,10 @@
 import os from 'node:os'
 import { Command, Option } from 'commander'
 import { reasonOf } from '../../plugins/xaps/base/log.ts'
-import type { Bench, Row, Scale } from './bench.ts'
+import { scoped } from '../support/owned.ts'
 import { companion } from './companion.ts'
 import { latency } from './latency.ts'
+import type { Row, Scale } from './measure.ts'
 import { memory } from './memory.ts'
 import { push } from './push.ts'
 import { registration } from './registration.ts'
@@ -14,19 +15,11 @@ import { smtp } from './smtp.ts'
 import { store } from './store.ts'
 import { table } from './table.ts'
 
-const BENCHES: Readonly<Record<string, Bench>> = {
-  push,
-  latency,
-  smtp,
-  memory,
-  registration,
-  companion,
-  store,
-  scale,
-}
+const BENCHES = { push, latency, smtp, memory, registration, companion, store, scale }
+const NAMES = Object.keys(BENCHES) as (keyof typeof BENCHES)[]
 
 interface Options {
-  readonly only?: string[]
+  readonly only?: typeof NAMES
   readonly quick?: boolean
   readonly json?: boolean
   readonly profile?: string
@@ -35,18 +28,18 @@ interface Options {
 function command(): Command {
   return new Command('bench')
     .description('what the plugin costs, beside the same work without it')
-    .addOption(new Option('--only <name...>', 'some of the benchmarks').choices(Object.keys(BENCHES)))
+    .addOption(new Option('--only <name...>', 'some of the benchmarks').choices(NAMES))
     .option('--quick', 'fewer and shorter rounds: within two minutes')
     .option('--json', 'the rows as JSON lines')
     .option('--profile <directory>', 'the measured processes leave CPU profiles there; their figures suffer')
 }
 
-async function run({ only = Object.keys(BENCHES), quick = false, json, profile }: Options): Promise<void> {
+async function run({ only = NAMES, quick = false, json, profile }: Options): Promise<void> {
   const scale: Scale = { quick, of: (full, short) => (quick ? short : full), profileDir: profile }
   const rows: [string, Row][] = []
   for (const name of only) {
     const start = performance.now()
-    const measured = (await BENCHES[name]?.(scale)) ?? []
+    const measured = await scoped(scope => BENCHES[name](scale, scope))
     rows.push(...measured.map((row): [string, Row] => [name, row]))
     process.stderr.write(`${name}: ${((performance.now() - start) / 1000).toFixed(0)} s\n`)
     if (json) for (const row of measured) console.log(JSON.stringify({ bench: name, ...row }))

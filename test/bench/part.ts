@@ -3,21 +3,21 @@
  * for the rest of the world must not share an event loop. Knows nothing of what the parts do.
  */
 
-import { type ChildProcess, fork } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import { reasonOf } from '../../plugins/xaps/base/log.ts'
+import { owned, type Scope } from '../support/owned.ts'
 
-/** The questions to a part: functions of one argument. Arguments and results pass through JSON. */
+/** The questions to a part: functions of one argument or none. Arguments and results pass through JSON. */
 type Api<A> = { readonly [K in keyof A]: (argument: never) => unknown }
 
-type Argument<F> = F extends (argument: infer T) => unknown ? T : never
-type Result<F> = F extends (argument: never) => infer T ? Awaited<T> : never
+type Arguments<F> = F extends (...args: infer T) => unknown ? T : never
+type Result<F> = F extends (...args: never) => infer T ? Awaited<T> : never
 
 export interface Part<A extends Api<A>> {
-  readonly pid: number
   /** Rejects with the part's error, or when it has ended. */
-  ask<K extends keyof A & string>(method: K, argument: Argument<A[K]>): Promise<Result<A[K]>>
+  ask<K extends keyof A & string>(method: K, ...argument: Arguments<A[K]>): Promise<Result<A[K]>>
   /** Resolves when the process has ended. */
   stop(): Promise<void>
 }
@@ -34,8 +34,8 @@ interface Answer {
   readonly error?: string
 }
 
-/** The part's side: answers questions until its parent goes away. */
-export function servePart<A extends Api<A>>(api: A): void {
+/** The part's side: answers questions until its parent goes away. Returns `api`, whose type is the parent's to know. */
+export function servePart<A extends Api<A>>(api: A): A {
   const methods = api as unknown as Readonly<Record<string, (argument: unknown) => unknown>>
   const answer = async ({ id, method, argument }: Question): Promise<Answer> => {
     try {
@@ -48,59 +48,47 @@ export function servePart<A extends Api<A>>(api: A): void {
     void answer(question).then(said => process.send?.(said))
   })
   process.once('disconnect', () => process.exit(0))
+  return api
 }
 
-/** Starts test/bench/parts/`name`. With `profileDir` it leaves a CPU profile there when it ends. */
-export function startPart<A extends Api<A>>(
-  name: string,
-  profileDir?: string,
-  flags: string[] = [],
-): Part<A> {
-  const profile = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`]
-  const child = fork(path.join(__dirname, 'parts', `${name}.js`), [], { execArgv: [...flags, ...profile] })
-  const questions = new Questions(child, name)
-  return {
-    pid: child.pid ?? 0,
-    ask: (method, argument) => questions.ask(method, argument) as Promise<never>,
+/** Node's flags for a CPU profile, when one is wanted. */
+export function profiling(directory: string | undefined): string[] {
+  return directory === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${directory}`]
+}
+
+/** Starts test/bench/parts/`name` with these flags of Node's. It ends with `scope`. */
+export function startPart<A extends Api<A>>(scope: Scope, name: string, execArgv: string[] = []): Part<A> {
+  const child = fork(path.join(__dirname, 'parts', `${name}.js`), [], { execArgv })
+  /** What settles the questions that are not answered yet. */
+  const open = new Map<number, (answer: Pick<Answer, 'result' | 'error'>) => void>()
+  let lastId = 0
+  const failAll = (error: string) => {
+    for (const settle of open.values()) settle({ error })
+    open.clear()
+  }
+  child.on('message', (answer: Answer) => {
+    open.get(answer.id)?.(answer)
+    open.delete(answer.id)
+  })
+  child.on('error', error => failAll(reasonOf(error)))
+  child.on('exit', (code, signal) => failAll(`ended by ${signal ?? code}`))
+  return owned(scope, {
+    ask: (method, ...[argument]) =>
+      new Promise((resolve, reject) => {
+        const id = ++lastId
+        open.set(id, ({ result, error }) => {
+          if (error === undefined) resolve(result as never)
+          else reject(new Error(`${name}: ${error}`))
+        })
+        const question: Question = { id, method, argument }
+        if (child.connected) child.send(question)
+        else failAll('the process has ended')
+      }),
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
       const ended = once(child, 'exit')
       if (child.connected) child.disconnect()
       await ended
     },
-  }
-}
-
-/** The questions that a part has not answered yet. */
-class Questions {
-  readonly #child: ChildProcess
-  readonly #open = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>()
-  #lastId = 0
-
-  constructor(child: ChildProcess, name: string) {
-    this.#child = child
-    child.on('message', ({ id, result, error }: Answer) => {
-      const question = this.#open.get(id)
-      this.#open.delete(id)
-      if (error === undefined) question?.resolve(result)
-      else question?.reject(new Error(`${name}: ${error}`))
-    })
-    child.on('error', error => this.#fail(error))
-    child.on('exit', (code, signal) => this.#fail(new Error(`${name} ended by ${signal ?? code}`)))
-  }
-
-  ask(method: string, argument: unknown): Promise<unknown> {
-    const id = ++this.#lastId
-    return new Promise((resolve, reject) => {
-      this.#open.set(id, { resolve, reject })
-      const question: Question = { id, method, argument }
-      if (this.#child.connected) this.#child.send(question)
-      else this.#fail(new Error('the process has ended'))
-    })
-  }
-
-  #fail(error: Error): void {
-    for (const { reject } of this.#open.values()) reject(error)
-    this.#open.clear()
-  }
+  })
 }

@@ -2,14 +2,13 @@
 
 import { mkdirSync } from 'node:fs'
 import path from 'node:path'
+import { owned, type Scope } from '../support/owned.ts'
 import { startRedis } from '../support/redis.ts'
 import { tempDirectory } from '../support/temp.ts'
-import { type Bench, type Row, rowOf, type Scale } from './bench.ts'
-import { type Part, startPart } from './part.ts'
+import { type Bench, type Row, row, type Scale, takeTurns } from './measure.ts'
+import { type Part, profiling, startPart } from './part.ts'
 import type { Operation, ScaleApi } from './parts/scale.ts'
-import { memoryOf } from './process-use.ts'
-import { takeTurns } from './rounds.ts'
-import { type Cleanup, cleanly, fillStore } from './site.ts'
+import { fillStore } from './site.ts'
 
 const SIZES = [1_000, 10_000, 100_000, 1_000_000]
 const QUICK_SIZES = [1_000, 50_000]
@@ -22,25 +21,15 @@ const MB = 2 ** 20
 /** A place for a store of each size: they are measured in turns. Resolves with a URI. */
 type MakePlace = (users: number) => Promise<string>
 
-export const scale: Bench = scale =>
-  cleanly(async cleanup => {
-    const temp = tempDirectory('xaps-bench-')
-    cleanup.add(temp.remove)
-    const lmdb: MakePlace = async users => {
-      const directory = path.join(temp.path, String(users))
-      mkdirSync(directory)
-      return `lmdb:${directory}/xaps`
-    }
-    const redis: MakePlace = async () => {
-      const server = await startRedis()
-      cleanup.add(() => server.stop())
-      return server.uri
-    }
-    return [
-      ...(await measure('LMDB', lmdb, scale, cleanup)),
-      ...(await measure('Redis', redis, scale, cleanup)),
-    ]
-  })
+export const scale: Bench = async (scale, scope) => {
+  const { path: dir } = owned(scope, tempDirectory('xaps-bench-'))
+  const lmdb: MakePlace = async users => {
+    mkdirSync(path.join(dir, String(users)))
+    return `lmdb:${dir}/${users}/xaps`
+  }
+  const redis: MakePlace = async () => owned(scope, await startRedis()).uri
+  return [...(await measure('LMDB', lmdb, scale, scope)), ...(await measure('Redis', redis, scale, scope))]
+}
 
 interface Measured {
   readonly users: number
@@ -48,13 +37,12 @@ interface Measured {
   readonly startMs: number
 }
 
-async function measure(name: string, makePlace: MakePlace, scale: Scale, cleanup: Cleanup): Promise<Row[]> {
+async function measure(name: string, makePlace: MakePlace, scale: Scale, scope: Scope): Promise<Row[]> {
   const stores: Measured[] = []
   for (const users of scale.quick ? QUICK_SIZES : SIZES) {
     const uri = await makePlace(users)
     await fillStore(uri, users)
-    const part = startPart<ScaleApi>('scale', scale.profileDir)
-    cleanup.add(() => part.stop())
+    const part = startPart<ScaleApi>(scope, 'scale', profiling(scale.profileDir))
     stores.push({ users, part, startMs: await part.ask('open', uri) })
   }
   const inTurns = async (
@@ -62,28 +50,33 @@ async function measure(name: string, makePlace: MakePlace, scale: Scale, cleanup
     unit: string,
     work: (store: Measured) => Promise<number>,
     most?: number,
-  ) =>
-    rowsOf(`${name} ${what}`, unit, stores, await takeTurns(scale.of(5, 2), contestants(stores, work)), most)
-  const operation =
-    (operation: Operation) =>
-    ({ users, part }: Measured) =>
-      part.ask('run', { operation, users, count: scale.of(10_000, 2_000), atOnce: AT_ONCE[operation] })
+  ) => rowsOf(`${name} ${what}`, unit, await takeTurns(scale.of(5, 2), contestants(stores, work)), most)
+  const operation = (operation: Operation) => (store: Measured) =>
+    store.part.ask('run', {
+      operation,
+      users: store.users,
+      count: scale.of(10_000, 2_000),
+      atOnce: AT_ONCE[operation],
+    })
+  const start = Object.fromEntries(stores.map(({ users, startMs }) => [users, [startMs]]))
+  const lookups = await inTurns('lookup', 'µs', operation('lookup'), 1.3)
+  const registrations = await inTurns('registration, 50 at once', 'µs', operation('registration'))
+  const claims = await inTurns('claim, 500 at once', 'µs', operation('claim'))
+  const listings = await inTurns('listing', 'ms', ({ part }) => part.ask('list'))
+  const sweeps = await inTurns('sweep', 'ms', ({ part }) => part.ask('sweep'))
+  const memory = await inTurns(
+    "memory of the process's own",
+    'MB',
+    async ({ part }) => (await part.ask('memory')) / MB,
+  )
   return [
-    ...stores.map(({ users, startMs }) =>
-      rowOf({ what: `${name} start, ${count(users)} users`, unit: 'ms', ours: [startMs] }),
-    ),
-    ...(await inTurns('lookup', 'µs', operation('lookup'), 1.3)),
-    ...(await inTurns('registration, 50 at once', 'µs', operation('registration'))),
-    ...(await inTurns('claim, 500 at once', 'µs', operation('claim'))),
-    ...(await inTurns('listing', 'ms', ({ part }) => part.ask('list', undefined))),
-    ...(await inTurns('sweep', 'ms', ({ part }) => part.ask('sweep', undefined))),
-    ...stores.map(({ users, part }) =>
-      rowOf({
-        what: `${name} memory of the process's own, ${count(users)} users`,
-        unit: 'MB',
-        ours: [memoryOf(part.pid).own / MB],
-      }),
-    ),
+    ...rowsOf(`${name} start`, 'ms', start),
+    ...lookups,
+    ...registrations,
+    ...claims,
+    ...listings,
+    ...sweeps,
+    ...memory,
   ]
 }
 
@@ -95,22 +88,21 @@ function contestants(stores: readonly Measured[], work: (store: Measured) => Pro
 function rowsOf(
   what: string,
   unit: string,
-  stores: readonly Measured[],
   samples: Readonly<Record<string, number[]>>,
-  most: number | undefined,
+  most?: number,
 ): Row[] {
-  const least = String(stores[0]?.users)
-  return stores.map(({ users }) =>
-    rowOf({
-      what: `${what}, ${count(users)} users`,
+  const [[least, baseline] = ['', []]] = Object.entries(samples)
+  return Object.entries(samples).map(([users, values]) =>
+    row(
+      `${what}, ${count(users)} users`,
       unit,
-      ours: samples[users] ?? [],
-      baseline: { what: `with ${count(Number(least))}`, values: samples[least] ?? [] },
-      ...(most === undefined ? {} : { target: { of: 'ratio', most } as const }),
-    }),
+      values,
+      [`with ${count(least)}`, baseline],
+      most === undefined ? undefined : { of: 'ratio', most },
+    ),
   )
 }
 
-function count(users: number): string {
-  return users.toLocaleString('en')
+function count(users: string): string {
+  return Number(users).toLocaleString('en')
 }

@@ -7,10 +7,11 @@ import { openStore } from '../../plugins/xaps/device/open.ts'
 import { register } from '../../plugins/xaps/device/record.ts'
 import { iniText, type Sections } from '../e2e/setup.ts'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
+import { owned, type Scope } from '../support/owned.ts'
 import { noLog } from '../support/recorded-log.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { type Part, startPart } from './part.ts'
-import type { AppleApi } from './parts/apple.ts'
+import type { Outside } from './parts/outside.ts'
 
 const DAY_MS = 86_400_000
 /** How many registrations are stored at a time: LMDB commits them together. */
@@ -32,32 +33,9 @@ export function userName(index: number): string {
   return `user${index}@example.com`
 }
 
-/** Everything that a benchmark has started, in the order in which it is to be ended: the last first. */
-export class Cleanup {
-  readonly #steps: (() => unknown)[] = []
-
-  add(step: () => unknown): void {
-    this.#steps.unshift(step)
-  }
-
-  async run(): Promise<void> {
-    for (const step of this.#steps) await step()
-  }
-}
-
-/** Runs `work` and ends what it started, whatever happens. */
-export async function cleanly<T>(work: (cleanup: Cleanup) => Promise<T>): Promise<T> {
-  const cleanup = new Cleanup()
-  try {
-    return await work(cleanup)
-  } finally {
-    await cleanup.run()
-  }
-}
-
 export interface Site {
   readonly dir: string
-  readonly apple: Part<AppleApi>
+  readonly apple: Part<Outside>
   /** Where Apple listens. */
   readonly applePort: number
 }
@@ -72,17 +50,15 @@ export interface SiteOptions {
 }
 
 /** Makes the directory, fills the store, starts an Apple stand-in as a process. */
-export async function makeSite(cleanup: Cleanup, { users, xaps = {}, stamps }: SiteOptions): Promise<Site> {
-  const temp = tempDirectory('xaps-bench-')
-  cleanup.add(temp.remove)
-  const apple = startPart<AppleApi>('apple')
-  cleanup.add(() => apple.stop())
-  const applePort = await apple.ask('start', { dir: path.join(temp.path, 'apple'), stamps: stamps === true })
-  mkdirSync(path.join(temp.path, 'config'))
-  writeFileSync(path.join(temp.path, 'config', 'smtp.ini'), 'nodes=0\n')
-  writeFileSync(path.join(temp.path, 'config', 'xaps.ini'), xapsIni(temp.path, applePort, xaps))
-  await fillStore(`lmdb:${path.join(temp.path, 'xaps')}`, users)
-  return { dir: temp.path, apple, applePort }
+export async function makeSite(scope: Scope, { users, xaps, stamps = false }: SiteOptions): Promise<Site> {
+  const { path: dir } = owned(scope, tempDirectory('xaps-bench-'))
+  const apple = startPart<Outside>(scope, 'outside')
+  const applePort = await apple.ask('startApple', { dir: path.join(dir, 'apple'), stamps })
+  mkdirSync(path.join(dir, 'config'))
+  writeFileSync(path.join(dir, 'config', 'smtp.ini'), 'nodes=0\n')
+  writeFileSync(path.join(dir, 'config', 'xaps.ini'), xapsIni(dir, applePort, xaps))
+  await fillStore(`lmdb:${path.join(dir, 'xaps')}`, users)
+  return { dir, apple, applePort }
 }
 
 /** The text of a xaps.ini that leads to the stand-in; `dir` is the site's, where its files lie. */

@@ -2,94 +2,75 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Haraka, startHaraka } from '../support/haraka.ts'
+import { owned } from '../support/owned.ts'
 import { SmtpConnection } from '../support/smtp.ts'
 import { until } from '../support/wait.ts'
-import { type Bench, rowOf } from './bench.ts'
-import { type Part, startPart } from './part.ts'
-import type { LmtpApi } from './parts/lmtp.ts'
+import { type Bench, row, takeTurns } from './measure.ts'
+import { startPart } from './part.ts'
+import type { Outside } from './parts/outside.ts'
 import { cpuOf } from './process-use.ts'
-import { takeTurns } from './rounds.ts'
-import { type Cleanup, cleanly, makeSite, type Site, userName, xapsIni } from './site.ts'
+import { makeSite, userName, xapsIni } from './site.ts'
 
 const CONNECTIONS = 20
+const MAILS = 300
 const BODY = `${'A line of text as people write them in mails, of some length.\n'.repeat(16)}`
 /** How long Haraka may go on working for mails that have arrived: it removes them from its queue, and so on. */
 const REST_MS = 300
 /** The same users come again after so many rounds, when their window is over. */
 const ROUNDS_APART = 8
 
-export const smtp: Bench = scale =>
-  cleanly(async cleanup => {
-    const count = 300
-    // Short rounds and many: a shared machine changes its pace within seconds, by more than what is looked for.
-    const rounds = scale.of(40, 10)
-    const users = ROUNDS_APART * count
-    const site = await makeSite(cleanup, { users })
-    const lmtp = startPart<LmtpApi>('lmtp')
-    cleanup.add(() => lmtp.stop())
-    const lmtpPort = await lmtp.ask('start', null)
-    const without = await start(cleanup, site, lmtpPort, false)
-    const withPlugin = await start(cleanup, site, lmtpPort, true)
-    const send = async (haraka: Haraka, first: number, pushes: number) => {
-      const before = { cpu: cpuOf(haraka.pid), ...(await arrived(site, lmtp)) }
-      await sendMails(haraka.port, first, count)
-      await until(
-        async () => {
-          const { mails, pushed } = await arrived(site, lmtp)
-          return mails - before.mails >= count && pushed - before.pushed >= pushes
-        },
-        `${count} mails and ${pushes} pushes`,
-        60_000,
-      )
-      await sleep(REST_MS)
-      return (cpuOf(haraka.pid) - before.cpu) / count
-    }
-    const known = (round: number) => (round % ROUNDS_APART) * count
-    const samples = await takeTurns(rounds, {
-      without: () => send(without, users, 0),
-      noDevice: () => send(withPlugin, users, 0),
-      pushing: round => send(withPlugin, known(round), count),
+export const smtp: Bench = async (scale, scope) => {
+  const users = ROUNDS_APART * MAILS
+  const site = await makeSite(scope, { users })
+  const lmtp = startPart<Outside>(scope, 'outside')
+  const lmtpPort = await lmtp.ask('startLmtp')
+  const start = async (...plugins: string[]) => {
+    const haraka = await startHaraka({
+      plugins: ['rcpt_to.in_host_list', 'queue/lmtp', ...plugins],
+      config: { 'lmtp.ini': `host=127.0.0.1\nport=${lmtpPort}\n` },
+      xapsIni: xapsIni(site.dir, site.applePort),
+      logLevel: 'notice',
     })
-    const baseline = { what: 'without the plugin', values: samples.without }
-    return [
-      rowOf({
-        what: 'SMTP CPU per mail, users without a device',
-        unit: 'µs',
-        ours: samples.noDevice,
-        baseline,
-        target: { of: 'ratio', most: 1.03 },
-      }),
-      rowOf({
-        what: 'SMTP CPU per mail, every mail pushed',
-        unit: 'µs',
-        ours: samples.pushing,
-        baseline,
-        target: { of: 'ratio', most: 1.1 },
-      }),
-    ]
+    return owned(scope, haraka)
+  }
+  const without = await start()
+  const withPlugin = await start('xaps')
+  const arrived = async () => ({ mails: await lmtp.ask('mails'), pushed: await site.apple.ask('accepted') })
+  const send = async (haraka: Haraka, first: number, pushes: number) => {
+    const before = { cpu: cpuOf(haraka.pid), ...(await arrived()) }
+    await sendMails(haraka.port, first)
+    const isDone = async () => {
+      const { mails, pushed } = await arrived()
+      return mails - before.mails >= MAILS && pushed - before.pushed >= pushes
+    }
+    await until(isDone, `${MAILS} mails and ${pushes} pushes`, 60_000)
+    await sleep(REST_MS)
+    return (cpuOf(haraka.pid) - before.cpu) / MAILS
+  }
+  const known = (round: number) => (round % ROUNDS_APART) * MAILS
+  // Short rounds and many: a shared machine changes its pace within seconds, by more than what is looked for.
+  const samples = await takeTurns(scale.of(40, 10), {
+    without: () => send(without, users, 0),
+    noDevice: () => send(withPlugin, users, 0),
+    pushing: round => send(withPlugin, known(round), MAILS),
   })
-
-async function start(cleanup: Cleanup, site: Site, lmtpPort: number, plugin: boolean): Promise<Haraka> {
-  const haraka = await startHaraka({
-    plugins: ['rcpt_to.in_host_list', 'queue/lmtp', ...(plugin ? ['xaps'] : [])],
-    config: { 'lmtp.ini': `host=127.0.0.1\nport=${lmtpPort}\n` },
-    xapsIni: xapsIni(site.dir, site.applePort),
-    logLevel: 'notice',
-  })
-  cleanup.add(() => haraka.stop())
-  return haraka
+  const perMail = (what: string, ours: readonly number[], most: number) =>
+    row(`SMTP CPU per mail, ${what}`, 'µs', ours, ['without the plugin', samples.without], {
+      of: 'ratio',
+      most,
+    })
+  return [
+    perMail('users without a device', samples.noDevice, 1.03),
+    perMail('every mail pushed', samples.pushing, 1.1),
+  ]
 }
 
-async function arrived({ apple }: Site, lmtp: Part<LmtpApi>): Promise<{ mails: number; pushed: number }> {
-  return { mails: await lmtp.ask('taken', null), pushed: await apple.ask('accepted', null) }
-}
-
-/** Sends `count` mails over some connections, one recipient each: users from number `first` on. */
-async function sendMails(port: number, first: number, count: number): Promise<void> {
+/** Sends the mails over some connections, one recipient each: users from number `first` on. */
+async function sendMails(port: number, first: number): Promise<void> {
   let next = first
   const client = async () => {
     const connection = await SmtpConnection.open(port)
-    while (next < first + count) {
+    while (next < first + MAILS) {
       const { reply } = await connection.send({ from: 'a@example.net', to: [userName(next++)], body: BODY })
       if (reply.code !== 250) throw new Error(`Haraka answers ${reply.code} ${reply.text}`)
     }

@@ -1,6 +1,6 @@
 /** Rows → a table in Markdown that is also readable on a terminal. Pure. */
 
-import { isMet, type Row, type Target } from './bench.ts'
+import { isMet, type Row, type Target } from './measure.ts'
 
 const HEAD = ['figure', 'ours', 'baseline', 'ratio', 'target', 'met'] as const
 
@@ -19,8 +19,8 @@ function cellsOf(bench: string, row: Row): readonly string[] {
   return [
     `${bench}: ${what}`,
     quantity(ours, unit),
-    baseline ? `${quantity(baseline.value, unit)} ${baseline.what}` : '',
-    baseline ? `${baseline.ratio.toFixed(2)} ×` : '',
+    `${quantity(baseline.value, unit)} ${baseline.what}`,
+    `${baseline.ratio.toFixed(2)} ×`,
     target ? bound(target, unit) : '',
     met === undefined ? '' : met ? 'yes' : 'NO',
   ]
@@ -28,11 +28,7 @@ function cellsOf(bench: string, row: Row): readonly string[] {
 
 function bound({ of, most, least }: Target, unit: string): string {
   const show = (value: number) => (of === 'ratio' ? `${value} ×` : `${value.toLocaleString('en')} ${unit}`)
-  const sides = [
-    ...(most === undefined ? [] : [`≤ ${show(most)}`]),
-    ...(least === undefined ? [] : [`≥ ${show(least)}`]),
-  ]
-  return sides.join(', ')
+  return most === undefined ? `≥ ${show(least ?? 0)}` : `≤ ${show(most)}`
 }
 
 /** Three significant digits are more than a shared machine can vouch for. */

@@ -14,9 +14,8 @@ import {
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { phoneOf, recorded } from '../e2e/dovecot-plugins.ts'
-import { run, xaps } from '../e2e/run.ts'
-import { appleKeys, iniText } from '../e2e/setup.ts'
-import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
+import { asIds, askAs, run, XAPS, xaps } from '../e2e/run.ts'
+import { appleKeys, iniText, OK } from '../e2e/setup.ts'
 import { startApple } from '../fake/apple/server.ts'
 import { missing } from '../support/need.ts'
 import { owned } from '../support/owned.ts'
@@ -25,7 +24,6 @@ import { tempDirectory } from '../support/temp.ts'
 
 const CONTRIB = path.join(__dirname, '../../../contrib/systemd')
 const UNIT = path.join(CONTRIB, 'xaps.service')
-const MAIN = path.join(__dirname, '../../plugins/xaps/cli/main.js')
 
 const DOVECOT_GROUP = 4242
 const NOBODY = 65534
@@ -70,23 +68,25 @@ test('its user serves in its directories, and Dovecot’s processes reach it', {
   const server = owned(
     t,
     startServer('setpriv', [
-      ...['--reuid', String(uid), '--regid', String(gid), '--groups', String(DOVECOT_GROUP)],
+      ...asIds({ uid, gid, groups: [DOVECOT_GROUP] }),
       ...['--inh-caps=-all', '--bounding-set=-all', '--no-new-privs'],
-      ...[process.execPath, MAIN, '-c', at('etc/xaps'), 'serve'],
+      ...[process.execPath, XAPS, '-c', at('etc/xaps'), 'serve'],
     ]),
   )
   await server.waitForOutput(/companion ready/)
 
   await t.test('one with Dovecot’s group registers a phone, one without does not reach it', async () => {
-    assert.equal(await registerAs([DOVECOT_GROUP], socket), `OK ${MAIL_TOPIC}\r\n`)
-    assert.equal(await registerAs([], socket), 'EACCES')
+    const nobody = { uid: NOBODY, gid: NOBODY, groups: [] }
+    const request = recorded('st3fan-reg-basic', phoneOf('alice@example.com'))
+    assert.equal(await askAs({ ...nobody, groups: [DOVECOT_GROUP] }, socket, request), OK)
+    assert.equal(await askAs(nobody, socket, request), 'EACCES')
   })
   await t.test('it waits in the spool while Redis is away, in the service’s own directory', () => {
     const { uid: owner, mode } = lstatSync(at('var/lib/xaps/spool/data.mdb'))
     assert.deepEqual([owner, mode & 0o777], [uid, 0o660])
     assert.equal(lstatSync(at('var/lib/xaps/spool')).mode & 0o777, 0o700)
   })
-  await t.test('nobody is warned of secrets: root writes and the service reads them', async () => {
+  await t.test('no secret is called open to others: root writes and the service reads them', async () => {
     assert.doesNotMatch(server.output(), /holds a secret/)
     assert.doesNotMatch((await xaps(['-c', at('etc/xaps'), 'check'])).stdout, /holds a secret/)
   })
@@ -112,19 +112,4 @@ async function installed(t: TestContext) {
   }
   const [, uid, gid] = /^xaps:x:(\d+):(\d+):/m.exec(readFileSync(at('etc/passwd'), 'utf8')) ?? []
   return { at, uid: Number(uid), gid: Number(gid) }
-}
-
-/** Connects, says what the environment holds, prints what it hears first, or why it hears nothing. */
-const SAY = `
-require('node:net').connect(process.argv[1], function () { this.write(process.env.SAID) })
-  .on('data', reply => { process.stdout.write(reply); process.exit() })
-  .on('error', error => { process.stdout.write(error.code); process.exit() })`
-
-/** A registration by a process of nobody's with these supplementary groups, as Dovecot's imap processes are. */
-async function registerAs(groups: readonly number[], socket: string): Promise<string> {
-  const ids = ['--reuid', String(NOBODY), '--regid', String(NOBODY)]
-  const others = groups.length > 0 ? ['--groups', groups.join(',')] : ['--clear-groups']
-  const SAID = recorded('st3fan-reg-basic', phoneOf('alice@example.com'))
-  const args = [...ids, ...others, process.execPath, '-e', SAY, '--', socket]
-  return (await run('setpriv', args, { env: { SAID } })).stdout
 }

@@ -1,4 +1,4 @@
-/** What README and the pages of installation print is read by those who shall read it: our parser, Dovecot, the package. */
+/** The configuration on README and the pages of installation is read by its readers: our parser, Dovecot, the package. */
 
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'

@@ -1,14 +1,12 @@
 /** `xaps check` and `xaps explain` in a Haraka directory that no Haraka runs in. */
 
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { pushCertificate } from '../fake/apple/certificates.ts'
-import { owned } from '../support/owned.ts'
-import { tempDirectory } from '../support/temp.ts'
-import { type Ended, xaps } from './run.ts'
-import { iniText, type Sections } from './setup.ts'
+import type { Ended } from './run.ts'
+import { makeDirectory, type Sections } from './setup.ts'
 
 /** 50 bytes: the longest that is short. */
 const SHORT = 'com.apple.mobilemail.push.org.example.a.long.name.'
@@ -20,18 +18,11 @@ async function inDirectory(
   sections: Sections,
   command: readonly string[] = ['check', '--offline'],
 ): Promise<Ended> {
-  const temp = owned(t, tempDirectory())
+  const here = await makeDirectory(t, { xaps: sections })
   const { certificate, key } = pushCertificate({ topic })
-  mkdirSync(path.join(temp.path, 'config'))
-  writeFileSync(path.join(temp.path, 'push.pem'), certificate + key)
-  const apns = { certificate: 'push.pem' }
-  const text = iniText({
-    apns,
-    ...sections,
-    registration: { socket: 'xapsd.sock', ...sections.registration },
-  })
-  writeFileSync(path.join(temp.path, 'config', 'xaps.ini'), text)
-  return xaps(['-c', temp.path, ...command])
+  writeFileSync(path.join(here.keys, 'push.pem'), certificate)
+  writeFileSync(path.join(here.keys, 'push.key'), key)
+  return here.xaps(...command)
 }
 
 const HTTP = { listen: '[::1]:11619' }

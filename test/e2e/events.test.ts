@@ -13,8 +13,7 @@ import { processEntry } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 import { ask, httpReply, phoneOf, recorded, registerByLine } from './dovecot-plugins.ts'
-import { xaps } from './run.ts'
-import { mailTo, pluginLines, pushed, type Site, startSite } from './setup.ts'
+import { startSite } from './setup.ts'
 
 const ALICE = phoneOf('alice@example.com')
 const PUSH = { window: 0, change_delay: 0.2 }
@@ -40,8 +39,6 @@ function connectTo(t: TestContext, file: string): net.Socket {
   return socket.on('error', () => undefined)
 }
 
-const companionOf = (site: Site) => site.children().find(({ command }) => /companion/.test(command))?.pid ?? 0
-
 test('a mail of which exporter, XAPS plugin and hooks tell is pushed once', async t => {
   const address = () => ({ port: site.httpPort, host: '127.0.0.1' })
   const status = async (request: string) => httpReply(await ask(address(), request)).status
@@ -57,28 +54,28 @@ test('a mail of which exporter, XAPS plugin and hooks tell is pushed once', asyn
   }
   const lmtp = owned(t, await startLmtp({ beforeReply }))
   const xapsIni = { push: PUSH, delivery: { source: 'events' } }
-  const { apple, ...site } = await startSite(t, { nodes: 2, lmtpPort: lmtp.port, xaps: xapsIni })
-  await registerByLine(site.socket, ALICE)
+  const site = await startSite(t, { nodes: 2, lmtpPort: lmtp.port, xaps: xapsIni })
+  await site.register(ALICE)
   for (let mail = 1; mail <= 3; mail += 1) {
-    await mailTo(site, ALICE.user)
-    await pushed(apple, site, mail)
+    await site.mail(ALICE.user)
+    await site.pushed(mail)
   }
   assert.deepEqual(answers, Array(3).fill([204, 204]))
   await t.test('another change that the plugin tells of is pushed as ever', async () => {
     assert.equal(await status(recorded('freswa-imap-store-flagged', ALICE)), 200)
-    await pushed(apple, site, 4)
+    await site.pushed(4)
   })
   await site.stop('SIGTERM')
-  assert.equal(apple.requests.length, 4)
+  assert.equal(site.apple.requests.length, 4)
   assert.doesNotMatch(site.log(), /sender@example\.net.*origin=xaps|"hello"/)
 })
 
 test('the socket for events: who may open it, one event lost at most when the companion is replaced, removed at the end', async t => {
-  const { events, apple, ...site } = await siteWithSocket(t)
-  await registerByLine(site.socket, ALICE)
+  const { events, ...site } = await siteWithSocket(t)
+  await site.register(ALICE)
   const first = connectTo(t, events)
   first.write(eventLine())
-  await pushed(apple, site, 1)
+  await site.pushed(1)
 
   await t.test('mode and group are those of the other socket', () => {
     const [theirs, ours] = [statSync(events), statSync(site.socket)]
@@ -87,17 +84,17 @@ test('the socket for events: who may open it, one event lost at most when the co
       assert.equal(theirs.gid, findGroup('dovecot'))
   })
   await t.test('what is sent while the companion starts again waits for it', async () => {
-    const ended = companionOf(site)
+    const ended = site.companion()
     process.kill(ended, 'SIGKILL')
     await until(() => !processEntry(ended), 'its end')
     await until(() => first.destroyed, 'the end of the connection')
     connectTo(t, events).write(eventLine())
-    await pushed(apple, site, 2)
+    await site.pushed(2)
   })
   await t.test('check and explain say what came', async () => {
-    const { stdout: check } = await xaps(['-c', site.dir, 'check'])
+    const { stdout: check } = await site.xaps('check')
     assert.match(check, /^ok +events of Dovecot's exporter: 1, the last at 20\S+Z$/m)
-    const explain = async () => (await xaps(['-c', site.dir, 'explain', ALICE.user])).stdout
+    const explain = async () => (await site.xaps('explain', ALICE.user)).stdout
     assert.match(
       await explain(),
       /^new mail is told by Dovecot's event exporter \(\[delivery\] source = events\)/m,
@@ -111,7 +108,7 @@ test('the socket for events: who may open it, one event lost at most when the co
       async () => /Sieve filed it into another folder: not pushed/.test(await explain()),
       'the other event',
     )
-    const { stdout: other } = await xaps(['-c', site.dir, 'explain', 'bob@example.com'])
+    const { stdout: other } = await site.xaps('explain', 'bob@example.com')
     assert.match(
       other,
       /^last event: none of this user since the companion started \d+ seconds ago, of 2 events$/m,
@@ -123,15 +120,15 @@ test('the socket for events: who may open it, one event lost at most when the co
 
 test('a socket file that a killed Haraka has left is replaced', async t => {
   const { events, ...killed } = await siteWithSocket(t)
-  const companion = companionOf(killed)
+  const companion = killed.companion()
   await killed.kill()
   await until(() => !processEntry(companion), 'the end of its companion')
   assert.ok(existsSync(events))
   const delivery = { source: 'events', events_socket: events }
-  const { apple, ...next } = await startSite(t, { xaps: { push: PUSH, delivery } })
-  await registerByLine(next.socket, ALICE)
+  const next = await startSite(t, { xaps: { push: PUSH, delivery } })
+  await next.register(ALICE)
   connectTo(t, events).write(eventLine())
-  await pushed(apple, next, 1)
+  await next.pushed(1)
 })
 
 test('settings that leave the events no way in, or no use, are named once', async t => {
@@ -139,7 +136,7 @@ test('settings that leave the events no way in, or no use, are named once', asyn
     const xapsIni = { delivery: { source: 'events' }, registration: { listen: '' } }
     const site = await startSite(t, { xaps: xapsIni, companion: false })
     await site.waitForLog(/\[ERROR\].*source = events: no new mail is pushed.*set \[registration\] listen/)
-    const { status, stdout } = await xaps(['-c', site.dir, 'check'])
+    const { status, stdout } = await site.xaps('check')
     assert.equal(status, 1)
     assert.match(stdout, /^FAIL +\[delivery\] source = events: no new mail is pushed/m)
     assert.match(
@@ -149,17 +146,17 @@ test('settings that leave the events no way in, or no use, are named once', asyn
     )
   })
   await t.test('no use', async () => {
-    const { events, apple, ...site } = await siteWithSocket(t, {})
+    const { events, ...site } = await siteWithSocket(t, {})
     await site.stop()
     const idle = await startSite(t, { xaps: { push: PUSH, delivery: { events_socket: events } } })
-    await registerByLine(idle.socket, ALICE)
+    await idle.register(ALICE)
     connectTo(t, events).write(eventLine())
     await idle.waitForLog(/the first event of Dovecot's event exporter has come/)
-    await mailTo(idle, ALICE.user)
-    await pushed(idle.apple, idle, 1)
+    await idle.mail(ALICE.user)
+    await idle.pushed(1)
     await idle.stop()
     assert.equal(idle.apple.requests.length, 1)
-    const said = pluginLines(idle.log()).filter(line => line.includes('events_socket is set, but'))
+    const said = idle.lines().filter(line => line.includes('events_socket is set, but'))
     assert.equal(said.length, 1)
   })
 })

@@ -4,9 +4,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startLmtp } from '../support/lmtp.ts'
 import { owned } from '../support/owned.ts'
-import { until } from '../support/wait.ts'
-import { ask, httpReply, phoneOf, recorded, registerByLine } from './dovecot-plugins.ts'
-import { mailTo, pluginLines, pushed, type Sections, startSite } from './setup.ts'
+import { ask, httpReply, phoneOf, recorded } from './dovecot-plugins.ts'
+import { type Sections, startSite } from './setup.ts'
 
 const ALICE = phoneOf('alice@example.com')
 const MAILS = 4
@@ -30,35 +29,34 @@ for (const [settings, ofMail, ofFlag] of SOURCES) {
     const beforeReply = async () => answers.push(await notify('freswa-lmtp-basic'))
     const lmtp = owned(t, await startLmtp({ beforeReply }))
     const push = { window: 0, change_delay: 0.2 }
-    const { apple, ...site } = await startSite(t, { lmtpPort: lmtp.port, xaps: { push, ...settings } })
-    await registerByLine(site.socket, ALICE)
+    const site = await startSite(t, { lmtpPort: lmtp.port, xaps: { push, ...settings } })
+    await site.register(ALICE)
 
     for (let mail = 1; mail <= MAILS; mail += 1) {
-      await mailTo(site, ALICE.user)
-      await pushed(apple, site, mail)
+      await site.mail(ALICE.user)
+      await site.pushed(mail)
     }
     assert.deepEqual(answers, Array(MAILS).fill(ofMail))
     assert.equal(await notify('freswa-imap-store-flagged'), ofFlag)
     const pushes = ofFlag === 200 ? MAILS + 1 : MAILS
-    await pushed(apple, site, pushes)
+    await site.pushed(pushes)
     // A pending push is sent before Haraka ends: a second push of a mail would be there.
     await site.stop('SIGTERM')
     assert.deepEqual(
-      apple.requests.map(({ token }) => token),
+      site.apple.requests.map(({ token }) => token),
       Array(pushes).fill(ALICE.token),
     )
-    const said = pluginLines(site.log()).filter(line => line.includes('notify = all means'))
+    const said = site.lines(/notify = all means/)
     assert.equal(said.length, settings.registration?.notify === 'all' ? 1 : 0)
   })
 }
 
 test('with source = plugin a worker neither pushes nor connects to Apple', async t => {
-  const xaps = { delivery: { source: 'plugin' } }
-  const { apple, lmtp, ...site } = await startSite(t, { nodes: 2, xaps })
-  await registerByLine(site.socket, ALICE)
-  await mailTo(site, ALICE.user)
-  await until(() => lmtp.mails.length === 1, 'the mail to be delivered')
+  const site = await startSite(t, { nodes: 2, xaps: { delivery: { source: 'plugin' } } })
+  await site.register(ALICE)
+  await site.mail(ALICE.user)
+  await site.delivered(1)
   await site.stop('SIGTERM')
-  assert.equal(apple.requests.length, 0)
-  assert.ok(apple.connections.attempts <= 1, 'no connection but the companion’s own')
+  assert.equal(site.apple.requests.length, 0)
+  assert.ok(site.apple.connections.attempts <= 1, 'no connection but the companion’s own')
 })

@@ -1,17 +1,17 @@
+/** Commands that root runs: their process and all they leave behind belong to the user that Haraka runs as. */
+
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
-import { type Apple, startApple } from '../fake/apple/server.ts'
+import { missing } from '../support/need.ts'
 import { owned } from '../support/owned.ts'
-import { startServer } from '../support/server.ts'
-import { tempDirectory } from '../support/temp.ts'
+import { idsOf } from '../support/server.ts'
 import { until } from '../support/wait.ts'
 import { phoneOf, registerByLine } from './dovecot-plugins.ts'
-import { XAPS, xaps } from './run.ts'
-import { appleKeys, iniText, type Sections } from './setup.ts'
+import { asIds, run, serve, XAPS } from './run.ts'
+import { type Directory, makeDirectory, OK, type Sections } from './setup.ts'
 
 /** Debian's nobody and nogroup, and a user that has no name. */
 const NOBODY = 65534
@@ -21,113 +21,71 @@ const skip = process.getuid?.() !== 0 && 'not run: only root can leave something
 
 const ALICE = phoneOf('alice@example.com')
 
-interface Site {
-  readonly dir: string
-  readonly socket: string
-  /** The owners of all that is below `names`, which are there. */
-  owners(...names: string[]): number[]
+/** A directory with nobody in its smtp.ini, or that OTHER owns, or that is root's. */
+async function directoryFor(t: TestContext, user: number, xaps: Sections = {}): Promise<Directory> {
+  const smtpIni = user === NOBODY ? 'user=nobody\ngroup=nogroup\n' : ''
+  const here = await makeDirectory(t, { smtpIni, xaps })
+  if (user === OTHER) chownSync(here.dir, OTHER, OTHER)
+  return here
 }
 
-async function site(t: TestContext, smtpIni: string, more: Sections = {}): Promise<Site> {
-  const apple: Apple = await startApple()
-  t.after(() => apple.close())
-  const temp = owned(t, tempDirectory())
-  const dir = path.join(temp.path, 'haraka')
-  const socket = path.join(temp.path, 'xapsd.sock')
-  mkdirSync(path.join(dir, 'config'), { recursive: true })
-  writeFileSync(path.join(dir, 'config', 'smtp.ini'), smtpIni)
-  const ini = { apns: appleKeys(apple, temp.path), registration: { socket }, ...more }
-  writeFileSync(path.join(dir, 'config', 'xaps.ini'), iniText(ini))
-  const ownerOf = (name: string) => statSync(path.join(dir, name)).uid
-  const owners = (...names: string[]) =>
-    names.flatMap(name => [
-      ownerOf(name),
-      ...readdirSync(path.join(dir, name)).map(file => ownerOf(path.join(name, file))),
-    ])
-  return { dir, socket, owners }
+/** The owners of `names` in the directory and of all in them, each once. */
+function ownersOf({ dir }: Directory, ...names: string[]): number[] {
+  const inside = names.flatMap(name => readdirSync(path.join(dir, name)).map(file => path.join(name, file)))
+  assert.ok(inside.length > 0, `no file in ${names}`)
+  return [...new Set([...names, ...inside].map(file => statSync(path.join(dir, file)).uid))]
 }
 
 /** `xaps serve` by root, in which a phone registers. Resolves with the user that it runs as. */
-async function served(t: TestContext, { dir, socket }: Site): Promise<number> {
-  const serve = owned(t, startServer(process.execPath, [XAPS, '-c', dir, 'serve']))
-  await serve.waitForOutput(/companion ready/)
-  assert.equal(await until(() => registerByLine(socket, ALICE), 'a reply'), `OK ${MAIL_TOPIC}\r\n`)
-  return Number(/^Uid:\t\d+\t(\d+)/m.exec(readFileSync(`/proc/${serve.pid}/status`, 'utf8'))?.[1])
+async function servedBy(t: TestContext, { dir, socket }: Directory): Promise<number> {
+  const { pid } = owned(t, await serve(dir))
+  // Refused until the store is open.
+  await until(async () => (await registerByLine(socket, ALICE)) === OK, 'the registration to be taken')
+  return idsOf(pid).uid
 }
 
-test('xaps serve by root runs as the user of smtp.ini, and so is all it leaves behind', { skip }, async t => {
-  const here = await site(t, 'user=nobody\ngroup=nogroup\n')
-  assert.equal(await served(t, here), NOBODY)
-  const owners = here.owners('xaps', 'xaps-spool')
-  assert.deepEqual(
-    owners,
-    owners.map(() => NOBODY),
-  )
-})
+const AWAY: Sections = { store: { uri: 'redis://127.0.0.1:9' } }
 
-test('without a user in smtp.ini it runs as the owner of the directory', { skip }, async t => {
-  const here = await site(t, '')
-  chownSync(here.dir, OTHER, OTHER)
-  assert.equal(await served(t, here), OTHER)
-  const owners = here.owners('xaps')
-  assert.deepEqual(
-    owners,
-    owners.map(() => OTHER),
-  )
-})
-
-test("where everything is root's it stays root", { skip }, async t => {
-  assert.equal(await served(t, await site(t, '')), 0)
-})
-
-test("a registration that waits in the spool is that user's, too", { skip }, async t => {
-  const here = await site(t, 'user=nobody\ngroup=nogroup\n', { store: { uri: 'redis://127.0.0.1:9' } })
-  assert.equal(await served(t, here), NOBODY)
-  const owners = here.owners('xaps-spool')
-  assert.deepEqual(
-    owners,
-    owners.map(() => NOBODY),
-  )
-})
-
-test('xaps import by root makes a store of that user', { skip }, async t => {
-  const device = { user: ALICE.user, account: ALICE.account, token: ALICE.token, mailboxes: ['INBOX'] }
-  for (const [smtpIni, owner] of [
-    ['user=nobody\ngroup=nogroup\n', NOBODY],
-    ['', OTHER],
-  ] as const) {
-    const here = await site(t, smtpIni)
-    if (smtpIni === '') chownSync(here.dir, owner, owner)
-    const file = path.join(here.dir, 'devices.jsonl')
-    const seen = { registeredAt: new Date().toISOString(), lastSeen: new Date().toISOString() }
-    const line = { ...device, ...seen, subtopic: 'com.apple.mobilemail', topic: MAIL_TOPIC }
-    writeFileSync(file, `${JSON.stringify(line)}\n`)
-    const { status, stderr } = await xaps(['-c', here.dir, 'import', file])
-    assert.equal(status, 0, stderr)
-    const owners = here.owners('xaps')
-    assert.ok(owners.length >= 3)
-    assert.deepEqual(
-      owners,
-      owners.map(() => owner),
-      smtpIni,
-    )
-  }
-})
-
-test('xaps serve says whose the state is that it cannot use, and what mends it', { skip }, async t => {
-  const here = await site(t, '')
-  const temp = path.dirname(here.dir)
-  chmodSync(temp, 0o777)
-  for (const name of readdirSync(temp)) if (name !== 'haraka') chmodSync(path.join(temp, name), 0o644)
-  mkdirSync(path.join(here.dir, 'xaps'), { mode: 0o700 })
-  const child = spawn(process.execPath, [XAPS, '-c', here.dir, 'serve'], { uid: NOBODY, gid: NOBODY })
-  let said = ''
-  child.stderr.setEncoding('utf8').on('data', text => {
-    said += text
+for (const [what, user, xaps, left] of [
+  ['runs as the user of smtp.ini, and so is its store', NOBODY, {}, ['xaps', 'xaps-spool']],
+  ['runs as the owner of the directory where smtp.ini names no user', OTHER, {}, ['xaps']],
+  ["stays root where everything is root's", 0, {}, ['xaps']],
+  ['runs as the user of smtp.ini, and so is a registration in the spool', NOBODY, AWAY, ['xaps-spool']],
+] as const) {
+  test(`xaps serve by root ${what}`, { skip }, async t => {
+    const here = await directoryFor(t, user, xaps)
+    assert.equal(await servedBy(t, here), user)
+    assert.deepEqual(ownersOf(here, ...left), [user])
   })
-  const status = await new Promise(resolve => child.on('exit', resolve))
-  assert.equal(status, 1, said)
+}
+
+for (const user of [NOBODY, OTHER]) {
+  test(`xaps import by root makes a store of the user ${user}`, { skip }, async t => {
+    const here = await directoryFor(t, user)
+    const file = path.join(here.dir, 'devices.jsonl')
+    const now = new Date().toISOString()
+    const seen = { registeredAt: now, lastSeen: now }
+    const device = { ...ALICE, ...seen, mailboxes: ['INBOX'], subtopic: 'com.apple.mobilemail' }
+    writeFileSync(file, `${JSON.stringify({ ...device, topic: MAIL_TOPIC })}\n`)
+    const { status, stderr } = await here.xaps('import', file)
+    assert.equal(status, 0, stderr)
+    assert.deepEqual(ownersOf(here, 'xaps'), [user])
+  })
+}
+
+test('xaps serve says whose the state is that it cannot use, and what mends it', {
+  skip: skip || missing('setpriv'),
+}, async t => {
+  const here = await directoryFor(t, 0)
+  chmodSync(path.dirname(here.dir), 0o777)
+  chmodSync(here.keys, 0o755)
+  for (const name of readdirSync(here.keys)) chmodSync(path.join(here.keys, name), 0o644)
   const store = path.join(here.dir, 'xaps')
+  mkdirSync(store, { mode: 0o700 })
+  const nobody = asIds({ uid: NOBODY, gid: NOBODY, groups: [] })
+  const args = [...nobody, process.execPath, XAPS, '-c', here.dir, 'serve']
+  const { status, stderr } = await run('setpriv', args)
+  assert.equal(status, 1, stderr)
   const mended = `${store} belongs to root:root, and this process, nobody:nogroup, may not write it: chown -R nobody:nogroup ${store}`
-  assert.ok(said.includes(mended), said)
+  assert.ok(stderr.includes(mended), stderr)
 })

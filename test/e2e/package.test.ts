@@ -2,12 +2,11 @@ import assert from 'node:assert/strict'
 import { cpSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
-import { phoneOf, registerByLine } from './dovecot-plugins.ts'
+import { phoneOf } from './dovecot-plugins.ts'
 import { type Ended, run } from './run.ts'
-import { mailTo, pushed, startSite } from './setup.ts'
+import { startSite } from './setup.ts'
 
 const ROOT = path.join(__dirname, '../../..')
 const COMPILED = path.join(__dirname, '../..')
@@ -46,11 +45,11 @@ test('the packed package', async t => {
   await t.test(
     'pushes in another Haraka directory, with nothing beside it but its dependencies',
     async context => {
-      const { apple, ...site } = await startSite(context, { link: installed })
-      assert.equal(await registerByLine(site.socket, ALICE), `OK ${MAIL_TOPIC}\r\n`)
-      await mailTo(site, ALICE.user)
-      const [push] = await pushed(apple, site, 1)
-      assert.equal(push?.token, ALICE.token)
+      const site = await startSite(context, { link: installed })
+      await site.register(ALICE)
+      await site.mail(ALICE.user)
+      await site.pushed(1)
+      assert.deepEqual(site.tokens(), [ALICE.token])
       assert.ok(site.children().every(({ command }) => command.includes(installed)))
     },
   )
@@ -62,7 +61,7 @@ async function pack(t: TestContext): Promise<{ files: string[]; tarball: string 
   const copy = path.join(temp.path, 'repository')
   cpSync(ROOT, copy, {
     recursive: true,
-    filter: file => !/^(?:node_modules|\.git|dist.*)$/.test(belowRoot(file)),
+    filter: file => !/^(?:node_modules|\.git|dist.*)$/.test(path.relative(ROOT, file)),
   })
   cpSync(COMPILED, path.join(copy, 'dist'), { recursive: true })
   const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', temp.path]
@@ -75,18 +74,14 @@ async function pack(t: TestContext): Promise<{ files: string[]; tarball: string 
   }
 }
 
-function belowRoot(file: string): string {
-  return path.relative(ROOT, file)
-}
-
 /** Unpacks as npm does; the dependencies that the package names are taken from the repository. */
 async function install(t: TestContext, tarball: string): Promise<string> {
-  const temp = owned(t, tempDirectory())
-  const directory = path.join(temp.path, 'node_modules', 'haraka-plugin-xaps')
+  const modules = path.join(owned(t, tempDirectory()).path, 'node_modules')
+  const directory = path.join(modules, 'haraka-plugin-xaps')
   mkdirSync(directory, { recursive: true })
   succeeded(await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', directory]))
   for (const name of Object.keys(manifestOf(directory).dependencies)) {
-    const target = path.join(temp.path, 'node_modules', name)
+    const target = path.join(modules, name)
     mkdirSync(path.dirname(target), { recursive: true })
     symlinkSync(path.join(ROOT, 'node_modules', name), target)
   }

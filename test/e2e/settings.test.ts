@@ -1,23 +1,45 @@
 import assert from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { type Apple, startApple } from '../fake/apple/server.ts'
-import { owned } from '../support/owned.ts'
+import { test } from 'node:test'
 import { processEntry } from '../support/server.ts'
-import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
-import { phoneOf, registerByLine } from './dovecot-plugins.ts'
-import { appleKeys, companionAnswers, mailTo, pluginLines, pushed, type Site, startSite } from './setup.ts'
+import { phoneOf } from './dovecot-plugins.ts'
+import { companionAnswers, type Sections, type Site, startSite } from './setup.ts'
 
 const ALICE = phoneOf('alice@example.com')
 
-async function clusterSite(t: TestContext): Promise<{ site: Site; apple: Apple; keys: string }> {
-  const apple = owned(t, await startApple())
-  const temp = owned(t, tempDirectory())
-  const apns = appleKeys(apple, temp.path)
-  const site = await startSite(t, { apple, nodes: 1, xaps: { apns, push: { window: 0 } } })
-  return { site, apple, keys: temp.path }
+/** A mistake → the one line in the log. */
+const WRONG: Readonly<Record<string, readonly [Sections, RegExp]>> = {
+  'a key that is none': [
+    { push: { windw: 3 } },
+    /config\/xaps\.ini: \[push\] windw = 3 .*unknown, expected .*window/,
+  ],
+  'a value out of range': [
+    { apns: { port: 'https' } },
+    /config\/xaps\.ini: \[apns\] port = https .*expected a whole number from 1 to 65535/,
+  ],
+  'no credentials': [{ apns: { certificate: '', key: '' } }, /config\/xaps\.ini: \[apns\] .*certificate/],
+  'credentials that are not there': [
+    { apns: { certificate: '/nowhere/push.pem' } },
+    /config\/xaps\.ini: \[apns\] certificate = \/nowhere\/push\.pem/,
+  ],
+}
+
+for (const [what, [xaps, said]] of Object.entries(WRONG)) {
+  const nodes = what === 'a key that is none' ? 2 : 0
+  test(`with ${what} there is one clear line, no push, and mail as ever, with nodes=${nodes}`, async t => {
+    const site = await startSite(t, { nodes, xaps, companion: false })
+    await site.mail(ALICE.user)
+    await site.delivered(1)
+    const lines = site.lines()
+    assert.equal(lines.length, 1, lines.join('\n'))
+    assert.match(lines[0] ?? '', /\[ERROR\]/)
+    assert.match(lines[0] ?? '', said)
+    assert.equal(existsSync(site.socket), false)
+    assert.equal(site.children().length, nodes)
+    assert.deepEqual([site.apple.requests.length, site.apple.connections.attempts], [0, 0])
+  })
 }
 
 async function replaced(site: Site, is: (command: string) => boolean): Promise<void> {
@@ -31,30 +53,29 @@ const isCompanion = (command: string) => / serve /.test(command)
 const isWorker = (command: string) => !isCompanion(command)
 
 test('half a file changes nothing for a worker or companion that starts again, and the log says so', async t => {
-  const { site, apple, keys } = await clusterSite(t)
-  await registerByLine(site.socket, ALICE)
+  const site = await startSite(t, { nodes: 1, xaps: { push: { window: 0 } } })
+  await site.register(ALICE)
   const ini = path.join(site.dir, 'config', 'xaps.ini')
   const whole = readFileSync(ini, 'utf8')
   writeFileSync(ini, '[apns]\ncertif')
-  writeFileSync(path.join(keys, 'push.pem'), '-----BEGIN CERTI')
+  writeFileSync(path.join(site.keys, 'push.pem'), '-----BEGIN CERTI')
+  const mailIsTaken = () => until(() => site.mail(ALICE.user).then(() => true), 'the mail')
 
   await t.test('the companion', async () => {
     await replaced(site, isCompanion)
     await companionAnswers(site)
-    assert.match(await registerByLine(site.socket, ALICE), /^OK ./)
+    await site.register(ALICE)
   })
   await t.test('the worker', async () => {
-    const listened = site.log().match(/Listening on|listening on/g)?.length ?? 0
+    const listened = () => site.log().match(/listening on/gi)?.length ?? 0
+    const before = listened()
     await replaced(site, isWorker)
-    await until(
-      () => (site.log().match(/Listening on|listening on/g)?.length ?? 0) > listened,
-      'the worker to listen',
-    )
-    await until(() => mailTo(site, ALICE.user).then(() => true), 'the mail')
-    assert.equal((await pushed(apple, site, 1))[0]?.token, ALICE.token)
+    await until(() => listened() > before, 'the worker to listen')
+    await mailIsTaken()
+    assert.equal((await site.pushed(1))[0]?.token, ALICE.token)
   })
   await t.test('one line for each file', () => {
-    const warnings = pluginLines(site.log()).filter(line => /\[WARN\].* on disk /.test(line))
+    const warnings = site.lines(/\[WARN\].* on disk /)
     assert.equal(warnings.length, 2, warnings.join('\n'))
     assert.match(warnings[0] ?? '', /xaps\.ini on disk is not what is in use; restart Haraka/)
     assert.match(warnings[1] ?? '', /the credentials on disk are of no use; the last good ones/)
@@ -62,20 +83,7 @@ test('half a file changes nothing for a worker or companion that starts again, a
   await t.test('another setting is not taken either, before Haraka is restarted', async () => {
     writeFileSync(ini, whole.replace(/^host = .*$/m, 'host = 192.0.2.1'))
     await replaced(site, isWorker)
-    await until(() => mailTo(site, ALICE.user).then(() => true), 'the mail')
-    assert.equal((await pushed(apple, site, 2)).length, 2)
+    await mailIsTaken()
+    assert.equal((await site.pushed(2)).length, 2)
   })
-})
-
-test('with a configuration of no use a cluster has one clear line, no push, and mail as ever', async t => {
-  const { lmtp, ...site } = await startSite(t, {
-    nodes: 2,
-    xaps: { push: { windw: 3 } },
-    companion: false,
-  })
-  await mailTo(site, ALICE.user)
-  await until(() => lmtp.mails.length === 1, 'the mail')
-  const lines = pluginLines(site.log())
-  assert.equal(lines.length, 1, lines.join('\n'))
-  assert.match(lines[0] ?? '', /\[ERROR\].*windw = 3/)
 })

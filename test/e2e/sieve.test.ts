@@ -7,16 +7,16 @@ import { type TestContext, test } from 'node:test'
 import { type Dovecot, missingDovecot, startDovecot } from '../support/dovecot.ts'
 import { dialectOf } from '../support/dovecot-conf.ts'
 import { exporterByHttp, sieve } from '../support/dovecot-exporter.ts'
+import { startSmtpSink } from '../support/lmtp.ts'
 import { missing } from '../support/need.ts'
 import { owned } from '../support/owned.ts'
 import { processEntry } from '../support/server.ts'
 import { SmtpConnection } from '../support/smtp.ts'
-import { startSmtpSink } from '../support/smtp-sink.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
-import { phoneOf, registerByLine } from './dovecot-plugins.ts'
-import { run, xaps } from './run.ts'
-import { FROM, pushed, type Site, startSite } from './setup.ts'
+import { phoneOf } from './dovecot-plugins.ts'
+import { run } from './run.ts'
+import { FROM, startSite } from './setup.ts'
 
 const skip = missingDovecot() || missing('sievec')
 
@@ -69,8 +69,7 @@ async function setup(
       ].join('\n'),
     }),
   )
-  for (const user of [...users, MARKER.toLowerCase(), FULL])
-    assert.match(await registerByLine(site.socket, phoneOf(user)), /^OK ./)
+  await site.register(...users, MARKER.toLowerCase(), FULL)
   return { site, dovecot, sink }
 }
 
@@ -105,14 +104,14 @@ test('of 100 mails that Sieve files by 5 rules those in INBOX are pushed, each o
     [MARKER, 'plain'],
   ])
   const { apple } = site
-  await pushed(apple, site, ({ token }) => token === tokenOf(MARKER))
+  await site.pushed(({ token }) => token === tokenOf(MARKER))
   const expected = [...USERS.filter((_, index) => ruleOf(index)?.[2]), MARKER]
   assert.equal(expected.length, 41)
   await until(() => apple.requests.length >= expected.length, 'all pushes')
   const nameOf = new Map([...USERS, MARKER].map(user => [tokenOf(user), user]))
   assert.deepEqual(apple.requests.map(({ token }) => nameOf.get(token)).sort(), expected.sort())
   assert.equal(sink.mails.length, 20, 'redirected mails went out')
-  const { stdout } = await xaps(['-c', site.dir, 'explain', 'u1@example.com'])
+  const { stdout } = await site.xaps('explain', 'u1@example.com')
   assert.match(stdout, /^last event: .*Sieve filed it into another folder: not pushed$/m)
   assert.match(site.log(), /the first event of Dovecot's event exporter has come/)
   assert.doesNotMatch(site.log(), new RegExp(`origin=xaps.*${FROM}`))
@@ -124,11 +123,9 @@ test("without Sieve a renamed user is found by Dovecot's userdb", { skip }, asyn
   const { site, dovecot } = await setup(t, [], { users: { dovecot_userdb: link } })
   await run('ln', ['-s', dovecot.authUserdbPath, link])
   await deliver(dovecot, [[RENAMED, 'plain']])
-  const pushes = await pushed(site.apple, site, 1)
+  const pushes = await site.pushed(1)
   assert.equal(pushes[0]?.token, tokenOf(MARKER))
 })
-
-const companionOf = (site: Site) => site.children().find(({ command }) => /companion/.test(command))?.pid ?? 0
 
 /** Dovecot's own time for a mail is some milliseconds; the XAPS plugins wait for up to a second. */
 const MOST_MS = 1_500
@@ -167,14 +164,14 @@ test('no delivery waits for the companion, whatever it does', { skip, timeout: 1
     await apple.heal()
   })
   await t.test('killed', async () => {
-    const killed = companionOf(site)
+    const killed = site.companion()
     process.kill(killed, 'SIGKILL')
     await measured('has been killed')
     await until(() => !processEntry(killed), 'its end')
     await pushesAgain(users[0] ?? '')
   })
   await t.test('stopped', async () => {
-    const stopped = companionOf(site)
+    const stopped = site.companion()
     process.kill(stopped, 'SIGSTOP')
     await measured('is stopped')
     process.kill(stopped, 'SIGCONT')

@@ -37,7 +37,7 @@ export interface Haraka {
   children(): readonly ProcessEntry[]
   waitForLog(pattern: RegExp, timeoutMs?: number): Promise<string>
   /** Ends the process that was started, and it alone, by SIGKILL; its files are left to the test. */
-  kill(): Promise<void>
+  kill(): Promise<unknown>
   /** Ends it and all it left behind, and removes its directory. Rejects when Haraka had ended by itself. */
   stop(signal?: NodeJS.Signals): Promise<void>
 }
@@ -102,8 +102,7 @@ function smtpIni(port: number, { nodes = 0, user, group }: HarakaOptions): strin
     `listen=127.0.0.1:${port}`,
     `nodes=${nodes}`,
     'graceful_shutdown=true',
-    ...(user === undefined ? [] : [`user=${user}`]),
-    ...(group === undefined ? [] : [`group=${group}`]),
+    ...Object.entries({ user, group }).flatMap(([key, id]) => (id === undefined ? [] : [`${key}=${id}`])),
   ])
 }
 

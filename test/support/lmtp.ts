@@ -1,20 +1,14 @@
 /**
- * A small LMTP receiver (RFC 2033) for machines without Dovecot: it keeps mails in memory and answers each
- * recipient after DATA in Dovecot's words. Knows neither STARTTLS nor BDAT.
+ * Small receivers that keep mails in memory: LMTP (RFC 2033) for machines without Dovecot, in Dovecot's words, and
+ * SMTP as the next hop of a Haraka that relays. Neither knows STARTTLS or BDAT.
  */
 
 import type net from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type Loopback, listenLocally } from './loopback.ts'
 
 export interface ReceivedMail {
-  readonly from: string
   /** Those that were accepted in the end. */
   readonly to: readonly string[]
-  /** Headers and body as they were before the transport, CRLF line ends. */
-  readonly text: string
-  /** When the last reply was written, in milliseconds since the epoch. */
-  readonly at: number
 }
 
 export interface LmtpOptions {
@@ -24,8 +18,6 @@ export interface LmtpOptions {
   readonly refuseRcpt?: ReadonlySet<string>
   /** Addresses accepted at RCPT and refused after DATA as over quota. */
   readonly refuseAfterData?: ReadonlySet<string>
-  /** How long to think before the replies to DATA, in milliseconds. */
-  readonly latencyMs?: number
   /** Runs before a mail is acknowledged, as Dovecot's plugins do: they notify, and wait for the answer. */
   readonly beforeReply?: (recipients: readonly string[]) => Promise<unknown>
 }
@@ -34,62 +26,65 @@ export interface LmtpReceiver extends Loopback {
   readonly mails: readonly ReceivedMail[]
 }
 
-export async function startLmtp(options: LmtpOptions = {}): Promise<LmtpReceiver> {
-  const mails: ReceivedMail[] = []
-  return { mails, ...(await listenLocally(socket => serve(socket, options, mails), options.path)) }
+/** LMTP: each recipient is answered after DATA. */
+export function startLmtp(options: LmtpOptions = {}): Promise<LmtpReceiver> {
+  return start(options, replyToEach)
 }
 
-interface Envelope {
-  from: string
-  to: string[]
+/** SMTP: the mail is answered after DATA, and always taken. */
+export function startSmtpSink(options: Pick<LmtpOptions, 'refuseRcpt'> = {}): Promise<LmtpReceiver> {
+  return start(options, () => ['250 2.0.0 taken'])
 }
+
+async function start(options: LmtpOptions, repliesTo: RepliesTo): Promise<LmtpReceiver> {
+  const mails: ReceivedMail[] = []
+  return { mails, ...(await listenLocally(socket => serve(socket, options, mails, repliesTo), options.path)) }
+}
+
+/** The lines after DATA, for the recipients of RCPT and those `taken`; `number`: of the mail. */
+type RepliesTo = (to: readonly string[], taken: readonly string[], number: number) => readonly string[]
+
+const replyToEach: RepliesTo = (to, taken, number) =>
+  to.map(address =>
+    taken.includes(address)
+      ? `250 2.0.0 <${address}> ${number} Saved`
+      : `552 5.2.2 <${address}> Quota exceeded (mailbox for user is full)`,
+  )
 
 /** One connection: lines in, replies out, strictly in order. */
-function serve(socket: net.Socket, options: LmtpOptions, mails: ReceivedMail[]): void {
-  let envelope: Envelope = { from: '', to: [] }
+function serve(socket: net.Socket, options: LmtpOptions, mails: ReceivedMail[], repliesTo: RepliesTo): void {
+  let to: string[] = []
   let received = ''
-  let message: string[] | undefined
+  let inData = false
   const reply = (line: string) => socket.writable && socket.write(`${line}\r\n`)
 
   const command = (line: string) => {
     const verb = line.slice(0, 4).toUpperCase()
-    if (verb === 'DATA') message = []
-    if (verb === 'MAIL') envelope = { from: addressIn(line), to: [] }
-    if (verb === 'RSET') envelope = { from: '', to: [] }
-    const refused = verb === 'RCPT' && options.refuseRcpt?.has(addressIn(line))
-    if (verb === 'RCPT' && !refused) envelope.to.push(addressIn(line))
-    reply(
-      refused
-        ? `550 5.1.1 <${addressIn(line)}> User doesn't exist: ${addressIn(line)}`
-        : (ANSWERS[verb] ?? '500 5.5.1 Unknown command'),
-    )
+    const address = /<(.*?)>/.exec(line)?.[1] ?? ''
+    if (verb === 'MAIL' || verb === 'RSET') to = []
+    inData = verb === 'DATA'
+    const refused = verb === 'RCPT' && options.refuseRcpt?.has(address)
+    if (verb === 'RCPT' && !refused) to.push(address)
+    const answer = ANSWERS[verb] ?? '500 5.5.1 Unknown command'
+    reply(refused ? `550 5.1.1 <${address}> User doesn't exist: ${address}` : answer)
     if (verb === 'QUIT') socket.end()
   }
 
-  const finish = async (text: string) => {
-    if (options.latencyMs) await sleep(options.latencyMs)
-    const taken = envelope.to.filter(address => !options.refuseAfterData?.has(address))
+  const finish = async () => {
+    inData = false
+    const taken = to.filter(address => !options.refuseAfterData?.has(address))
     await options.beforeReply?.(taken)
-    if (taken.length > 0) mails.push({ from: envelope.from, to: taken, text, at: Date.now() })
-    for (const address of envelope.to) {
-      reply(
-        taken.includes(address)
-          ? `250 2.0.0 <${address}> ${mails.length} Saved`
-          : `552 5.2.2 <${address}> Quota exceeded (mailbox for user is full)`,
-      )
-    }
+    if (taken.length > 0) mails.push({ to: taken })
+    for (const line of repliesTo(to, taken, mails.length)) reply(line)
   }
 
   const read = async (line: string) => {
-    if (message === undefined) return command(line)
-    if (line !== '.') return void message.push(line.replace(/^\./, ''))
-    const text = message.join('\r\n')
-    message = undefined
-    await finish(text)
+    if (!inData) command(line)
+    else if (line === '.') await finish()
   }
 
   let work = Promise.resolve()
-  reply('220 LMTP receiver for tests')
+  reply('220 receiver.example.net')
   socket.setEncoding('utf8').on('data', (chunk: string) => {
     const lines = (received + chunk).split('\r\n')
     received = lines.pop() ?? ''
@@ -101,16 +96,15 @@ function serve(socket: net.Socket, options: LmtpOptions, mails: ReceivedMail[]):
   })
 }
 
+const HELLO = '250-receiver.example.net\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 PIPELINING'
+
 const ANSWERS: Readonly<Record<string, string>> = {
-  LHLO: '250-receiver.example.net\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 PIPELINING',
+  LHLO: HELLO,
+  EHLO: HELLO,
   MAIL: '250 2.1.0 OK',
   RCPT: '250 2.1.5 OK',
   DATA: '354 OK',
   RSET: '250 2.1.0 OK',
   NOOP: '250 2.1.0 OK',
   QUIT: '221 2.0.0 Bye',
-}
-
-function addressIn(line: string): string {
-  return /<(.*?)>/.exec(line)?.[1] ?? ''
 }

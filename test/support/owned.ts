@@ -1,6 +1,10 @@
-/** Servers and directories of a test, which end with it. */
+/** Servers and directories, which end with the test that started them, or with a program's work. */
 
-import type { TestContext } from 'node:test'
+/** The time of a test, as its TestContext has it, or of anything else that ends. */
+export interface Scope {
+  /** Has `step` run at the end. */
+  after(step: () => unknown): void
+}
 
 type Endable =
   | { readonly stop: () => unknown }
@@ -8,10 +12,20 @@ type Endable =
   | { readonly remove: () => unknown }
 
 /** Returns `thing`, and has it stopped, closed or removed when the test ends. */
-export function owned<T extends Endable>(t: TestContext, thing: T): T {
-  t.after(() => {
+export function owned<T extends Endable>(scope: Scope, thing: T): T {
+  scope.after(() => {
     if ('stop' in thing) return thing.stop()
     return 'close' in thing ? thing.close() : thing.remove()
   })
   return thing
+}
+
+/** Runs `work` in a scope of its own, outside of tests. At the end, also by an error, the last step comes first. */
+export async function scoped<T>(work: (scope: Scope) => Promise<T>): Promise<T> {
+  const steps: (() => unknown)[] = []
+  try {
+    return await work({ after: step => void steps.unshift(step) })
+  } finally {
+    for (const step of steps) await step()
+  }
 }

@@ -18,7 +18,7 @@ export interface Redis {
   readonly uri: string
   readonly port: number
   /** Ends the server by SIGKILL; its files stay. */
-  kill(): Promise<void>
+  kill(): Promise<unknown>
   /** SIGSTOP freezes it, SIGCONT lets it go on. */
   signal(signal: NodeJS.Signals): void
   /** One command as an administrator would type it, such as `command('SET', 'key', 'value')`. */

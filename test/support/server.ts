@@ -18,8 +18,8 @@ export interface ServerProcess {
   running(): boolean
   /** Resolves with its output when `pattern` is in it; rejects when the server ends first, or after `timeoutMs`. */
   waitForOutput(pattern: RegExp, timeoutMs?: number): Promise<string>
-  /** Sends `signal` to the server alone and resolves when it has ended. */
-  end(signal: NodeJS.Signals): Promise<void>
+  /** Sends `signal` to the server alone and resolves with its exit status; null when the signal ended it. */
+  end(signal: NodeJS.Signals): Promise<number | null>
   /**
    * Ends the server by `signal`, then whatever it left behind by SIGKILL. Rejects with its output when it had
    * ended before anybody asked it to.
@@ -48,6 +48,7 @@ export function startServer(
     asked = true
     if (running()) child.kill(signal)
     await until(() => !running(), `${command} to end by ${signal}:\n${output()}`, STOP_TIMEOUT_MS)
+    return child.exitCode
   }
 
   return {
@@ -120,12 +121,34 @@ export function processEntry(pid: number): ProcessEntry | undefined {
   }
 }
 
-/** A TCP port of 127.0.0.1 that nothing listens on, for servers that cannot choose one and tell. */
+/** Users, groups as numbers. */
+export interface Ids {
+  readonly uid: number
+  readonly gid: number
+  /** Supplementary groups. */
+  readonly groups: readonly number[]
+}
+
+/** The effective ids of a living process. */
+export function idsOf(pid: number): Ids {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  const numbers = (name: string) =>
+    (new RegExp(`^${name}:(.*)$`, 'm').exec(status)?.[1]?.match(/\d+/g) ?? []).map(Number)
+  const [, uid = Number.NaN] = numbers('Uid')
+  const [, gid = Number.NaN] = numbers('Gid')
+  return { uid, gid, groups: numbers('Groups') }
+}
+
+const given = new Set<number>()
+
+/** A TCP port of 127.0.0.1 that is free, for servers that cannot choose one and tell. No port is given twice. */
 export async function freePort(): Promise<number> {
   const probe = net.createServer().listen(0, '127.0.0.1')
   await new Promise((resolve, reject) => probe.once('listening', resolve).once('error', reject))
   const { port } = probe.address() as net.AddressInfo
   await new Promise(resolve => probe.close(resolve))
+  if (given.has(port)) return freePort()
+  given.add(port)
   return port
 }
 

@@ -2,20 +2,10 @@
 
 import type { DeliveredParams, Hmail, Plugin } from '../../../plugins/xaps/haraka/types.ts'
 import { haraka_ready, mail_delivered, register } from '../../../plugins/xaps.ts'
-import { pace } from '../pace.ts'
 import { servePart } from '../part.ts'
 import { deviceOf, userName } from '../site.ts'
-import type { Stamp } from './apple.ts'
-
-export interface HookApi {
-  /** Starts the plugin in Haraka directory `dir` and connects it to store and Apple. */
-  open(options: { dir: string }): void
-  /**
-   * Hands `count` mails, the first of them to user number `from`, to the hook at `perSecond`. Resolves with the time
-   * just before each call.
-   */
-  deliver(options: { from: number; count: number; perSecond: number }): Promise<Stamp[]>
-}
+import { pace } from '../work.ts'
+import type { Stamp } from './outside.ts'
 
 const nothing = (): void => undefined
 
@@ -30,13 +20,18 @@ const plugin: Plugin = {
   logerror: text => console.error(text),
 }
 
-servePart<HookApi>({
-  open({ dir }) {
+const api = servePart({
+  /** Starts the plugin in Haraka directory `dir` and connects it to store and Apple. */
+  open({ dir }: { dir: string }) {
     process.env.HARAKA = dir
     register.call(plugin)
     haraka_ready.call(plugin, nothing)
   },
-  async deliver({ from, count, perSecond }) {
+  /**
+   * Hands `count` mails, the first of them to user number `from`, to the hook at `perSecond`. Resolves with the time
+   * just before each call.
+   */
+  async deliver({ from, count, perSecond }: { from: number; count: number; perSecond: number }) {
     const stamps: Stamp[] = []
     await pace(count, perSecond, index => {
       const [hmail, params] = mailTo(from + index)
@@ -46,6 +41,8 @@ servePart<HookApi>({
     return stamps
   },
 })
+
+export type Hook = typeof api
 
 function mailTo(index: number): [Hmail, DeliveredParams] {
   const [user = '', host = ''] = userName(index).split('@')

@@ -14,17 +14,11 @@ const BATCH = 1_000
 /** Lookups and everything else must be done with before memory is measured. */
 const REST_MS = 500
 
-export interface PendingApi {
-  /** Opens the store in `dir`, and with `push` the push side. */
-  open(options: { dir: string; push: boolean }): Promise<void>
-  /** Takes `events` events for `users` users, in turn. Resolves with the memory in use before and afterwards. */
-  fill(options: { events: number; users: number }): Promise<{ before: Memory; after: Memory }>
-}
-
 let take: (user: string) => void = () => undefined
 
-servePart<PendingApi>({
-  async open({ dir, push: pushing }) {
+const api = servePart({
+  /** Opens the store in `dir`, and with `push` the push side. */
+  async open({ dir, push: pushing }: { dir: string; push: boolean }) {
     const config = loadConfig(dir)
     const store = await openDeviceStore(config, noLog)
     if (pushing) {
@@ -42,7 +36,8 @@ servePart<PendingApi>({
       )
     }
   },
-  async fill({ events, users }) {
+  /** Takes `events` events for `users` users, in turn. Resolves with the memory in use before and afterwards. */
+  async fill({ events, users }: { events: number; users: number }) {
     const before = await measure()
     for (let event = 0; event < events; event++) {
       take(userName(event % users))
@@ -52,6 +47,8 @@ servePart<PendingApi>({
     return { before, after: await measure() }
   },
 })
+
+export type Pending = typeof api
 
 async function measure(): Promise<Memory> {
   // Twice: the second run frees the objects that the first finalizes.

@@ -4,23 +4,11 @@ import { readFileSync } from 'node:fs'
 import http2 from 'node:http2'
 import path from 'node:path'
 import apn from 'apn'
-import { pace } from '../pace.ts'
 import { servePart } from '../part.ts'
 import { ownCpu } from '../process-use.ts'
 import { deviceOf } from '../site.ts'
-import type { Stamp } from './apple.ts'
-
-export interface PushApi {
-  /** Gets ready to push to Apple on `port`; credentials lie in the site's directory. */
-  open(options: { dir: string; port: number; client: Client }): Promise<void>
-  /** Pushes to the devices from number `from` on, so many at a time. */
-  send(options: { from: number; count: number; inFlight: number }): Promise<{ ms: number; cpuUs: number }>
-}
-
-export interface PacedPushApi extends PushApi {
-  /** Pushes `perSecond` times a second, whatever is in flight. Resolves with the time just before each push. */
-  sendPaced(options: { from: number; count: number; perSecond: number }): Promise<Stamp[]>
-}
+import { inParallel, pace } from '../work.ts'
+import type { Stamp } from './outside.ts'
 
 export type Client = 'ours' | 'apn' | 'http2'
 
@@ -29,23 +17,21 @@ type SendOne = (index: number) => Promise<void>
 
 let sendOne: SendOne = () => Promise.reject(new Error('not open'))
 
-servePart<PacedPushApi>({
-  async open({ dir, port, client }) {
+const api = servePart({
+  /** Gets ready to push to Apple on `port`; credentials lie in the site's directory. */
+  async open({ dir, port, client }: { dir: string; port: number; client: Client }) {
     const read = (name: string) => readFileSync(path.join(dir, 'apple', name), 'utf8')
     const tls = { cert: read('certificate.pem'), key: read('key.pem'), ca: read('ca.pem') }
     sendOne = client === 'apn' ? byApn(tls, port) : byHttp2(tls, port)
   },
-  async send({ from, count, inFlight }) {
+  /** Pushes to the devices from number `from` on, so many at a time. */
+  async send({ from, count, inFlight }: { from: number; count: number; inFlight: number }) {
     const cpu = ownCpu()
-    const start = performance.now()
-    let next = from
-    const sendOneByOne = async () => {
-      while (next < from + count) await sendOne(next++)
-    }
-    await Promise.all(Array.from({ length: inFlight }, sendOneByOne))
-    return { ms: performance.now() - start, cpuUs: ownCpu() - cpu }
+    const ms = await inParallel(count, inFlight, index => sendOne(from + index))
+    return { ms, cpuUs: ownCpu() - cpu }
   },
-  async sendPaced({ from, count, perSecond }) {
+  /** Pushes `perSecond` times a second, whatever is in flight. Resolves with the time just before each push. */
+  async sendPaced({ from, count, perSecond }: { from: number; count: number; perSecond: number }) {
     const stamps: Stamp[] = []
     const sending: Promise<void>[] = []
     await pace(count, perSecond, index => {
@@ -56,6 +42,11 @@ servePart<PacedPushApi>({
     return stamps
   },
 })
+
+export type BarePush = typeof api
+
+/** What our push side is asked, too. */
+export type PushApi = Pick<BarePush, 'open' | 'send'>
 
 interface Tls {
   readonly cert: string

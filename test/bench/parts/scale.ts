@@ -5,6 +5,7 @@ import { register } from '../../../plugins/xaps/device/record.ts'
 import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
 import { noLog } from '../../support/recorded-log.ts'
 import { servePart } from '../part.ts'
+import { memoryOf } from '../process-use.ts'
 import { deviceOf, userName } from '../site.ts'
 
 export type Operation = 'lookup' | 'registration' | 'claim'
@@ -17,6 +18,8 @@ export interface ScaleApi {
   /** Milliseconds to list all users with their devices, and to look for what has expired. */
   list(): Promise<number>
   sweep(): Promise<number>
+  /** Bytes of memory that are the process's own. */
+  memory(): Promise<number>
 }
 
 /** Coprime to every number of users that is measured. */
@@ -59,6 +62,7 @@ servePart<ScaleApi>({
       for await (const _ of store.users());
     }),
   sweep: () => timed(() => store.sweep()),
+  memory: async () => memoryOf(process.pid).own,
 })
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

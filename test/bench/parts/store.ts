@@ -9,39 +9,38 @@ import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
 import { noLog } from '../../support/recorded-log.ts'
 import { servePart } from '../part.ts'
 import { deviceOf, userName } from '../site.ts'
+import { inParallel } from '../work.ts'
 
 export type Operation = 'devices' | 'update' | 'claim'
 
-export interface StoreApi {
-  /** Opens the store `uri`, ours or, `bare`, its library in a place of its own below `dir`. */
-  open(options: { uri: string; dir: string; bare: boolean }): Promise<void>
-  /** Does `count` operations, so many at once. Resolves with microseconds of time per operation. */
-  run(options: { operation: Operation; from: number; count: number; atOnce: number }): Promise<number>
+interface Job {
+  readonly operation: Operation
+  readonly from: number
+  readonly count: number
+  readonly atOnce: number
 }
 
 type Operations = Readonly<Record<Operation, (index: number) => Promise<unknown>>>
 
 let operations: Operations | undefined
 
-servePart<StoreApi>({
-  async open({ uri, dir, bare }) {
+const api = servePart({
+  /** Opens the store `uri`, ours or, `bare`, its library in a place of its own below `dir`. */
+  async open({ uri, dir, bare }: { uri: string; dir: string; bare: boolean }) {
     if (!bare) {
       const options = { uri, namespace: 'xaps', expireAfterMs: 30 * 86_400_000, harakaDir: dir, log: noLog }
       operations = ours(await openStore(options))
     } else operations = uri.startsWith('lmdb:') ? bareLmdb(dir) : await bareRedis(uri)
   },
-  async run({ operation, from, count, atOnce }) {
+  /** Does `count` operations, so many at once. Resolves with microseconds of time per operation. */
+  async run({ operation, from, count, atOnce }: Job) {
     const run = operations?.[operation]
     if (!run) throw new Error('not open')
-    let next = from
-    const start = performance.now()
-    const worker = async () => {
-      while (next < from + count) await run(next++)
-    }
-    await Promise.all(Array.from({ length: atOnce }, worker))
-    return ((performance.now() - start) * 1000) / count
+    return ((await inParallel(count, atOnce, index => run(from + index))) * 1000) / count
   },
 })
+
+export type Store = typeof api
 
 function ours(store: DeviceStore): Operations {
   return {

@@ -2,7 +2,10 @@
 
 import { once } from 'node:events'
 import http2 from 'node:http2'
+import type { TestContext } from 'node:test'
+import { owned } from '../../support/owned.ts'
 import { MAIL_TOPIC, type Pair } from './certificates.ts'
+import { type Apple, type AppleOptions, startApple } from './server.ts'
 
 export const TOKEN = 'a1'.repeat(32)
 export const PAYLOAD = JSON.stringify({ aps: { 'account-id': '5fa3fd4a-1b92-4a0e-a0a5-6ec76ff5b1ae' } })
@@ -41,6 +44,29 @@ export function open(apple: Endpoint, pair?: Pair): http2.ClientHttp2Session {
   const session = http2.connect(`https://${apple.host}:${apple.port}`, { ca: apple.ca, ...credentials })
   session.on('error', () => session.destroy())
   return session
+}
+
+export interface Connected {
+  readonly apple: Apple
+  readonly session: http2.ClientHttp2Session
+  another(): Promise<http2.ClientHttp2Session>
+}
+
+/** An Apple and a session with it, with a client certificate when one is given. All end with the test. */
+export async function connected(t: TestContext, pair?: Pair, options?: AppleOptions): Promise<Connected> {
+  const apple = owned(t, await startApple(options))
+  const another = async () => {
+    const session = await connect(apple, pair)
+    t.after(() => session.destroy())
+    return session
+  }
+  return { apple, session: await another(), another }
+}
+
+/** The status of a push, and Apple's reason where it is refused. */
+export async function verdictOn(session: http2.ClientHttp2Session, changes?: Changes): Promise<unknown[]> {
+  const { status, body } = await push(session, changes)
+  return [status, ...Object.values(body)]
 }
 
 /** Sends one push. Rejects when the stream ends without an answer. */

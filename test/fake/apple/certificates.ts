@@ -1,15 +1,20 @@
 /**
  * Certificates made on the spot: an authority, the server's certificate and push certificates as Apple issues them.
- * Nothing here is trusted by anything outside the test that made it.
+ * Nothing here is trusted by anything outside the test that made it. Push certificates are read here, too: the topic
+ * is the subject attribute UID, extensions say which environment and which further topics it is good for.
  */
 
 import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import { isIP } from 'node:net'
 import forge from 'node-forge'
-import { der } from './asn1.ts'
-import { extensionsFor, UID } from './extensions.ts'
+import { der, itemsOf, nothing, parse, sequence, textOf, utf8 } from './asn1.ts'
 
 const DAY_MS = 86_400_000
+
+const UID = '0.9.2342.19200300.100.1.1'
+const SANDBOX = '1.2.840.113635.100.6.3.1'
+const PRODUCTION = '1.2.840.113635.100.6.3.2'
+const TOPICS = '1.2.840.113635.100.6.3.6'
 
 /** Documented by forge, missing from its types. */
 const pki = forge.pki as typeof forge.pki & {
@@ -25,7 +30,7 @@ export interface Pair {
   readonly key: string
 }
 
-/** What issues certificates; its own is the one to trust. */
+/** The issuer of certificates; its own is the one to trust. */
 export type Authority = Pair
 
 export interface PushCertificateOptions {
@@ -53,7 +58,7 @@ export function authority(): Authority {
   return shared
 }
 
-/** A new authority that nobody trusts yet. */
+/** A new authority, which is trusted nowhere yet. */
 export function makeAuthority(): Authority {
   return issue({
     subject: [{ shortName: 'CN', value: `Apple stand-in authority ${randomBytes(4).toString('hex')}` }],
@@ -144,4 +149,51 @@ function signed(certificate: forge.pki.Certificate, key: string): string {
   const body = Buffer.from(der(certificate.tbsCertificate), 'latin1')
   certificate.signature = sign('sha256', body, key).toString('latin1')
   return forge.pki.certificateToPem(certificate)
+}
+
+/** What a push certificate is good for. */
+export interface Scope {
+  readonly topics: readonly string[]
+  readonly production: boolean
+  readonly sandbox: boolean
+}
+
+interface Extension {
+  readonly id: string
+  readonly value: string
+}
+
+/** The extensions of a certificate for `scope`, in no special order: readers must search by OID. */
+export function extensionsFor(scope: Scope): Extension[] {
+  const extensions: Extension[] = []
+  if (scope.topics.length > 1) extensions.push({ id: TOPICS, value: der(topicList(scope.topics)) })
+  if (scope.sandbox) extensions.push({ id: SANDBOX, value: der(nothing()) })
+  if (scope.production) extensions.push({ id: PRODUCTION, value: der(nothing()) })
+  return extensions
+}
+
+/** SEQUENCE { topic, SEQUENCE { kind }, topic, SEQUENCE { kind }, … }, the form of Apple's own certificates. */
+function topicList(topics: readonly string[]) {
+  return sequence(...topics.flatMap(topic => [utf8(topic), sequence(utf8(kindOf(topic)))]))
+}
+
+function kindOf(topic: string): string {
+  return /\.(voip|complication)$/.exec(topic)?.[1] ?? 'app'
+}
+
+/** What the certificate in these DER bytes is good for. Throws when it is no RSA certificate. */
+export function scopeOf(certificate: Buffer): Scope {
+  const read = forge.pki.certificateFromAsn1(parse(certificate.toString('latin1')))
+  const extensions = new Map((read.extensions as Extension[]).map(({ id, value }) => [id, value]))
+  const listed = extensions.get(TOPICS)
+  const subject: unknown = read.subject.attributes.find(attribute => attribute.type === UID)?.value
+  return {
+    topics: listed === undefined ? [String(subject ?? '')].filter(Boolean) : listedTopics(listed),
+    production: extensions.has(PRODUCTION),
+    sandbox: extensions.has(SANDBOX),
+  }
+}
+
+function listedTopics(value: string): string[] {
+  return itemsOf(parse(value)).flatMap(item => textOf(item) ?? [])
 }

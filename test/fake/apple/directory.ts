@@ -6,8 +6,7 @@
 import { X509Certificate } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { type Authority, makeAuthority, type Pair, pushCertificate } from './certificates.ts'
-import { scopeOf } from './extensions.ts'
+import { type Authority, makeAuthority, type Pair, pushCertificate, scopeOf } from './certificates.ts'
 import { pkcs12 } from './pkcs12.ts'
 import { type ProviderKey, providerKey } from './provider-key.ts'
 

@@ -2,16 +2,16 @@
 
 import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
-import type { Connection, Grant } from './connection.ts'
+import type { Connection } from './connection.ts'
+import type { Faults, Outcome } from './faults.ts'
 import type { Journal } from './journal.ts'
 import { type Reason, type Refusal, refusal } from './reasons.ts'
 import { isUuid, PAYLOAD_LIMIT, readPayload, tokenIn, wrongHeader, wrongTarget, wrongTopic } from './rules.ts'
-import type { Outcome, Verdicts } from './verdicts.ts'
 
 /** Where pushes are judged and kept. */
 export interface Desk {
   readonly journal: Journal
-  readonly verdicts: Verdicts
+  readonly faults: Faults
 }
 
 interface Judged {
@@ -35,11 +35,11 @@ export function serve(
   })
   stream.on('end', () => {
     if (stream.aborted) return
-    const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
-    finish(stream, headers, connection, desk, judge(headers, body, size, connection, desk.verdicts))
+    finish(stream, headers, connection, desk, judge(headers, Buffer.concat(chunks), size, connection, desk))
   })
   stream.on('aborted', () => desk.journal.counts.aborted++)
-  stream.on('error', closeFollows)
+  // A stream that its client or a fault has reset; 'aborted' has counted it.
+  stream.on('error', () => undefined)
 }
 
 function judge(
@@ -47,43 +47,35 @@ function judge(
   body: Buffer,
   size: number,
   connection: Connection,
-  verdicts: Verdicts,
+  { faults }: Desk,
 ): Judged {
   const topic = headers['apns-topic'] as string | undefined
+  const refused = (reason: Reason): Judged => ({ topic, payload: undefined, outcome: refusal(reason) })
   const target = wrongTarget(headers)
-  if (target) return refused(target, topic)
+  if (target) return refused(target)
   const grant = connection.grant(headers.authorization)
-  if (typeof grant === 'string') return refused(grant, topic)
+  if (typeof grant === 'string') return refused(grant)
+  const wrong = wrongHeader(headers) ?? wrongTopic(topic, grant)
+  if (wrong) return refused(wrong)
   const payload = readPayload(body, size)
-  const wrong =
-    wrongHeader(headers) ?? wrongTopicFor(grant, topic) ?? (isReason(payload) ? payload : undefined)
-  if (wrong || isReason(payload)) return refused(wrong as Reason, topic)
-  const outcome = verdicts.outcome(tokenIn(headers[':path'] ?? ''))
-  return { topic: topic ?? grant.standard, payload, outcome }
+  if (typeof payload === 'string') return refused(payload)
+  return { topic: topic ?? grant.standard, payload, outcome: faults.outcome(tokenOf(headers)) }
 }
 
-function refused(reason: Reason, topic: string | undefined): Judged {
-  return { topic, payload: undefined, outcome: refusal(reason) }
-}
-
-function isReason(payload: ReturnType<typeof readPayload>): payload is Reason {
-  return typeof payload === 'string'
-}
-
-function wrongTopicFor(grant: Grant, topic: string | undefined): Reason | undefined {
-  return wrongTopic(topic, grant.topics, grant.standard !== undefined)
+function tokenOf(headers: IncomingHttpHeaders): string {
+  return tokenIn(headers[':path'] ?? '')
 }
 
 function finish(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
   connection: Connection,
-  { journal, verdicts }: Desk,
+  { journal, faults }: Desk,
   { topic, payload, outcome }: Judged,
 ): void {
   const no = isRefusal(outcome) ? outcome : undefined
   journal.add(outcome ? no?.status : 200, () => ({
-    token: tokenIn(headers[':path'] ?? ''),
+    token: tokenOf(headers),
     topic,
     headers: { ...headers },
     payload,
@@ -91,7 +83,7 @@ function finish(
     reason: no?.reason,
   }))
   const apnsId = idOf(headers)
-  if (verdicts.latencyMs > 0) setTimeout(answer, verdicts.latencyMs, stream, apnsId, outcome)
+  if (faults.latencyMs > 0) setTimeout(answer, faults.latencyMs, stream, apnsId, outcome)
   else answer(stream, apnsId, outcome)
 }
 
@@ -126,8 +118,4 @@ function refuse(
     ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
   })
   stream.end(JSON.stringify({ reason, ...(timestamp !== undefined && { timestamp }) }))
-}
-
-function closeFollows(): void {
-  // A stream that its client or a fault has reset; 'aborted' has counted it.
 }

@@ -1,82 +1,87 @@
 /**
  * Everything that can go wrong at Apple or on the way there, each by one method while the stand-in runs, and all of
- * it undone by `heal`. Only puts together what verdicts.ts, gate.ts and the connections can do.
+ * it undone by `heal`. What is said instead of 200 is kept here; connections and network are broken by their owners.
  */
 
 import { constants } from 'node:http2'
-import type { Connection } from './connection.ts'
+import type { Connections } from './connection.ts'
 import type { Gate } from './gate.ts'
-import type { Reason } from './reasons.ts'
-import type { AnswerOptions, Verdicts } from './verdicts.ts'
+import { REASONS, type Reason, type Refusal } from './reasons.ts'
 
-export interface GoAwayOptions {
-  /** What Apple writes into the frame's debug data: `{"reason":"…"}`. Default: Shutdown. */
-  readonly reason?: Reason
-  /** HTTP/2 error code. Default: ENHANCE_YOUR_CALM for `goAway`. */
-  readonly code?: number
-  /** The last stream that was processed; the client may send the later ones again. Default: the last one seen. */
-  readonly lastStream?: number
+/** A refusal, no answer at all, or the stream reset with this HTTP/2 error code. */
+export type Outcome = Refusal | 'silence' | { readonly resetCode: number }
+
+export interface AnswerOptions extends Partial<Omit<Refusal, 'reason'>> {
+  /** After that many pushes all is well again. Default: for ever. */
+  readonly times?: number
 }
 
-/** The connections as faults need them. */
-export interface Connections {
-  readonly open: ReadonlySet<Connection>
-  /** Concurrent streams per connection, now and in future. */
-  setLimit(streams: number): void
+interface Rule {
+  readonly outcome: Outcome
+  left: number
 }
 
 export class Faults {
-  readonly #verdicts: Verdicts
+  #latencyMs = 0
+  #everyone: Rule | undefined
+  readonly #devices = new Map<string, Rule>()
   readonly #connections: Connections
   readonly #gate: Gate | undefined
   readonly #usualLimit: number
 
-  constructor(verdicts: Verdicts, connections: Connections, gate: Gate | undefined, usualLimit: number) {
-    this.#verdicts = verdicts
+  constructor(connections: Connections, gate: Gate | undefined) {
     this.#connections = connections
     this.#gate = gate
-    this.#usualLimit = usualLimit
+    this.#usualLimit = connections.limit
+  }
+
+  get latencyMs(): number {
+    return this.#latencyMs
+  }
+
+  /** What becomes of a push to `token` that breaks no rule; undefined: it is accepted. */
+  outcome(token: string): Outcome | undefined {
+    return spend(this.#devices.get(token.toLowerCase())) ?? spend(this.#everyone)
   }
 
   /** Every answer takes `ms` milliseconds. */
   latency(ms: number): void {
-    this.#verdicts.latencyMs = ms
+    this.#latencyMs = ms
   }
 
-  /** Every push that breaks no rule is refused for `reason`. */
-  answer(reason: Reason, options?: AnswerOptions): void {
-    this.#verdicts.answer(reason, options)
+  /** Every push that breaks no rule is refused for `reason`, with its status unless `options` has another. */
+  answer(reason: Reason, { times, ...given }: AnswerOptions = {}): void {
+    this.#everyone = rule(refusalOf(reason, given), times)
   }
 
-  /** Every push to this device is refused for `reason`. */
-  answerDevice(token: string, reason: Reason, options?: AnswerOptions): void {
-    this.#verdicts.answerDevice(token, reason, options)
+  /** The same for one device token, in any case; it goes before what every push is answered. */
+  answerDevice(token: string, reason: Reason, { times, ...given }: AnswerOptions = {}): void {
+    this.#devices.set(token.toLowerCase(), rule(refusalOf(reason, given), times))
   }
 
   /** Pushes are read and never answered; the connections live on. With `times`, only so many. */
   hang(times?: number): void {
-    this.#verdicts.hang(times)
+    this.#everyone = rule('silence', times)
   }
 
-  /** The stream of every push is reset. With `times`, only so many. */
-  resetStreams(code?: number, times?: number): void {
-    this.#verdicts.resetStreams(code, times)
+  /** The stream of every push is reset (RST_STREAM). With `times`, only so many. */
+  resetStreams(resetCode: number = constants.NGHTTP2_INTERNAL_ERROR, times?: number): void {
+    this.#everyone = rule({ resetCode }, times)
   }
 
   /** GOAWAY on all open connections, with an error, and closed at once: what is in flight is lost. */
-  goAway(options: GoAwayOptions = {}): void {
-    const { code = constants.NGHTTP2_ENHANCE_YOUR_CALM } = options
+  goAway(): void {
     for (const { session } of this.#connections.open) {
-      session.goaway(code, options.lastStream ?? 0, debugData(options))
+      session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, shutdown())
       // The frame is written at the end of this turn; destroyed earlier, the session would send its own.
       setImmediate(() => session.destroy())
     }
   }
 
   /** GOAWAY without an error on all open connections: what is in flight is answered, then they are closed. */
-  goAwayGracefully(options: GoAwayOptions = {}): void {
+  goAwayGracefully(): void {
     for (const { session } of this.#connections.open) {
-      session.goaway(options.code ?? constants.NGHTTP2_NO_ERROR, options.lastStream ?? 0, debugData(options))
+      session.goaway(constants.NGHTTP2_NO_ERROR, 0, shutdown())
       session.close()
     }
   }
@@ -91,7 +96,7 @@ export class Faults {
     this.#network().swallow(which)
   }
 
-  /** Nobody listens: open connections are reset, new ones refused. `heal` listens on the same port again. */
+  /** No listener: open connections are reset, new ones refused. `heal` listens on the same port again. */
   refuse(): Promise<void> {
     return this.#network().refuse()
   }
@@ -108,7 +113,9 @@ export class Faults {
 
   /** All is well again. Resolves when connections are accepted. */
   async heal(): Promise<void> {
-    this.#verdicts.heal()
+    this.#latencyMs = 0
+    this.#everyone = undefined
+    this.#devices.clear()
     this.#connections.setLimit(this.#usualLimit)
     await this.#gate?.heal()
   }
@@ -119,6 +126,22 @@ export class Faults {
   }
 }
 
-function debugData({ reason = 'Shutdown' }: GoAwayOptions): Buffer {
-  return Buffer.from(JSON.stringify({ reason, timestamp: Date.now() }))
+function rule(outcome: Outcome, times = Number.POSITIVE_INFINITY): Rule {
+  return { outcome, left: times }
+}
+
+function spend(rule: Rule | undefined): Outcome | undefined {
+  if (!rule || rule.left <= 0) return undefined
+  rule.left--
+  return rule.outcome
+}
+
+function refusalOf(reason: Reason, given: Partial<Refusal>): Refusal {
+  const timestamp = REASONS[reason] === 410 ? { timestamp: Date.now() } : {}
+  return { status: REASONS[reason], reason, ...timestamp, ...given }
+}
+
+/** The debug data of a GOAWAY, in Apple's form. */
+function shutdown(): Buffer {
+  return Buffer.from(JSON.stringify({ reason: 'Shutdown', timestamp: Date.now() }))
 }

@@ -17,14 +17,13 @@ export class Gate {
   /** Connections that were accepted, swallowed ones included. */
   attempts = 0
   readonly #listener: net.Server
-  readonly #target: number
   readonly #passages = new Set<Passage>()
   #address: { host: string; port: number }
+  #target = 0
   #swallowNew = false
   #delayMs = 0
 
-  constructor(target: number, host: string, port: number) {
-    this.#target = target
+  constructor(host: string, port: number) {
     this.#address = { host, port }
     this.#listener = net.createServer({ noDelay: true }, client => this.#accept(client))
   }
@@ -33,8 +32,9 @@ export class Gate {
     return this.#address.port
   }
 
-  /** Starts to listen; the port stays the same from then on. Rejects when the port is taken. */
-  async open(): Promise<void> {
+  /** Listens, and passes on to port `target`; its own stays the same from then on. Rejects when that is taken. */
+  async open(target = this.#target): Promise<void> {
+    this.#target = target
     if (this.#listener.listening) return
     this.#listener.listen(this.#address)
     await once(this.#listener, 'listening')
@@ -65,7 +65,11 @@ export class Gate {
    */
   swallow(which: 'all' | 'open'): void {
     this.#swallowNew = which === 'all'
-    for (const passage of this.#passages) hold(passage)
+    for (const passage of this.#passages) {
+      passage.swallowed = true
+      passage.client.unpipe()
+      passage.server?.unpipe()
+    }
   }
 
   /** New connections reach Apple only after `ms` milliseconds. */
@@ -79,10 +83,6 @@ export class Gate {
     this.#delayMs = 0
     for (const passage of this.#passages) if (passage.swallowed) this.#release(passage)
     await this.open()
-  }
-
-  async close(): Promise<void> {
-    await this.refuse()
   }
 
   #accept(client: net.Socket): void {
@@ -120,12 +120,5 @@ function join({ client, server }: Passage): void {
   server.pipe(client)
 }
 
-function hold(passage: Passage): void {
-  passage.swallowed = true
-  passage.client.unpipe()
-  passage.server?.unpipe()
-}
-
-function closeFollows(): void {
-  // A reset by either side is what this is for; the 'close' event that follows does the work.
-}
+/** A reset by either side is what this is for; the 'close' event that follows does the work. */
+const closeFollows = (): void => undefined

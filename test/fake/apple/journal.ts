@@ -1,13 +1,10 @@
 /** What the stand-in was asked and what it answered. Recording can be off: then it only counts. */
 
-import { performance } from 'node:perf_hooks'
 import { until } from '../../support/wait.ts'
 
 /** One POST, whatever came of it. */
 export interface PushRequest {
-  /** When the body was complete, in milliseconds of performance.now() in this process. */
-  readonly at: number
-  /** The same in milliseconds since the epoch, with fractions: to be compared with other processes. */
+  /** When the body was complete, in milliseconds since the epoch, with fractions. */
   readonly epoch: number
   /** The device token as it was sent. */
   readonly token: string
@@ -51,12 +48,11 @@ export class Journal {
   }
 
   /** Counts a request; what `describe` says of it is kept when recording is on, and shown to the observer. */
-  add(status: number | undefined, describe: () => Omit<PushRequest, 'at' | 'epoch' | 'status'>): void {
+  add(status: number | undefined, describe: () => Omit<PushRequest, 'epoch' | 'status'>): void {
     this.counts.requests++
     if (status === 200) this.counts.accepted++
     if (!this.#recording && !this.#observe) return
-    const at = performance.now()
-    const request = { at, epoch: performance.timeOrigin + at, status, ...describe() }
+    const request = { epoch: performance.timeOrigin + performance.now(), status, ...describe() }
     this.#observe?.(request)
     if (!this.#recording) return
     this.requests.push(request)

@@ -4,14 +4,15 @@
  */
 
 import { once } from 'node:events'
+import path from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { reasonOf } from '../../../plugins/xaps/base/log.ts'
+import { maskToken, reasonOf } from '../../../plugins/xaps/base/log.ts'
 import { tempDirectory } from '../../support/temp.ts'
 import { MAIL_TOPIC } from './certificates.ts'
 import type { Environment } from './connection.ts'
-import { openDirectory } from './directory.ts'
+import { type Credentials, openDirectory } from './directory.ts'
 import type { Faults } from './faults.ts'
-import { iniLines, pushLine } from './output.ts'
+import type { PushRequest } from './journal.ts'
 import { isReason, REASONS, type Reason } from './reasons.ts'
 import { startApple } from './server.ts'
 
@@ -75,10 +76,8 @@ function breakThings(faults: Faults, options: Options): void {
   faults.latency(latency)
   if (slowStart > 0) faults.slowStart(slowStart)
   const given = options.reason ?? (status === undefined ? undefined : reasonFor(status))
-  if (given) {
-    const more = { status, retryAfter, times }
-    faults.answer(given, Object.fromEntries(Object.entries(more).filter(([, value]) => value !== undefined)))
-  }
+  const more = Object.entries({ status, retryAfter, times }).filter(([, value]) => value !== undefined)
+  if (given) faults.answer(given, Object.fromEntries(more))
   if (fault) FAULTS[fault]?.(faults)
 }
 
@@ -88,24 +87,71 @@ function reasonFor(status: number): Reason {
   return known.find(name => REASONS[name] === status) ?? 'InternalServerError'
 }
 
+/** The [apns] section that makes a Haraka push to this stand-in, with each of the three kinds of credentials. */
+function iniLines(
+  dir: string,
+  port: number,
+  { name, environment, passphrase }: Options,
+  made: Credentials,
+): string {
+  const file = (name: string) => path.resolve(dir, name)
+  return `[apns]
+host = ${name}
+port = ${port}
+ca = ${file('ca.pem')}
+environment = ${environment}
+certificate = ${file('certificate.pem')}
+key = ${file('key.pem')}
+
+; instead of certificate and key:
+;pkcs12 = ${file('push.p12')}
+;passphrase = ${passphrase}
+
+; or:
+;token_key = ${file('AuthKey.p8')}
+;key_id = ${made.providerKey.keyId}
+;team_id = ${made.providerKey.teamId}
+;topic = ${made.topic}
+`
+}
+
+/** `12:34:56.789 200 0a1b2c3d…9f8e com.apple.mail.… background priority 5 account …` */
+function pushLine(request: PushRequest): string {
+  const { headers } = request
+  const priority = headers['apns-priority']
+  return [
+    new Date(request.epoch).toISOString().slice(11, 23),
+    request.status === undefined ? 'no answer' : [request.status, request.reason].filter(Boolean).join(' '),
+    request.token === '' ? '(no token)' : maskToken(request.token),
+    request.topic ?? '(no topic)',
+    headers['apns-push-type'] ?? '(no push type)',
+    priority === undefined ? 'no priority' : `priority ${priority}`,
+    `account ${accountIn(request.payload) ?? '(none)'}`,
+    `connection ${request.session}`,
+  ].join(' ')
+}
+
+function accountIn(payload: PushRequest['payload']): unknown {
+  return (payload?.aps as Record<string, unknown> | undefined)?.['account-id']
+}
+
 async function run(options: Options): Promise<void> {
-  const { port, host, name, environment, passphrase, streams } = options
+  const { port, host, name, environment, streams } = options
   const dir = options.dir ?? tempDirectory('xaps-apple-').path
-  const { authority, providerKey, topic } = openDirectory(dir, options)
+  const made = openDirectory(dir, options)
   const apple = await startApple({
     port,
     host,
     name,
     environment,
-    authority,
-    providerKeys: [providerKey],
+    authority: made.authority,
+    providerKeys: [made.providerKey],
     maxConcurrentStreams: streams,
     record: false,
     onRequest: request => console.log(pushLine(request)),
   })
   breakThings(apple.faults, options)
-  const endpoint = { directory: dir, host: name, port: apple.port, environment, topic, passphrase }
-  console.log(iniLines({ ...endpoint, key: providerKey }))
+  console.log(iniLines(dir, apple.port, options, made))
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
   await apple.close()
   console.log(`${apple.counts.accepted} of ${apple.counts.requests} pushes were accepted`)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type http2 from 'node:http2'
 import { after, before, test } from 'node:test'
-import { type Changes, connect, PAYLOAD, push, TOKEN } from './bare-client.ts'
+import { type Changes, connect, connected, PAYLOAD, push, TOKEN } from './bare-client.ts'
 import { MAIL_TOPIC, pushCertificate } from './certificates.ts'
 import { PAYLOAD_LIMIT } from './rules.ts'
 import { type Apple, startApple } from './server.ts'
@@ -21,34 +21,31 @@ after(async () => {
 
 const padded = (bytes: number) => PAYLOAD.replace(/}$/, `,"x":"${'x'.repeat(bytes - PAYLOAD.length - 7)}"}`)
 
-const refused: readonly (readonly [what: string, changes: Changes, status: number, reason: string])[] = [
-  ['a method that is not POST', { headers: { ':method': 'PUT' } }, 405, 'MethodNotAllowed'],
-  ['a path that is not that of a device', { headers: { ':path': `/2/device/${TOKEN}` } }, 404, 'BadPath'],
+const named = (headers: Exclude<Changes['headers'], undefined>): Changes => ({ headers })
+
+const REFUSED: readonly (readonly [what: string, changes: Changes, status: number, reason: string])[] = [
+  ['a method that is not POST', named({ ':method': 'PUT' }), 405, 'MethodNotAllowed'],
+  ['a path that is not that of a device', named({ ':path': `/2/device/${TOKEN}` }), 404, 'BadPath'],
   ['a path without a token', { token: '' }, 400, 'MissingDeviceToken'],
   ['a token that is not hex', { token: 'zz'.repeat(32) }, 400, 'BadDeviceToken'],
   ['a token of odd length', { token: 'a'.repeat(63) }, 400, 'BadDeviceToken'],
   ['a token of under 16 bytes', { token: 'a'.repeat(30) }, 400, 'BadDeviceToken'],
   ['a token of over 100 bytes', { token: 'a'.repeat(202) }, 400, 'BadDeviceToken'],
-  ['a topic of another certificate', { headers: { 'apns-topic': 'org.example' } }, 400, 'TopicDisallowed'],
-  ['a topic that can be none', { headers: { 'apns-topic': 'a topic' } }, 400, 'BadTopic'],
-  ['a push type that does not exist', { headers: { 'apns-push-type': 'mail' } }, 400, 'InvalidPushType'],
-  ['no push type', { headers: { 'apns-push-type': undefined } }, 400, 'InvalidPushType'],
-  ['a priority that does not exist', { headers: { 'apns-priority': '7' } }, 400, 'BadPriority'],
-  [
-    'an expiration that is no whole number',
-    { headers: { 'apns-expiration': '1.5' } },
-    400,
-    'BadExpirationDate',
-  ],
-  ['a collapse id of 65 bytes', { headers: { 'apns-collapse-id': 'x'.repeat(65) } }, 400, 'BadCollapseId'],
-  ['an id that is no UUID', { headers: { 'apns-id': '42' } }, 400, 'BadMessageId'],
+  ['a topic of another certificate', named({ 'apns-topic': 'org.example' }), 400, 'TopicDisallowed'],
+  ['a topic that can be none', named({ 'apns-topic': 'a topic' }), 400, 'BadTopic'],
+  ['a push type that does not exist', named({ 'apns-push-type': 'mail' }), 400, 'InvalidPushType'],
+  ['no push type', named({ 'apns-push-type': undefined }), 400, 'InvalidPushType'],
+  ['a priority that does not exist', named({ 'apns-priority': '7' }), 400, 'BadPriority'],
+  ['an expiration that is no whole number', named({ 'apns-expiration': '1.5' }), 400, 'BadExpirationDate'],
+  ['a collapse id of 65 bytes', named({ 'apns-collapse-id': 'x'.repeat(65) }), 400, 'BadCollapseId'],
+  ['an id that is no UUID', named({ 'apns-id': '42' }), 400, 'BadMessageId'],
   ['no payload', { body: '' }, 400, 'PayloadEmpty'],
   ['a payload that is no JSON', { body: 'aps' }, 400, 'PayloadEmpty'],
   ['a payload without aps', { body: '{}' }, 400, 'PayloadEmpty'],
   ['a payload of 4097 bytes', { body: padded(PAYLOAD_LIMIT + 1) }, 413, 'PayloadTooLarge'],
 ]
 
-for (const [what, changes, status, reason] of refused) {
+for (const [what, changes, status, reason] of REFUSED) {
   test(`${what} is refused: ${status} ${reason}`, async () => {
     const answer = await push(session, changes)
     assert.deepEqual({ status: answer.status, ...answer.body }, { status, reason })
@@ -56,7 +53,7 @@ for (const [what, changes, status, reason] of refused) {
   })
 }
 
-const accepted: readonly (readonly [what: string, changes: Changes])[] = [
+const ACCEPTED: readonly (readonly [what: string, changes: Changes])[] = [
   ['a plain push', {}],
   ['a token in upper case', { token: TOKEN.toUpperCase() }],
   ['a token of 16 bytes', { token: 'a1'.repeat(16) }],
@@ -68,7 +65,7 @@ const accepted: readonly (readonly [what: string, changes: Changes])[] = [
   ['a payload of 4096 bytes', { body: padded(PAYLOAD_LIMIT) }],
 ]
 
-for (const [what, changes] of accepted) {
+for (const [what, changes] of ACCEPTED) {
   test(`${what} is accepted`, async () => {
     const answer = await push(session, changes)
     assert.deepEqual([answer.status, answer.body], [200, {}])
@@ -111,13 +108,10 @@ test('a refused push is a request, not a push', async () => {
   assert.deepEqual(apple.counts, { requests: 2, accepted: 1, aborted: 0 })
 })
 
-test('without recording pushes are judged and counted, not kept', async () => {
-  const light = await startApple({ record: false, gate: false })
-  const client = await connect(light, pushCertificate())
-  assert.equal((await push(client)).status, 200)
-  assert.equal((await push(client, { body: '' })).status, 400)
-  assert.deepEqual(light.counts, { requests: 2, accepted: 1, aborted: 0 })
-  assert.equal(light.requests.length, 0)
-  client.destroy()
-  await light.close()
+test('without recording pushes are judged and counted, not kept', async t => {
+  const light = await connected(t, pushCertificate(), { record: false, gate: false })
+  assert.equal((await push(light.session)).status, 200)
+  assert.equal((await push(light.session, { body: '' })).status, 400)
+  assert.deepEqual(light.apple.counts, { requests: 2, accepted: 1, aborted: 0 })
+  assert.equal(light.apple.requests.length, 0)
 })

@@ -1,6 +1,6 @@
 /**
- * What Apple demands of a request, whoever sends it: "Sending notification requests to APNs". Pure: headers and body
- * in, a reason out. Knows neither credentials nor connections.
+ * Apple's demands on every request: "Sending notification requests to APNs". Pure: headers and body
+ * in, a reason out. Of credentials it knows the topics that they allow.
  */
 
 import type { IncomingHttpHeaders } from 'node:http2'
@@ -10,19 +10,16 @@ export const PAYLOAD_LIMIT = 4096
 const COLLAPSE_ID_LIMIT = 64
 const PATH = '/3/device/'
 
-const PUSH_TYPES: ReadonlySet<unknown> = new Set([
-  'alert',
-  'background',
-  'complication',
-  'controls',
-  'fileprovider',
-  'liveactivity',
-  'location',
-  'mdm',
-  'pushtotalk',
-  'voip',
-  'widgets',
-])
+const PUSH_TYPE =
+  /^(alert|background|complication|controls|fileprovider|liveactivity|location|mdm|pushtotalk|voip|widgets)$/
+
+/** What credentials allow. */
+export interface Grant {
+  /** Undefined: any. */
+  readonly topics: readonly string[] | undefined
+  /** The topic of a push that names none; undefined: it must name one. */
+  readonly standard: string | undefined
+}
 
 /** The device token in the path, as it was sent; empty when there is none. */
 export function tokenIn(path: string): string {
@@ -46,7 +43,7 @@ function isDeviceToken(token: string): boolean {
 
 /** What is wrong with the headers other than topic and credentials. */
 export function wrongHeader(headers: IncomingHttpHeaders): Reason | undefined {
-  if (!PUSH_TYPES.has(headers['apns-push-type'])) return 'InvalidPushType'
+  if (!PUSH_TYPE.test(String(headers['apns-push-type']))) return 'InvalidPushType'
   if (!absentOr(/^(1|5|10)$/, headers['apns-priority'])) return 'BadPriority'
   if (!absentOr(/^\d{1,10}$/, headers['apns-expiration'])) return 'BadExpirationDate'
   if (!absentOr(UUID, headers['apns-id'])) return 'BadMessageId'
@@ -64,18 +61,11 @@ function absentOr(pattern: RegExp, value: string | string[] | undefined): boolea
   return value === undefined || (typeof value === 'string' && pattern.test(value))
 }
 
-/**
- * What is wrong with the topic. `allowed` are the topics of the credentials, undefined means any; only a certificate
- * with a single topic lets the header be left out (`optional`).
- */
-export function wrongTopic(
-  topic: string | undefined,
-  allowed: readonly string[] | undefined,
-  optional: boolean,
-): Reason | undefined {
-  if (topic === undefined || topic === '') return optional ? undefined : 'MissingTopic'
+/** What is wrong with the topic; only a certificate with a single topic lets the header be left out. */
+export function wrongTopic(topic: string | undefined, { topics, standard }: Grant): Reason | undefined {
+  if (topic === undefined || topic === '') return standard === undefined ? 'MissingTopic' : undefined
   if (!/^[\w.-]{1,255}$/.test(topic)) return 'BadTopic'
-  return allowed === undefined || allowed.includes(topic) ? undefined : 'TopicDisallowed'
+  return topics === undefined || topics.includes(topic) ? undefined : 'TopicDisallowed'
 }
 
 /** The payload of a push, or what is wrong with it. `size` is that of the whole body, of which `body` may be less. */

@@ -10,14 +10,13 @@ import type { AddressInfo } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { type Clock, systemClock } from '../../../plugins/xaps/base/clock.ts'
 import { type Authority, authority, serverCertificate } from './certificates.ts'
-import { Connection, type Environment, presentsCertificate, type Rules } from './connection.ts'
-import { type Desk, serve } from './exchange.ts'
+import { Connections, type Environment, type Policy, presentsCertificate } from './connection.ts'
+import { serve } from './exchange.ts'
 import { Faults } from './faults.ts'
 import { Gate } from './gate.ts'
 import { type Counts, Journal, type PushRequest, type Wanted, waitIn } from './journal.ts'
 import type { TrustedKey } from './provider-key.ts'
 import { TokenVerifier } from './provider-token.ts'
-import { Verdicts } from './verdicts.ts'
 
 const USUAL_STREAMS = 1000
 const WAIT_MS = 15_000
@@ -79,16 +78,19 @@ export interface Apple {
 
 /** Starts an Apple. Rejects when the port is taken. */
 export async function startApple(options: AppleOptions = {}): Promise<Apple> {
-  const issuer = options.authority ?? authority()
   const { host = '127.0.0.1', port = 0, name = 'localhost', gate: gated = true } = options
+  const issuer = options.authority ?? authority()
   const journal = new Journal(options.record ?? true, options.onRequest)
-  const verdicts = new Verdicts()
-  const limit = options.maxConcurrentStreams ?? USUAL_STREAMS
-  const provider = new Provider(issuer, name, rulesOf(options), { journal, verdicts }, limit)
-  const inner = await provider.listen(gated ? '127.0.0.1' : host, gated ? 0 : port)
-  const gate = gated ? new Gate(inner, host, port) : undefined
-  await gate?.open()
-  const faults = new Faults(verdicts, provider, gate, limit)
+  const connections = new Connections(policyOf(options), options.maxConcurrentStreams ?? USUAL_STREAMS)
+  const gate = gated ? new Gate(host, port) : undefined
+  const faults = new Faults(connections, gate)
+  const server = serverFor(issuer, name, connections)
+  server.on('session', session => {
+    const connection = connections.add(session)
+    session.on('stream', (stream, headers) => serve(stream, headers, connection, { journal, faults }))
+  })
+  const inner = await listen(server, gate ? '127.0.0.1' : host, gate ? 0 : port)
+  await gate?.open(inner)
   return {
     host: name,
     port: gate?.port ?? inner,
@@ -97,7 +99,7 @@ export async function startApple(options: AppleOptions = {}): Promise<Apple> {
     requests: journal.requests,
     counts: journal.counts,
     get connections() {
-      const { opened, open } = provider
+      const { opened, open } = connections
       return { attempts: gate?.attempts ?? opened, opened, open: open.size }
     },
     faults,
@@ -105,14 +107,17 @@ export async function startApple(options: AppleOptions = {}): Promise<Apple> {
     waitForRequest: (wanted, timeoutMs = WAIT_MS) => waitIn(journal.requests, wanted, timeoutMs),
     clear: () => journal.clear(),
     heal: () => faults.heal(),
-    close: async () => {
-      await gate?.close()
-      await provider.close()
+    async close() {
+      await gate?.refuse()
+      const closed = once(server, 'close')
+      server.close()
+      for (const { session } of connections.open) session.destroy()
+      await closed
     },
   }
 }
 
-function rulesOf(options: AppleOptions): Rules {
+function policyOf(options: AppleOptions): Policy {
   return {
     environment: options.environment ?? 'production',
     verifier: new TokenVerifier(options.providerKeys ?? [], options.clock ?? systemClock),
@@ -120,57 +125,19 @@ function rulesOf(options: AppleOptions): Rules {
   }
 }
 
-/** The HTTP/2 server and its connections. */
-class Provider {
-  readonly open = new Set<Connection>()
-  opened = 0
-  readonly #server: http2.Http2SecureServer
-  readonly #rules: Rules
-  readonly #desk: Desk
-  #limit: number
+function serverFor(issuer: Authority, name: string, connections: Connections): http2.Http2SecureServer {
+  const { certificate: cert, key } = serverCertificate(issuer, name)
+  // A bad certificate is answered with Apple's words instead of a TLS alert.
+  const tls = { cert, key, ca: issuer.certificate, requestCert: true, rejectUnauthorized: false }
+  const server = http2.createSecureServer(tls)
+  // Before the session is made: its first SETTINGS frame must already carry the limit that is right for it.
+  return server.prependListener('secureConnection', (socket: TLSSocket) => {
+    server.updateSettings({ maxConcurrentStreams: presentsCertificate(socket) ? connections.limit : 1 })
+  })
+}
 
-  constructor(issuer: Authority, name: string, rules: Rules, desk: Desk, limit: number) {
-    this.#rules = rules
-    this.#desk = desk
-    this.#limit = limit
-    const { certificate: cert, key } = serverCertificate(issuer, name)
-    this.#server = http2.createSecureServer({
-      cert,
-      key,
-      ca: issuer.certificate,
-      requestCert: true,
-      // A bad certificate is answered with Apple's words instead of a TLS alert.
-      rejectUnauthorized: false,
-    })
-    // Before the session is made: its first SETTINGS frame must already carry the limit that is right for it.
-    this.#server.prependListener('secureConnection', (socket: TLSSocket) => {
-      this.#server.updateSettings({ maxConcurrentStreams: presentsCertificate(socket) ? this.#limit : 1 })
-    })
-    this.#server.on('session', session => this.#accept(session))
-  }
-
-  async listen(host: string, port: number): Promise<number> {
-    this.#server.listen(port, host)
-    await once(this.#server, 'listening')
-    return (this.#server.address() as AddressInfo).port
-  }
-
-  setLimit(streams: number): void {
-    this.#limit = streams
-    for (const connection of this.open) connection.limit(streams)
-  }
-
-  async close(): Promise<void> {
-    const closed = once(this.#server, 'close')
-    this.#server.close()
-    for (const { session } of this.open) session.destroy()
-    await closed
-  }
-
-  #accept(session: http2.ServerHttp2Session): void {
-    const connection = new Connection(session, ++this.opened, this.#rules, this.#limit)
-    this.open.add(connection)
-    session.on('close', () => this.open.delete(connection))
-    session.on('stream', (stream, headers) => serve(stream, headers, connection, this.#desk))
-  }
+async function listen(server: http2.Http2SecureServer, host: string, port: number): Promise<number> {
+  server.listen(port, host)
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
 }
