@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { settle } from '../support/fake-clock.ts'
-import { OK, tokenOf } from './parts.ts'
-import { bench, REFUSED, slowClaim, TOO_MANY } from './sender-bench.ts'
+import { OK } from './parts.ts'
+import { bench, REFUSED, slowly, TOO_MANY } from './sender-bench.ts'
 
 test('hurry pushes what waits for a window or a delay, and drain resolves when that is done', async () => {
   const b = bench()
@@ -23,13 +23,13 @@ test('hurry pushes what waits for a window or a delay, and drain resolves when t
   b.happen(3)
   await b.clock.advance(40)
   await done
-  assert.equal(b.apple.accepted(tokenOf(1)).length, 2)
-  assert.equal(b.apple.accepted(tokenOf(2)).length, 1)
-  assert.equal(b.apple.accepted(tokenOf(3)).length, 1, 'also what comes in meanwhile')
+  assert.equal(b.apple.accepted(1).length, 2)
+  assert.equal(b.apple.accepted(2).length, 1)
+  assert.equal(b.apple.accepted(3).length, 1, 'also what comes in meanwhile')
 })
 
 test('drain resolves at once when nothing is pending, and waits for what is being settled', async () => {
-  const b = bench({}, clock => ({ settler: { settle: () => clock.sleep(500) } }))
+  const b = bench({ settleMs: 500 })
   await b.sender.drain()
   b.happen(1)
   await settle()
@@ -91,7 +91,7 @@ test('no more than max_in_flight pushes are under way', async () => {
 })
 
 test('who gets a claim when Apple has just become unreachable is pushed once, after it', async () => {
-  const b = bench({}, clock => ({ claim: slowClaim(clock, 50) }))
+  const b = bench({ claim: slowly(() => 50) })
   b.apple.latencyMs = 20
   b.apple.answer = () => REFUSED
   b.happen(1)
@@ -101,11 +101,11 @@ test('who gets a claim when Apple has just become unreachable is pushed once, af
   assert.equal(b.apple.arrivals.length, 1)
   b.apple.answer = () => OK
   await b.clock.advance(60_000)
-  for (const device of [1, 2]) assert.equal(b.apple.accepted(tokenOf(device)).length, 1)
+  for (const device of [1, 2]) assert.equal(b.apple.accepted(device).length, 1)
 })
 
 test('who gets a claim after the end is not pushed, and nobody is alarmed', async () => {
-  const b = bench({}, clock => ({ claim: slowClaim(clock, 50) }))
+  const b = bench({ claim: slowly(() => 50) })
   b.happen(1)
   b.sender.close()
   await b.clock.advance(1_000)

@@ -3,6 +3,7 @@ import test from 'node:test'
 import type { Device } from '../../plugins/xaps/device/device.ts'
 import type { MailEvent } from '../../plugins/xaps/event.ts'
 import { Lookup } from '../../plugins/xaps/push/lookup.ts'
+import type { Target } from '../../plugins/xaps/push/settle.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
 import { type RecordedLog, recordedLog } from '../support/recorded-log.ts'
 import { deviceOf } from './parts.ts'
@@ -13,7 +14,7 @@ interface Bench {
   readonly lookup: Lookup
   /** Users that the store was asked for. */
   readonly asked: string[]
-  readonly found: { user: string; device: Device; event: MailEvent }[]
+  readonly found: { target: Target; event: MailEvent }[]
   devices: (user: string) => Promise<readonly Device[]>
   submit(user: string, kind?: MailEvent['kind']): void
 }
@@ -36,10 +37,10 @@ function bench(keepForMs = 86_400_000): Bench {
           b.asked.push(user)
           return b.devices(user)
         },
-        found: (user, device, event) => b.found.push({ user, device, event }),
-        log,
       },
+      (target, event) => b.found.push({ target, event }),
       keepForMs,
+      log,
       clock,
     ),
   }
@@ -79,7 +80,7 @@ test('an event is passed on for every device of its user', async () => {
   b.submit('anna')
   await settle()
   assert.deepEqual(
-    b.found.map(({ user, device }) => [user, device.token.at(-1)]),
+    b.found.map(({ target: { user, device } }) => [user, device.token.at(-1)]),
     [
       ['anna', '1'],
       ['anna', '2'],
@@ -162,7 +163,7 @@ test('a store that has just come back is asked for those who waited some at a ti
   const most = concurrency(b, 1, async () => [deviceOf(1)])
   await b.clock.advance(30_000)
   assert.equal(b.found.length, 10_000)
-  assert.equal(new Set(b.found.map(({ user }) => user)).size, 10_000)
+  assert.equal(new Set(b.found.map(({ target }) => target.user)).size, 10_000)
   assert.ok(most() <= 60, `${most()} at a time`)
 })
 

@@ -3,7 +3,7 @@
  * and never by position, and the PKCS#12 files of macOS Keychain, whose ciphers (RC2, 3DES) Node's OpenSSL 3 refuses.
  */
 
-import type { X509Certificate } from 'node:crypto'
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import type forgeTypes from 'node-forge'
 
 /** Loaded when it is first used: that takes a while, and a companion that starts again has none to lose. */
@@ -68,22 +68,23 @@ function children(node: forgeTypes.asn1.Asn1 | undefined): forgeTypes.asn1.Asn1[
   return Array.isArray(node?.value) ? node.value : []
 }
 
-export interface Pkcs12 {
-  /** PEM, in the order of the file. */
-  readonly certificates: readonly string[]
-  /** PEM, without a passphrase. */
-  readonly key: string
+/** A private key, and certificates of which one is its own. */
+export interface KeyAndChain {
+  readonly key: KeyObject
+  readonly chain: readonly X509Certificate[]
 }
 
 /** Throws an Error that says whether passphrase or file is wrong. */
-export function readPkcs12(der: Buffer, passphrase: string): Pkcs12 {
+export function readPkcs12(der: Buffer, passphrase: string): KeyAndChain {
   const bags = open(der, passphrase).safeContents.flatMap(contents => contents.safeBags)
-  const keys = bags.flatMap(bag => (bag.key ? [bag.key] : []))
-  const [key, second] = keys
+  const [key, second] = bags.flatMap(bag => (bag.key ? [bag.key] : []))
   if (!key) throw new Error('no private key in the file: export certificate and key together')
   if (second) throw new Error('more than one private key in the file')
   const certificates = bags.flatMap(bag => (bag.cert ? [forge().pki.certificateToPem(bag.cert)] : []))
-  return { certificates, key: forge().pki.privateKeyToPem(key) }
+  return {
+    key: createPrivateKey(forge().pki.privateKeyToPem(key)),
+    chain: certificates.map(pem => new X509Certificate(pem)),
+  }
 }
 
 function open(der: Buffer, passphrase: string): forgeTypes.pkcs12.Pkcs12Pfx {

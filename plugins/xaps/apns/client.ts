@@ -59,16 +59,17 @@ const PROVIDER_TOKEN_MAX_AGE_S = 55 * 60
 
 /** One `apn` client: one set of credentials, one provider token over all its connections, one try per request. */
 export class ApnClient {
+  /** How long Apple may take, in milliseconds. */
+  readonly timeoutMs: number
+  readonly clock: Clock
   readonly #client: Client
-  readonly #timeoutMs: number
-  readonly #clock: Clock
   /** The socket of the connection being made. */
   #socket: TLSSocket | undefined
 
   /** Throws when the credentials are of no use. */
   constructor(credentials: Credentials, endpoint: Endpoint, clock: Clock = systemClock) {
-    this.#timeoutMs = endpoint.requestTimeoutMs
-    this.#clock = clock
+    this.timeoutMs = endpoint.requestTimeoutMs
+    this.clock = clock
     this.#client = (new Provider(optionsOf(credentials, endpoint)) as unknown as { client: Client }).client
     const { config } = this.#client
     const host = endpoint.host || config.address
@@ -116,7 +117,7 @@ export class ApnClient {
   }
 
   #request(session: ClientHttp2Session, push: Push): Promise<Outcome> {
-    return request(session, push, this.#timeoutMs, this.#clock)
+    return request(session, push, this.timeoutMs, this.clock)
   }
 }
 

@@ -3,10 +3,8 @@
 import { statSync } from 'node:fs'
 import type { Command } from 'commander'
 import { type Credentials, loadCredentials } from '../apns/credentials.ts'
-import { makePush } from '../apns/payload.ts'
 import { expiryWarning } from '../apns/renewal.ts'
 import { Transport } from '../apns/transport.ts'
-import { verdictOf } from '../apns/verdict.ts'
 import { noLog, reasonOf } from '../base/log.ts'
 import { withoutPassword } from '../base/store-uri.ts'
 import { type Config, configFile, keyInFile, olderSettings, pathIn } from '../config/config.ts'
@@ -113,8 +111,7 @@ async function checkApple({ apns }: Config, loaded: Loaded): Promise<Finding[]> 
   const host = apns.host || `Apple's ${apns.environment} servers`
   const transport = new Transport(loaded.credentials, apns, noLog)
   try {
-    const push = makePush(probe(loaded.credentials.topic), apns, Date.now())
-    const verdict = verdictOf(await transport.send(push), Date.now())
+    const verdict = await transport.push(probe(loaded.credentials.topic))
     const level = consequenceOf(verdict).check
     return [
       { level, text: `${host}: ${level === 'ok' ? 'credentials and topic accepted' : inWords(verdict)}` },

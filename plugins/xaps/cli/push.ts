@@ -2,9 +2,7 @@
 
 import type { Command } from 'commander'
 import { loadCredentials } from '../apns/credentials.ts'
-import { makePush } from '../apns/payload.ts'
 import { Transport } from '../apns/transport.ts'
-import { verdictOf } from '../apns/verdict.ts'
 import { canonicalUser } from '../base/canonical-names.ts'
 import { maskToken } from '../base/log.ts'
 import { stderrLog } from '../base/stderr-log.ts'
@@ -29,7 +27,7 @@ export function addPush(xaps: Command): void {
         if (devices.length === 0) throw new Failure(`${user}: no device`)
         for (const device of devices) {
           const now = Date.now()
-          const verdict = verdictOf(await transport.send(makePush(device, config.apns, now)), now)
+          const verdict = await transport.push(device)
           print(`${maskToken(device.token)}  ${inWords(verdict)}`)
           if (verdict.kind === 'sent') accepted += 1
           else await settler.settle({ user, device }, verdict, now)
