@@ -9,7 +9,7 @@ import { type Batch, batchOf, covers, type DeviceEvent, merge, type Rule } from 
 import type { Target } from './settle.ts'
 
 /** One device with events that no push covers yet. */
-export interface Entry {
+export class Entry {
   /** The name of the device's pushes: the same in every process. */
   readonly key: string
   /** The device as the newest event knew it. */
@@ -23,16 +23,21 @@ export interface Entry {
   /** The store's claim under which a push is tried, until it gets through. */
   held: number | undefined
   /** The store failed to answer a claim, so a claim that it knows of may be that one. */
-  unsure: boolean
+  unsure = false
   /** Failed tries of what is pending that were this device's own matter, one after another. */
-  failures: number
+  failures = 0
   /** Nothing is pushed before this time: a window, or a wait that Apple asked for. */
-  notBefore: number
+  notBefore = 0
   /** `resting` until the next push is due, `ready` in the sender's queue, `busy` while a push is under way. */
-  state: 'resting' | 'ready' | 'busy'
+  state: 'resting' | 'ready' | 'busy' = 'resting'
   timer: Timer | undefined
   /** When the timer goes off. */
-  wakesAt: number
+  wakesAt = 0
+
+  constructor(key: string, target: Target) {
+    this.key = key
+    this.target = target
+  }
 }
 
 export class Coalescer {
@@ -125,20 +130,7 @@ export class Coalescer {
   }
 
   #create(key: string, target: Target): Entry {
-    const entry: Entry = {
-      key,
-      target,
-      pending: undefined,
-      inFlight: undefined,
-      startedAt: undefined,
-      held: undefined,
-      unsure: false,
-      failures: 0,
-      notBefore: 0,
-      state: 'resting',
-      timer: undefined,
-      wakesAt: 0,
-    }
+    const entry = new Entry(key, target)
     this.#entries.set(key, entry)
     return entry
   }
