@@ -6,7 +6,7 @@ import { MAIL_TOPIC, pushCertificate } from '../fake/apple/certificates.ts'
 import { providerKey } from '../fake/apple/provider-key.ts'
 import { deviceOf, OK, tokenOf } from '../push/parts.ts'
 import { until } from '../support/wait.ts'
-import { assertAll, bench, certificateFor, sendMany, tokenFor } from './bench.ts'
+import { assertAll, type BenchOptions, bench, certificateFor, sendMany, tokenFor } from './bench.ts'
 
 // What works
 
@@ -39,27 +39,24 @@ test('the first push after connecting ahead in vain gets a connection of its own
   await until(async () => (await b.send(1)).kind === 'sent', 'an accepted push')
 })
 
-test('a certificate for production only works with a host of its own name', async t => {
-  const production = pushCertificate({ production: true, sandbox: false })
-  const { certificate: cert, key } = production
-  const b = await bench(t, { credentials: { auth: { kind: 'certificate', cert, key } } })
-  assert.deepEqual(await b.send(1), OK)
-})
-
-test('the sandbox takes a certificate for the sandbox', async t => {
-  const { certificate: cert, key } = pushCertificate({ production: false })
-  const b = await bench(t, {
-    environment: 'sandbox',
-    credentials: { auth: { kind: 'certificate', cert, key } },
-    endpoint: { environment: 'sandbox' },
+for (const [name, options] of [
+  ['a certificate for production only works with a host of its own name', certified({ sandbox: false })],
+  [
+    'the sandbox takes a certificate for the sandbox',
+    { ...certified({ production: false }), environment: 'sandbox', endpoint: { environment: 'sandbox' } },
+  ],
+  ['an address works as a host', { endpoint: { host: '127.0.0.1' } }],
+] satisfies [string, BenchOptions][]) {
+  test(name, async t => {
+    const b = await bench(t, options)
+    assert.deepEqual(await b.send(1), OK)
   })
-  assert.deepEqual(await b.send(1), OK)
-})
+}
 
-test('an address works as a host', async t => {
-  const b = await bench(t, { endpoint: { host: '127.0.0.1' } })
-  assert.deepEqual(await b.send(1), OK)
-})
+function certified(uses: Parameters<typeof pushCertificate>[0]): BenchOptions {
+  const { certificate: cert, key } = pushCertificate(uses)
+  return { credentials: { auth: { kind: 'certificate', cert, key } } }
+}
 
 // What Apple says
 

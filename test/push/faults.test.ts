@@ -5,7 +5,7 @@ import test from 'node:test'
 import fc from 'fast-check'
 import type { Verdict } from '../../plugins/xaps/apns/verdict.ts'
 import { PERIOD_MS } from '../../plugins/xaps/base/transition-log.ts'
-import { of, pushTimes, type Seen, schedules } from './model.ts'
+import { assertWindows, of, pushTimes, type Seen, schedules } from './model.ts'
 import { OK, SETTINGS } from './parts.ts'
 import {
   BAD_CERTIFICATE,
@@ -97,10 +97,7 @@ test('in any weather a device gets no more pushes than the model allows, and non
         const pushes = played.apple.accepted(device)
         const most = pushTimes(of(device, events), SETTINGS, 20).length
         assert.ok(pushes.length <= most, `${pushes.length} pushes, the model makes ${most}`)
-        for (const [index, at] of pushes.entries()) {
-          const before = pushes[index - 1]
-          if (before !== undefined) assert.ok(at - before >= SETTINGS.windowMs, `${before} and ${at}`)
-        }
+        assertWindows(pushes)
       }
     }),
     { numRuns: 300 },

@@ -246,14 +246,10 @@ test('settled waits for lookups under way; a closed lookup takes no more and kee
   const b = bench()
   b.devices = async () => b.clock.sleep(100).then(() => [deviceOf(1)])
   b.submit('anna')
-  let settled = false
-  const done = b.lookup.settled().then(() => {
-    settled = true
-  })
-  await b.clock.advance(50)
-  assert.equal(settled, false)
-  await b.clock.advance(50)
-  await done
+  const start = b.clock.now()
+  const settledAt = b.lookup.settled().then(() => b.clock.now() - start)
+  await b.clock.advance(100)
+  assert.equal(await settledAt, 100)
   b.devices = away
   b.submit('ben')
   await settle()

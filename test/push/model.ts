@@ -3,6 +3,7 @@
  * beforehand and computes when its pushes start. And random schedules of events to play, for fast-check.
  */
 
+import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { batchOf, covers, type DeviceEvent, merge, type Rule } from '../../plugins/xaps/push/rule.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -27,6 +28,13 @@ export function pushTimes(events: readonly DeviceEvent[], rule: Rule, latencyMs 
   return pushes
 }
 
+/** Asserts that no two pushes of a device, in the order of time, start within one window of 5 s. */
+export function assertWindows(pushes: readonly number[]): void {
+  for (const [index, at] of pushes.slice(1).entries())
+    assert.ok(at - (pushes[index] ?? 0) >= 5_000, `${pushes}`)
+}
+
+/** The events of one device. */
 export function of(device: number, events: readonly Seen[]): Seen[] {
   return events.filter(event => event.device === device)
 }

@@ -7,7 +7,7 @@ import test from 'node:test'
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import { FakeClock } from '../support/fake-clock.ts'
-import { of, pushTimes, schedules } from './model.ts'
+import { assertWindows, of, pushTimes, schedules } from './model.ts'
 import { SETTINGS } from './parts.ts'
 import { bench, play, slowly } from './sender-bench.ts'
 
@@ -44,10 +44,7 @@ test('four processes cover every event and keep the window between them', async 
         const lastEvent = Math.max(...mine.map(({ at }) => at))
         if (mine.length > 0)
           assert.ok((pushes.at(-1) ?? 0) >= lastEvent, 'a push starts after the last event')
-        for (const [index, at] of pushes.entries()) {
-          const before = pushes[index - 1]
-          if (before !== undefined) assert.ok(at - before >= SETTINGS.windowMs, `${before} and ${at}`)
-        }
+        assertWindows(pushes)
         const alone = pushTimes(mine, SETTINGS, 20).length
         assert.ok(pushes.length <= 2 * alone, `${pushes.length} pushes where one process makes ${alone}`)
       }
