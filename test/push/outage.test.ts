@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { settle } from '../support/fake-clock.ts'
-import { OK, tokenOf } from './parts.ts'
-import { BAD_CERTIFICATE, bench, REFUSED, said, slowly, TOO_MANY, times } from './sender-bench.ts'
+import { OK } from './parts.ts'
+import { BAD_CERTIFICATE, bench, REFUSED, said, slowly, times } from './sender-bench.ts'
 
 test('a million events for 1,000 devices during an outage keep 1,000 entries, and each is pushed once after it', async () => {
   const b = bench()
@@ -78,19 +78,6 @@ test('a breaker that opened with nothing left to push lets the next event try', 
   b.happen(2)
   await settle()
   assert.equal(b.apple.accepted(2).length, 1)
-})
-
-test('a probe closes the breaker also when Apple refuses its device', async () => {
-  for (const answer of [TOO_MANY, said(410, 'Unregistered'), said(400, 'BadDeviceToken')]) {
-    const b = bench()
-    b.apple.answer = () => REFUSED
-    b.happen(1)
-    await settle()
-    b.happen(2)
-    b.apple.answer = ({ token }) => (token === tokenOf(2) ? OK : answer)
-    await b.clock.advance(500)
-    assert.equal(b.apple.accepted(2).length, 1, JSON.stringify(answer))
-  }
 })
 
 test('after an outage those that waited follow in growing numbers, at most 1,000 a second', async () => {
