@@ -4,10 +4,11 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import type { Endpoint } from '../../plugins/xaps/apns/client.ts'
 import type { Credentials } from '../../plugins/xaps/apns/credentials.ts'
-import { makePush, type Push } from '../../plugins/xaps/apns/payload.ts'
+import type { PushSettings } from '../../plugins/xaps/apns/payload.ts'
 import { Transport } from '../../plugins/xaps/apns/transport.ts'
-import type { Answer } from '../../plugins/xaps/apns/verdict.ts'
+import type { Verdict } from '../../plugins/xaps/apns/verdict.ts'
 import { type Clock, systemClock } from '../../plugins/xaps/base/clock.ts'
+import type { Device } from '../../plugins/xaps/device/device.ts'
 import { MAIL_TOPIC, pushCertificate } from '../fake/apple/certificates.ts'
 import type { ProviderKey } from '../fake/apple/provider-key.ts'
 import { type Apple, type AppleOptions, startApple } from '../fake/apple/server.ts'
@@ -20,7 +21,8 @@ export const TIMEOUT_MS = 1_500
 export interface Bench {
   readonly apple: Apple
   readonly transport: Transport
-  send(device: number): Promise<Answer>
+  /** Pushes to the device with this number. */
+  send(device: number): Promise<Verdict>
 }
 
 export interface BenchOptions extends AppleOptions {
@@ -46,7 +48,7 @@ export async function bench(t: TestContext, options: BenchOptions = {}): Promise
     await transport.close(0)
     await apple.close()
   })
-  return { apple, transport, send: device => transport.send(pushTo(device)) }
+  return { apple, transport, send: number => transport.push(mailDevice(number)) }
 }
 
 export function certificateFor({ ca }: Pick<Apple, 'ca'>, { certificate: cert, key } = pair): Credentials {
@@ -57,19 +59,23 @@ export function tokenFor({ ca }: Apple, { p8: key, keyId, teamId }: ProviderKey)
   return { auth: { kind: 'token', key, keyId, teamId }, topic: MAIL_TOPIC, topics: [MAIL_TOPIC], ca }
 }
 
-export function endpointOf({ host, port }: Pick<Apple, 'host' | 'port'>): Endpoint {
-  return { host, port, environment: 'production', requestTimeoutMs: TIMEOUT_MS }
+export function endpointOf({ host, port }: Pick<Apple, 'host' | 'port'>): Endpoint & PushSettings {
+  return { ...SETTINGS, host, port, environment: 'production', requestTimeoutMs: TIMEOUT_MS }
 }
 
-export function pushTo(device: number): Push {
-  return makePush(deviceOf(device, { topic: MAIL_TOPIC }), SETTINGS, Date.now())
+/** The device with this number, which listens to the topic of the certificate. */
+export function mailDevice(number: number): Device {
+  return deviceOf(number, { topic: MAIL_TOPIC })
 }
 
-export function sendMany({ send }: Bench, count: number, from = 0): Promise<Answer[]> {
+export function sendMany({ send }: Bench, count: number, from = 0): Promise<Verdict[]> {
   return Promise.all(Array.from({ length: count }, (_, index) => send(from + index)))
 }
 
-export function faultOf(answer: Answer): string {
-  assert.ok('fault' in answer, JSON.stringify(answer))
-  return answer.of
+/** Asserts that so many pushes all have come to `kind`. */
+export function assertAll(verdicts: readonly Verdict[], count: number, kind: Verdict['kind']): void {
+  assert.deepEqual(
+    verdicts.map(verdict => verdict.kind),
+    Array(count).fill(kind),
+  )
 }

@@ -1,14 +1,13 @@
 /** A process that sends pushes, closes its transport and has nothing more to do. argv: credentials, endpoint (JSON). */
 
 import { once } from 'node:events'
-import { makePush } from '../../plugins/xaps/apns/payload.ts'
 import { Transport } from '../../plugins/xaps/apns/transport.ts'
-import { deviceOf, SETTINGS } from '../push/parts.ts'
+import { deviceOf } from '../push/parts.ts'
 import { noLog } from '../support/recorded-log.ts'
 
 async function main([credentials = '', endpoint = '']: string[]): Promise<void> {
   const transport = new Transport(JSON.parse(credentials), JSON.parse(endpoint), noLog)
-  void transport.send(makePush(deviceOf(1), SETTINGS, Date.now()))
+  void transport.push(deviceOf(1))
   process.stdout.write('sending\n')
   await once(process.stdin, 'data')
   process.stdin.destroy()

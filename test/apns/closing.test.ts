@@ -8,7 +8,7 @@ import test from 'node:test'
 import type { Apple } from '../fake/apple/server.ts'
 import { OK } from '../push/parts.ts'
 import { until } from '../support/wait.ts'
-import { type Bench, bench, certificateFor, endpointOf, faultOf, sendMany, TIMEOUT_MS } from './bench.ts'
+import { type Bench, bench, certificateFor, endpointOf, sendMany, TIMEOUT_MS } from './bench.ts'
 
 test('close lets what is under way finish', async t => {
   const b = await bench(t)
@@ -88,6 +88,6 @@ test('a closed transport opens no connection', async t => {
   const b = await bench(t)
   await b.transport.close()
   b.transport.connect()
-  assert.equal(faultOf(await b.send(1)), 'connection')
+  assert.equal((await b.send(1)).kind, 'broken connection')
   assert.equal(b.apple.connections.attempts, 0)
 })

@@ -6,12 +6,12 @@ import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import test, { after } from 'node:test'
 import {
-  type CredentialSettings,
   type Credentials,
   CredentialsError,
   credentialFiles,
   loadCredentials,
 } from '../../plugins/xaps/apns/credentials.ts'
+import { type Config, loadConfig } from '../../plugins/xaps/config/config.ts'
 import {
   authority,
   encryptedKey,
@@ -23,22 +23,14 @@ import { pkcs12 } from '../fake/apple/pkcs12.ts'
 import { providerKey } from '../fake/apple/provider-key.ts'
 import { tempDirectory } from '../support/temp.ts'
 
-const NONE: CredentialSettings = {
-  certificate: '',
-  key: '',
-  pkcs12: '',
-  passphrase: '',
-  tokenKey: '',
-  keyId: '',
-  teamId: '',
-  topic: '',
-  environment: 'production',
-  ca: '',
-}
+type Settings = Config['apns']
 
 const OTHER_TOPIC = 'com.apple.mobilemail.push.org.example'
 const directory = tempDirectory()
 after(() => directory.remove())
+
+/** Without xaps.ini no credentials are named. */
+const NONE = loadConfig(directory.path).apns
 
 const pair = pushCertificate()
 const other = pushCertificate()
@@ -86,7 +78,7 @@ function ecKey(namedCurve: string): string {
   return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
 }
 
-function load(settings: Partial<CredentialSettings>): Credentials {
+function load(settings: Partial<Settings>): Credentials {
   return loadCredentials({ ...NONE, ...settings }, directory.path)
 }
 
@@ -97,7 +89,7 @@ function assertPair({ auth }: Credentials): void {
   assert.ok(new X509Certificate(auth.cert).checkPrivateKey(createPrivateKey(auth.key)))
 }
 
-const RIGHT: Record<string, Partial<CredentialSettings>> = {
+const RIGHT: Record<string, Partial<Settings>> = {
   'certificate and key': { certificate: 'cert.pem', key: 'key.pem' },
   'both in one file': { certificate: 'both.pem' },
   'a chain with the leaf at its end': { certificate: 'chain.pem', key: 'key.pem' },
@@ -171,7 +163,7 @@ test('the files to watch are those that are named', () => {
 })
 
 /** `message`: with the key that is at fault, and without the file that it names. */
-const WRONG: Record<string, readonly [settings: Partial<CredentialSettings>, message: RegExp]> = {
+const WRONG: Record<string, readonly [settings: Partial<Settings>, message: RegExp]> = {
   'no credentials': [{}, /names no credentials: set certificate and key, or pkcs12, or token_key/],
   'a key without its certificate': [{ key: 'key.pem' }, /names no credentials: set certificate and key/],
   'two kinds': [{ certificate: 'cert.pem', pkcs12: 'openssl.p12' }, /both certificate and pkcs12: keep one/],
@@ -243,7 +235,7 @@ for (const [mistake, [settings, message]] of Object.entries(WRONG)) {
         assert.ok(error.message.startsWith(where), error.message)
         const text = error.message.slice(where.length).replace(/^(\w+) = (\S+): /, (_, key, file) => {
           const name = key.replace(/_(\w)/g, (_: string, first: string) => first.toUpperCase())
-          assert.equal(file, { ...NONE, ...settings }[name as keyof CredentialSettings])
+          assert.equal(file, { ...NONE, ...settings }[name as keyof Settings])
           return `${key}: `
         })
         assert.match(text, message)

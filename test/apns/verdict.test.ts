@@ -2,100 +2,80 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { type Answer, type Verdict, verdictOf } from '../../plugins/xaps/apns/verdict.ts'
+import { type Answer, type Verdict, type VerdictKind, verdictOf } from '../../plugins/xaps/apns/verdict.ts'
 import { REASONS, type Reason } from '../fake/apple/reasons.ts'
 
 const NOW = 1_900_000_000_000
 
-type Shape =
-  | 'sent'
-  | 'gone'
-  | 'token'
-  | 'device'
-  | 'setup'
-  | 'device later'
-  | 'push later'
-  | 'all later'
-  | 'reconnect'
-
-const EXPECTED: Record<Reason, Shape> = {
-  BadCollapseId: 'setup',
-  BadDeviceToken: 'token',
-  BadExpirationDate: 'setup',
-  BadMessageId: 'setup',
-  BadPriority: 'setup',
-  BadTopic: 'setup',
-  DeviceTokenNotForTopic: 'device',
-  DuplicateHeaders: 'setup',
-  IdleTimeout: 'reconnect',
-  InvalidPushType: 'setup',
-  MissingDeviceToken: 'setup',
-  MissingTopic: 'setup',
-  PayloadEmpty: 'setup',
-  TopicDisallowed: 'setup',
-  BadCertificate: 'setup',
-  BadCertificateEnvironment: 'setup',
-  ExpiredProviderToken: 'all later',
-  Forbidden: 'setup',
-  InvalidProviderToken: 'setup',
-  MissingProviderToken: 'setup',
-  BadPath: 'setup',
-  MethodNotAllowed: 'setup',
+const EXPECTED: Record<Reason, VerdictKind> = {
+  BadCollapseId: 'refused setup',
+  BadDeviceToken: 'refused token',
+  BadExpirationDate: 'refused setup',
+  BadMessageId: 'refused setup',
+  BadPriority: 'refused setup',
+  BadTopic: 'refused setup',
+  DeviceTokenNotForTopic: 'refused device',
+  DuplicateHeaders: 'refused setup',
+  IdleTimeout: 'broken stream',
+  InvalidPushType: 'refused setup',
+  MissingDeviceToken: 'refused setup',
+  MissingTopic: 'refused setup',
+  PayloadEmpty: 'refused setup',
+  TopicDisallowed: 'refused setup',
+  BadCertificate: 'refused setup',
+  BadCertificateEnvironment: 'refused setup',
+  ExpiredProviderToken: 'later all',
+  Forbidden: 'refused setup',
+  InvalidProviderToken: 'refused setup',
+  MissingProviderToken: 'refused setup',
+  BadPath: 'refused setup',
+  MethodNotAllowed: 'refused setup',
   ExpiredToken: 'gone',
   Unregistered: 'gone',
-  PayloadTooLarge: 'setup',
-  TooManyProviderTokenUpdates: 'all later',
-  TooManyRequests: 'device later',
-  InternalServerError: 'push later',
-  ServiceUnavailable: 'push later',
-  Shutdown: 'push later',
+  PayloadTooLarge: 'refused setup',
+  TooManyProviderTokenUpdates: 'later all',
+  TooManyRequests: 'later device',
+  InternalServerError: 'later push',
+  ServiceUnavailable: 'later push',
+  Shutdown: 'later push',
 }
 
-function shapeOf(verdict: Verdict): Shape {
-  switch (verdict.kind) {
-    case 'refused':
-      return verdict.fault
-    case 'later':
-      return `${verdict.whom} later`
-    case 'broken':
-      return 'reconnect'
-    default:
-      return verdict.kind
-  }
-}
-
-for (const [reason, shape] of Object.entries(EXPECTED) as [Reason, Shape][]) {
-  test(`${REASONS[reason]} ${reason}: ${shape}`, () => {
-    assert.equal(shapeOf(verdictOf({ status: REASONS[reason], reason }, NOW)), shape)
+for (const [reason, kind] of Object.entries(EXPECTED) as [Reason, VerdictKind][]) {
+  test(`${REASONS[reason]} ${reason}: ${kind}`, () => {
+    assert.equal(verdictOf({ status: REASONS[reason], reason }, NOW).kind, kind)
   })
 }
 
-const OTHERS: readonly { readonly answer: Answer; readonly verdict: Verdict }[] = [
-  { answer: { status: 200, reason: '' }, verdict: { kind: 'sent' } },
-  { answer: gone({ timestamp: 123 }), verdict: { kind: 'gone', since: 123 } },
-  { answer: gone({}), verdict: { kind: 'gone', since: NOW } },
-  { answer: gone({ timestamp: NOW + 3_600_000 }), verdict: { kind: 'gone', since: NOW } },
-  { answer: gone({ reason: 'ANewReason', timestamp: 123 }), verdict: { kind: 'gone', since: 123 } },
-  { answer: { status: 400, reason: 'New' }, verdict: { kind: 'refused', reason: 'New', fault: 'setup' } },
-  { answer: { status: 418, reason: '' }, verdict: { kind: 'refused', reason: '', fault: 'setup' } },
-  { answer: { unusable: 'ended' }, verdict: { kind: 'refused', reason: 'ended', fault: 'setup' } },
-  { answer: later(429, 'TooManyRequests'), verdict: wait('device', 'TooManyRequests', 15_000) },
-  { answer: later(429, 'TooManyRequests', 7_000), verdict: wait('device', 'TooManyRequests', 7_000) },
-  {
-    answer: later(429, 'TooManyProviderTokenUpdates'),
-    verdict: wait('all', 'TooManyProviderTokenUpdates', 20 * 60_000),
-  },
-  { answer: later(503, 'ServiceUnavailable'), verdict: wait('push', 'ServiceUnavailable') },
-  { answer: later(503, 'Shutdown', 30_000), verdict: wait('push', 'Shutdown', 30_000) },
-  { answer: later(502, ''), verdict: wait('push', '') },
-  { answer: { fault: 'reset', of: 'stream' }, verdict: { kind: 'broken', reason: 'reset', of: 'stream' } },
-  {
-    answer: { fault: 'reset', of: 'connection' },
-    verdict: { kind: 'broken', reason: 'reset', of: 'connection' },
-  },
+const OTHERS: readonly (readonly [answer: Answer, verdict: Verdict])[] = [
+  [
+    { status: 200, reason: '' },
+    { kind: 'sent', reason: '' },
+  ],
+  [gone({ timestamp: 123 }), { kind: 'gone', reason: 'Unregistered', since: 123 }],
+  [gone({}), { kind: 'gone', reason: 'Unregistered', since: NOW }],
+  [gone({ timestamp: NOW + 3_600_000 }), { kind: 'gone', reason: 'Unregistered', since: NOW }],
+  [gone({ reason: 'ANewReason', timestamp: 123 }), { kind: 'gone', reason: 'ANewReason', since: 123 }],
+  [
+    { status: 400, reason: 'New' },
+    { kind: 'refused setup', reason: 'New' },
+  ],
+  [
+    { status: 418, reason: '' },
+    { kind: 'refused setup', reason: '' },
+  ],
+  [
+    { status: 403, reason: 'Forbidden', retryAfterMs: 9 },
+    { kind: 'refused setup', reason: 'Forbidden' },
+  ],
+  [later(429, 'TooManyRequests'), wait('device', 'TooManyRequests', 15_000)],
+  [later(429, 'TooManyRequests', 7_000), wait('device', 'TooManyRequests', 7_000)],
+  [later(429, 'TooManyProviderTokenUpdates'), wait('all', 'TooManyProviderTokenUpdates', 20 * 60_000)],
+  [later(503, 'ServiceUnavailable'), wait('push', 'ServiceUnavailable')],
+  [later(503, 'Shutdown', 30_000), wait('push', 'Shutdown', 30_000)],
+  [later(502, ''), wait('push', '')],
 ]
 
-for (const { answer, verdict } of OTHERS) {
+for (const [answer, verdict] of OTHERS) {
   test(`${JSON.stringify(answer)} means ${verdict.kind}`, () => {
     assert.deepEqual(verdictOf(answer, NOW), verdict)
   })
@@ -110,5 +90,5 @@ function later(status: number, reason: string, retryAfterMs?: number): Answer {
 }
 
 function wait(whom: 'device' | 'push' | 'all', reason: string, afterMs?: number): Verdict {
-  return { kind: 'later', whom, reason, ...(afterMs === undefined ? {} : { afterMs }) }
+  return { kind: `later ${whom}`, reason, ...(afterMs === undefined ? {} : { afterMs }) }
 }

@@ -2,23 +2,22 @@
 
 import { parentPort } from 'node:worker_threads'
 import { seededNumbers } from '../fuzz/random.ts'
-import { pushTimes } from './model.ts'
+import { pushTimes, type Seen } from './model.ts'
 import { SETTINGS } from './parts.ts'
-import type { Seen } from './schedules.ts'
-import { play, world } from './world.ts'
+import { bench, play } from './sender-bench.ts'
 
 const DEVICES = 10_000
 const LATENCY_MS = 45
 
 async function simulate(): Promise<void> {
-  const played = world({ latencyMs: LATENCY_MS })
-  const { clock, apple, senders } = played
+  const played = bench({ latencyMs: LATENCY_MS })
+  const { clock, apple, sender } = played
   const events = dayOfEvents(DEVICES, clock.now() + 1, seededNumbers(20_300_101))
   await play(played, events)
   parentPort?.postMessage({
     pushes: apple.accepted().length,
     expected: expectedPushes(events),
-    pending: senders[0]?.pending,
+    pending: sender.pending,
     timers: clock.timers,
   })
 }

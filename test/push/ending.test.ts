@@ -3,45 +3,39 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { settle } from '../support/fake-clock.ts'
-import { OK, tokenOf } from './parts.ts'
-import { bench, REFUSED, slowClaim, TOO_MANY } from './sender-bench.ts'
+import { OK } from './parts.ts'
+import { bench, REFUSED, slowly, TOO_MANY, times } from './sender-bench.ts'
 
 test('hurry pushes what waits for a window or a delay, and drain resolves when that is done', async () => {
-  const b = bench()
+  const b = bench({ latencyMs: 30 })
   b.happen(1)
   b.happen(2, 'change')
   await b.clock.advance(1_000)
   b.happen(1)
-  b.apple.latencyMs = 30
   b.sender.hurry()
-  let drained = false
-  const done = b.sender.drain().then(() => {
-    drained = true
-  })
+  const start = b.clock.now()
+  const drainedAt = b.sender.drain().then(() => b.clock.now() - start)
   await b.clock.advance(10)
-  assert.equal(drained, false)
   b.happen(3)
   await b.clock.advance(40)
-  await done
-  assert.equal(b.apple.accepted(tokenOf(1)).length, 2)
-  assert.equal(b.apple.accepted(tokenOf(2)).length, 1)
-  assert.equal(b.apple.accepted(tokenOf(3)).length, 1, 'also what comes in meanwhile')
+  assert.deepEqual(
+    [2, 3].map(device => times(b, device, start)),
+    [[0], [10]],
+  )
+  assert.equal(b.apple.accepted(1).length, 2)
+  assert.equal(await drainedAt, 40)
 })
 
 test('drain resolves at once when nothing is pending, and waits for what is being settled', async () => {
-  const b = bench({}, clock => ({ settler: { settle: () => clock.sleep(500) } }))
+  const b = bench({ settleMs: 500 })
   await b.sender.drain()
   b.happen(1)
   await settle()
   assert.equal(b.sender.pending, 0)
-  let drained = false
-  const done = b.sender.drain().then(() => {
-    drained = true
-  })
-  await settle()
-  assert.equal(drained, false)
+  const start = b.clock.now()
+  const drainedAt = b.sender.drain().then(() => b.clock.now() - start)
   await b.clock.advance(500)
-  await done
+  assert.equal(await drainedAt, 500)
 })
 
 test('hurry tries once more while Apple is away', async () => {
@@ -90,8 +84,8 @@ test('no more than max_in_flight pushes are under way', async () => {
   assert.equal(b.apple.accepted().length, 100)
 })
 
-test('who gets a claim when Apple has just become unreachable is pushed once, after it', async () => {
-  const b = bench({}, clock => ({ claim: slowClaim(clock, 50) }))
+test('a device whose claim is granted when Apple has just become unreachable is pushed once, after it', async () => {
+  const b = bench({ claim: slowly(() => 50) })
   b.apple.latencyMs = 20
   b.apple.answer = () => REFUSED
   b.happen(1)
@@ -101,29 +95,27 @@ test('who gets a claim when Apple has just become unreachable is pushed once, af
   assert.equal(b.apple.arrivals.length, 1)
   b.apple.answer = () => OK
   await b.clock.advance(60_000)
-  for (const device of [1, 2]) assert.equal(b.apple.accepted(tokenOf(device)).length, 1)
+  for (const device of [1, 2]) assert.equal(b.apple.accepted(device).length, 1)
 })
 
-test('who gets a claim after the end is not pushed, and nobody is alarmed', async () => {
-  const b = bench({}, clock => ({ claim: slowClaim(clock, 50) }))
-  b.happen(1)
-  b.sender.close()
-  await b.clock.advance(1_000)
-  assert.equal(b.apple.arrivals.length, 0)
-  assert.deepEqual(b.log.lines, [])
-})
-
-test('what ends after the close sets no timer and alarms nobody', async () => {
-  for (const answer of [OK, TOO_MANY, REFUSED]) {
-    const b = bench()
-    b.apple.latencyMs = 50
-    b.apple.answer = () => answer
-    b.happen(1)
-    await b.clock.advance(10)
-    b.sender.close()
-    await b.clock.advance(40)
-    assert.equal(b.apple.arrivals.length, 1)
-    assert.equal(b.clock.timers, 0)
-    assert.ok(!b.log.lines.some(({ level }) => level === 'warn'), JSON.stringify(b.log.lines))
+test('a push whose claim or answer comes after the close sets no timer and alarms nobody', async () => {
+  for (const [ms, pushes] of [
+    [5, 0],
+    [20, 1],
+  ] as const) {
+    for (const answer of [OK, TOO_MANY, REFUSED]) {
+      const b = bench({ claim: slowly(() => 10), latencyMs: 50 })
+      b.apple.answer = () => answer
+      b.happen(1)
+      await b.clock.advance(ms)
+      b.sender.close()
+      await b.clock.advance(1_000)
+      assert.equal(b.apple.arrivals.length, pushes)
+      assert.equal(b.clock.timers, 0)
+      assert.ok(
+        b.log.lines.every(({ level }) => level === 'info' || level === 'debug'),
+        b.log.loud().join(),
+      )
+    }
   }
 })

@@ -14,7 +14,7 @@ test('one push whose stream is reset is sent again by itself; others do not noti
   await settle()
   b.happen(2)
   await settle()
-  assert.equal(b.apple.accepted(tokenOf(2)).length, 1)
+  assert.equal(b.apple.accepted(2).length, 1)
   b.apple.answer = () => OK
   await b.clock.advance(10_000)
   assert.deepEqual(times(b, 1, start), [0, 500])
@@ -24,7 +24,7 @@ test('one push whose stream is reset is sent again by itself; others do not noti
 test('503 is that push\u2019s own, and so is the time that Apple asks it to wait', async () => {
   const b = bench()
   const start = b.clock.now()
-  const slowly = { ...UNAVAILABLE, retryAfterMs: 40_000 }
+  const slowly = { ...UNAVAILABLE, afterMs: 40_000 }
   b.apple.answer = ({ token }) => (token === tokenOf(1) ? slowly : OK)
   b.happen(1)
   await settle()
@@ -79,12 +79,12 @@ test('a fault inside the plugin ends that push, says so, and loses no later even
   b.happen(1)
   b.happen(2)
   await b.clock.advance(1_000)
-  assert.equal(b.apple.accepted(tokenOf(2)).length, 1)
+  assert.equal(b.apple.accepted(2).length, 1)
   assert.match(
     b.log.loud()[0] ?? '',
     /^error: a push failed inside the plugin; please report this cause="a bug"$/,
   )
   b.apple.answer = () => OK
   await b.clock.advance(10_000)
-  assert.equal(b.apple.accepted(tokenOf(1)).length, 1, 'the event during the failed push')
+  assert.equal(b.apple.accepted(1).length, 1, 'the event during the failed push')
 })

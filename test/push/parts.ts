@@ -1,7 +1,7 @@
 /** What the tests of the push side share: devices, settings, an Apple without a network. */
 
-import type { Push } from '../../plugins/xaps/apns/payload.ts'
-import type { Answer } from '../../plugins/xaps/apns/verdict.ts'
+import type { PushSettings } from '../../plugins/xaps/apns/payload.ts'
+import type { Verdict } from '../../plugins/xaps/apns/verdict.ts'
 import type { Device } from '../../plugins/xaps/device/device.ts'
 import type { SenderSettings } from '../../plugins/xaps/push/sender.ts'
 import type { Target } from '../../plugins/xaps/push/settle.ts'
@@ -9,7 +9,7 @@ import type { FakeClock } from '../support/fake-clock.ts'
 
 export const TOPIC = 'com.apple.mail.XServer.test'
 
-export const SETTINGS: SenderSettings = {
+export const SETTINGS: SenderSettings & PushSettings = {
   windowMs: 5_000,
   changeDelayMs: 30_000,
   keepForMs: 86_400_000,
@@ -19,7 +19,7 @@ export const SETTINGS: SenderSettings = {
   collapseId: false,
 }
 
-export const OK: Answer = { status: 200, reason: '' }
+export const OK: Verdict = { kind: 'sent', reason: '' }
 
 /** The token of the device with this number. */
 export function tokenOf(number: number): string {
@@ -47,14 +47,15 @@ export function targetOf(number: number, changes: Partial<Device> = {}): Target 
 export interface Arrival {
   readonly at: number
   readonly token: string
-  readonly answer: Answer
+  readonly verdict: Verdict
 }
 
-/** An Apple that answers each push as `answer` says, `latencyMs` later. */
+/** An Apple that judges each push as `answer` says, `latencyMs` later. */
 export class StubApple {
-  /** Every push, in the order of arrival. */
+  /** Every push, in the order of the answers. */
   readonly arrivals: Arrival[] = []
-  answer: (push: Push) => Answer | Promise<Answer> = () => OK
+  answer: (device: Device) => Verdict = () => OK
+  mayPush: (device: Device) => boolean = () => true
   latencyMs = 0
   inFlight = 0
   mostInFlight = 0
@@ -64,22 +65,24 @@ export class StubApple {
     this.#clock = clock
   }
 
-  async send(push: Push): Promise<Answer> {
+  async push(device: Device): Promise<Verdict> {
     const at = this.#clock.now()
     this.inFlight += 1
     this.mostInFlight = Math.max(this.mostInFlight, this.inFlight)
     if (this.latencyMs > 0) await this.#clock.sleep(this.latencyMs)
-    const answer = await this.answer(push)
+    const verdict = this.answer(device)
     this.inFlight -= 1
-    this.arrivals.push({ at, token: push.token, answer })
-    return answer
+    this.arrivals.push({ at, token: device.token, verdict })
+    return verdict
   }
 
-  /** When the pushes that Apple accepted started, of one device or of all. */
-  accepted(token?: string): number[] {
+  /** When the pushes that Apple accepted started, of the device with this number or of all. */
+  accepted(device?: number): number[] {
     return this.arrivals
-      .filter(arrival => token === undefined || arrival.token === token)
-      .filter(({ answer }) => 'status' in answer && answer.status === 200)
+      .filter(
+        ({ token, verdict }) =>
+          verdict.kind === 'sent' && (device ?? Number(`0x${token}`)) === Number(`0x${token}`),
+      )
       .map(({ at }) => at)
   }
 }

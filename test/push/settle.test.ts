@@ -5,7 +5,7 @@ import { EMPTY_RECORD, type UserRecord } from '../../plugins/xaps/device/device.
 import { Settler } from '../../plugins/xaps/push/settle.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { type RecordedLog, recordedLog } from '../support/recorded-log.ts'
-import { deviceOf, targetOf, tokenOf } from './parts.ts'
+import { deviceOf, OK, targetOf, tokenOf } from './parts.ts'
 
 interface Bench {
   readonly clock: FakeClock
@@ -37,36 +37,31 @@ function bench(): Bench {
   return b
 }
 
-const BAD_TOKEN: Verdict = { kind: 'refused', reason: 'BadDeviceToken', fault: 'token' }
+const BAD_TOKEN: Verdict = { kind: 'refused token', reason: 'BadDeviceToken' }
 
-test('410 removes a device that was last seen at or before its time, and no other', async () => {
-  const b = bench()
-  await b.settle(1, { kind: 'gone', since: 2_000 })
-  assert.deepEqual(b.left(), [2])
-  assert.match(b.log.lines[0]?.message ?? '', /device removed/)
-})
+const gone = (since: number): Verdict => ({ kind: 'gone', reason: 'Unregistered', since })
 
-test('410 keeps a device that has registered since', async () => {
-  const b = bench()
-  await b.settle(1, { kind: 'gone', since: 1_999 })
-  assert.deepEqual(b.left(), [1, 2])
-  assert.match(b.log.lines[0]?.message ?? '', /registered again/)
-})
-
-test('the record in the store decides, not what the push knew of the device', async () => {
-  const b = bench()
-  b.record = { ...EMPTY_RECORD, devices: [deviceOf(1, { lastSeen: 5_000 })] }
-  await b.settle(1, { kind: 'gone', since: 4_000 })
-  assert.deepEqual(b.left(), [1])
-})
+for (const [name, since, lastSeen, left, line] of [
+  ['removes a device that was last seen at its time', 2_000, 2_000, [2], /device removed/],
+  ['keeps a device that has registered since', 1_999, 2_000, [1, 2], /registered again/],
+  ['keeps a device that has registered since it was pushed', 4_000, 5_000, [1, 2], /registered again/],
+] as const) {
+  test(`410 ${name}`, async () => {
+    const b = bench()
+    b.record = { ...EMPTY_RECORD, devices: [deviceOf(1, { lastSeen }), deviceOf(2)] }
+    await b.settle(1, gone(since))
+    assert.deepEqual(b.left(), left)
+    assert.match(b.log.lines[0]?.message ?? '', line)
+  })
+}
 
 test('BadDeviceToken removes a device for an hour after another was accepted', async () => {
   const b = bench()
-  await b.settle(2, { kind: 'sent' })
+  await b.settle(2, OK)
   await b.clock.advance(3_600_000)
   await b.settle(1, BAD_TOKEN)
   assert.deepEqual(b.left(), [1, 2])
-  await b.settle(2, { kind: 'sent' })
+  await b.settle(2, OK)
   await b.clock.advance(3_599_999)
   await b.settle(1, BAD_TOKEN)
   assert.deepEqual(b.left(), [2])
@@ -75,22 +70,22 @@ test('BadDeviceToken removes a device for an hour after another was accepted', a
 test('a push that was accepted before a renewal, or started before it, says nothing of the new credentials', async () => {
   const b = bench()
   const startedAt = b.clock.now()
-  await b.settle(2, { kind: 'sent' })
+  await b.settle(2, OK)
   await b.clock.advance(10)
   b.settler.credentialsRenewed()
   await b.settle(1, BAD_TOKEN)
-  await b.settler.settle(targetOf(2), { kind: 'sent' }, startedAt)
+  await b.settler.settle(targetOf(2), OK, startedAt)
   await b.settle(1, BAD_TOKEN)
   assert.deepEqual(b.left(), [1, 2])
   await b.clock.advance(10)
-  await b.settle(2, { kind: 'sent' })
+  await b.settle(2, OK)
   await b.settle(1, BAD_TOKEN)
   assert.deepEqual(b.left(), [2])
 })
 
 test('BadDeviceToken keeps a device that registered again while it was pushed', async () => {
   const b = bench()
-  await b.settle(2, { kind: 'sent' })
+  await b.settle(2, OK)
   b.record = { ...EMPTY_RECORD, devices: [deviceOf(1, { lastSeen: 2_001 })] }
   await b.settle(1, BAD_TOKEN)
   assert.deepEqual(b.left(), [1])
@@ -105,23 +100,16 @@ test('BadDeviceToken for everybody removes nobody and is an alarm, once', async 
   assert.match(b.log.loud()[0] ?? '', /^warn: .*is \[apns\] environment right\?$/)
 })
 
-test('a store that fails is said, with the token masked, and rejects nothing', async () => {
-  const log = recordedLog()
-  const settler = new Settler({ update: () => Promise.reject(new Error('store away')) }, log)
-  await settler.settle(targetOf(1), { kind: 'gone', since: 2_000 }, 0)
-  assert.match(log.loud()[0] ?? '', /^warn: .*could not be removed .*cause="store away"$/)
-  assert.ok(!JSON.stringify(log.lines).includes(tokenOf(1)))
-  assert.ok(!JSON.stringify(log.lines).includes('user1@'))
-})
-
-test('a store that fails for many devices is said once a minute', async () => {
+test('a store that fails is said once a minute, with the token masked, and rejects nothing', async () => {
   const log = recordedLog()
   const clock = new FakeClock()
   const settler = new Settler({ update: () => Promise.reject(new Error('store away')) }, log, clock)
-  for (let device = 1; device <= 20; device += 1)
-    await settler.settle(targetOf(device), { kind: 'gone', since: 2_000 }, 0)
+  for (let device = 1; device <= 20; device += 1) await settler.settle(targetOf(device), gone(2_000), 0)
   assert.equal(log.loud().length, 1)
+  assert.match(log.loud()[0] ?? '', /^warn: .*could not be removed .*cause="store away"$/)
+  assert.ok(!JSON.stringify(log.lines).includes(tokenOf(1)))
+  assert.ok(!JSON.stringify(log.lines).includes('user1@'))
   await clock.advance(60_000)
-  await settler.settle(targetOf(1), { kind: 'gone', since: 2_000 }, 0)
+  await settler.settle(targetOf(1), gone(2_000), 0)
   assert.equal(log.loud().length, 2)
 })

@@ -7,14 +7,9 @@ import test from 'node:test'
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import { FakeClock } from '../support/fake-clock.ts'
-import { pushTimes } from './model.ts'
-import { SETTINGS, tokenOf } from './parts.ts'
-import { type Seen, schedules } from './schedules.ts'
-import { play, world } from './world.ts'
-
-function of(device: number, events: readonly Seen[]): Seen[] {
-  return events.filter(event => event.device === device)
-}
+import { assertWindows, of, pushTimes, schedules } from './model.ts'
+import { SETTINGS } from './parts.ts'
+import { bench, play, slowly } from './sender-bench.ts'
 
 test('one process pushes exactly when the rule says, whatever the schedule', async () => {
   const rules = fc.record({
@@ -24,13 +19,13 @@ test('one process pushes exactly when the rule says, whatever the schedule', asy
   })
   await fc.assert(
     fc.asyncProperty(schedules(3, 1), rules, async (events, { latencyMs, ...rule }) => {
-      const played = world({ settings: rule, latencyMs })
+      const played = bench({ ...rule, latencyMs })
       await play(played, events)
       for (const device of [0, 1, 2]) {
         const expected = pushTimes(of(device, events), rule, latencyMs)
-        assert.deepEqual(played.apple.accepted(tokenOf(device)), expected)
+        assert.deepEqual(played.apple.accepted(device), expected)
       }
-      assert.equal(played.senders[0]?.pending, 0)
+      assert.equal(played.sender.pending, 0)
       assert.equal(played.clock.timers, 0, 'no timer is left behind')
     }),
     { numRuns: 300 },
@@ -40,19 +35,16 @@ test('one process pushes exactly when the rule says, whatever the schedule', asy
 test('four processes cover every event and keep the window between them', async () => {
   await fc.assert(
     fc.asyncProperty(schedules(2, 4), fc.infiniteStream(fc.nat(30)), async (events, delays) => {
-      const claimMs = (): number => delays.next().value ?? 0
-      const played = world({ processes: 4, latencyMs: 20, claimMs })
+      const claim = slowly(() => delays.next().value ?? 0)
+      const played = bench({ processes: 4, latencyMs: 20, claim })
       await play(played, events)
       for (const device of [0, 1]) {
         const mine = of(device, events)
-        const pushes = played.apple.accepted(tokenOf(device)).sort((a, b) => a - b)
+        const pushes = played.apple.accepted(device).sort((a, b) => a - b)
         const lastEvent = Math.max(...mine.map(({ at }) => at))
         if (mine.length > 0)
           assert.ok((pushes.at(-1) ?? 0) >= lastEvent, 'a push starts after the last event')
-        for (const [index, at] of pushes.entries()) {
-          const before = pushes[index - 1]
-          if (before !== undefined) assert.ok(at - before >= SETTINGS.windowMs, `${before} and ${at}`)
-        }
+        assertWindows(pushes)
         const alone = pushTimes(mine, SETTINGS, 20).length
         assert.ok(pushes.length <= 2 * alone, `${pushes.length} pushes where one process makes ${alone}`)
       }
@@ -70,7 +62,7 @@ test('four processes with mails in a second make as many pushes as one', async (
     device: 0,
     process: index % 4,
   }))
-  const played = world({ processes: 4, latencyMs: 20, claimMs: () => 3 })
+  const played = bench({ processes: 4, latencyMs: 20, claim: slowly(() => 3) })
   await play(played, events)
   assert.equal(played.apple.accepted().length, 2)
 })

@@ -2,13 +2,12 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { claimsInMemory } from '../support/claims.ts'
 import { settle } from '../support/fake-clock.ts'
 import { OK } from './parts.ts'
 import { bench, REFUSED, times } from './sender-bench.ts'
 
 test('pushes go on when the store cannot be asked; that is said once', async () => {
-  const b = bench({}, () => ({ claim: () => Promise.reject(new Error('store away')) }))
+  const b = bench({ claim: () => () => Promise.reject(new Error('store away')) })
   const start = b.clock.now()
   for (let second = 0; second < 12; second += 1) {
     b.happen(1)
@@ -23,12 +22,12 @@ test('pushes go on when the store cannot be asked; that is said once', async () 
 
 test('an outage of the store and its end are said, and when it flaps how often', async () => {
   const answers = ['fail', 'granted', 'fail', 'granted', 'fail', 'fail']
-  const b = bench({}, clock => ({
-    async claim() {
+  const b = bench({
+    claim: (_, clock) => async () => {
       if (answers.shift() === 'fail') throw new Error('store away')
       return { kind: 'granted', id: clock.now() }
     },
-  }))
+  })
   for (let push = 0; push < 6; push += 1) {
     b.happen(1)
     await b.clock.advance(10_000)
@@ -45,12 +44,11 @@ test('an outage of the store and its end are said, and when it flaps how often',
 
 test('a claim that is held never stands in its own way, even after the store was away', async () => {
   let away = false
-  const b = bench({}, clock => {
-    const claims = claimsInMemory(() => clock.now())
-    return {
-      claim: (push, request) =>
-        away ? Promise.reject(new Error('store away')) : claims.claim(push, request),
-    }
+  const b = bench({
+    claim: ask => async (push, request) => {
+      if (away) throw new Error('store away')
+      return ask(push, request)
+    },
   })
   b.apple.answer = () => REFUSED
   b.happen(1)
@@ -65,15 +63,12 @@ test('a claim that is held never stands in its own way, even after the store was
 
 test('a claim whose answer was lost does not pass for the push of another process', async () => {
   let lose = true
-  const b = bench({}, clock => {
-    const claims = claimsInMemory(() => clock.now())
-    return {
-      async claim(push, request) {
-        const claim = await claims.claim(push, request)
-        if (lose) throw new Error('connection lost after the command was sent')
-        return claim
-      },
-    }
+  const b = bench({
+    claim: ask => async (push, request) => {
+      const claim = await ask(push, request)
+      if (lose) throw new Error('connection lost after the command was sent')
+      return claim
+    },
   })
   b.apple.answer = () => REFUSED
   b.happen(1)
@@ -86,12 +81,12 @@ test('a claim whose answer was lost does not pass for the push of another proces
 
 test('when a push has got through, the store is believed again', async () => {
   const answers = ['fail', 'covered']
-  const b = bench({}, () => ({
-    async claim() {
+  const b = bench({
+    claim: () => async () => {
       if (answers.shift() === 'fail') throw new Error('store away')
       return { kind: 'covered' }
     },
-  }))
+  })
   b.happen(1)
   await settle()
   b.happen(1)

@@ -3,7 +3,7 @@
  * and never by position, and the PKCS#12 files of macOS Keychain, whose ciphers (RC2, 3DES) Node's OpenSSL 3 refuses.
  */
 
-import type { X509Certificate } from 'node:crypto'
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import type forgeTypes from 'node-forge'
 
 /** Loaded when it is first used: that takes a while, and a companion that starts again has none to lose. */
@@ -25,7 +25,8 @@ const SANDBOX_OID = '1.2.840.113635.100.6.3.1'
 const TOPICS_OID = '1.2.840.113635.100.6.3.6'
 
 export function readCertificate(certificate: X509Certificate): ApnsCertificate {
-  const extensions = extensionsOf(certificate.raw)
+  const extensions = new Map<string, string>()
+  addExtensions(forge().asn1.fromDer(certificate.raw.toString('latin1')), extensions)
   const environments = [
     ...(extensions.has(PRODUCTION_OID) ? (['production'] as const) : []),
     ...(extensions.has(SANDBOX_OID) ? (['sandbox'] as const) : []),
@@ -36,21 +37,15 @@ export function readCertificate(certificate: X509Certificate): ApnsCertificate {
   return { topics, environments, notAfter: Date.parse(certificate.validTo) }
 }
 
-/** OID → content of every extension in a DER certificate (RFC 5280, 4.1): its innermost OCTET STRING. */
-function extensionsOf(der: Buffer): Map<string, string> {
-  const certificate = forge().asn1.fromDer(der.toString('latin1'))
-  const fields = children(children(certificate)[0])
-  const wrapper = fields.find(
-    field => field.tagClass === forge().asn1.Class.CONTEXT_SPECIFIC && (field.type as number) === 3,
-  )
-  const found = new Map<string, string>()
-  for (const extension of children(children(wrapper)[0])) {
-    const parts = children(extension)
-    const oid = parts[0]?.value
-    const content = parts.at(-1)?.value
-    if (typeof oid === 'string' && typeof content === 'string') found.set(forge().asn1.derToOid(oid), content)
+/** Adds every extension below `node` to `found`: the last part of a sequence that begins with its OID (RFC 5280, 4.1). */
+function addExtensions(node: forgeTypes.asn1.Asn1, found: Map<string, string>): void {
+  const { Type, derToOid } = forge().asn1
+  const parts = Array.isArray(node.value) ? node.value : []
+  const [name, content] = [parts[0], parts.at(-1)]
+  if (name?.type === Type.OID && content?.type === Type.OCTETSTRING) {
+    found.set(derToOid(name.value as string), content.value as string)
   }
-  return found
+  for (const part of parts) addExtensions(part, found)
 }
 
 /** Every string in the topics extension that looks like a topic: it lists each with the kinds of push it is for. */
@@ -64,26 +59,23 @@ function stringsIn(node: forgeTypes.asn1.Asn1): string[] {
   return node.type === forge().asn1.Type.UTF8 ? [forge().util.decodeUtf8(node.value as string)] : []
 }
 
-function children(node: forgeTypes.asn1.Asn1 | undefined): forgeTypes.asn1.Asn1[] {
-  return Array.isArray(node?.value) ? node.value : []
-}
-
-export interface Pkcs12 {
-  /** PEM, in the order of the file. */
-  readonly certificates: readonly string[]
-  /** PEM, without a passphrase. */
-  readonly key: string
+/** A private key, and certificates of which one is its own. */
+export interface KeyAndChain {
+  readonly key: KeyObject
+  readonly chain: readonly X509Certificate[]
 }
 
 /** Throws an Error that says whether passphrase or file is wrong. */
-export function readPkcs12(der: Buffer, passphrase: string): Pkcs12 {
+export function readPkcs12(der: Buffer, passphrase: string): KeyAndChain {
   const bags = open(der, passphrase).safeContents.flatMap(contents => contents.safeBags)
-  const keys = bags.flatMap(bag => (bag.key ? [bag.key] : []))
-  const [key, second] = keys
+  const [key, second] = bags.flatMap(bag => (bag.key ? [bag.key] : []))
   if (!key) throw new Error('no private key in the file: export certificate and key together')
   if (second) throw new Error('more than one private key in the file')
   const certificates = bags.flatMap(bag => (bag.cert ? [forge().pki.certificateToPem(bag.cert)] : []))
-  return { certificates, key: forge().pki.privateKeyToPem(key) }
+  return {
+    key: createPrivateKey(forge().pki.privateKeyToPem(key)),
+    chain: certificates.map(pem => new X509Certificate(pem)),
+  }
 }
 
 function open(der: Buffer, passphrase: string): forgeTypes.pkcs12.Pkcs12Pfx {

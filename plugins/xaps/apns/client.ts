@@ -59,16 +59,20 @@ const PROVIDER_TOKEN_MAX_AGE_S = 55 * 60
 
 /** One `apn` client: one set of credentials, one provider token over all its connections, one try per request. */
 export class ApnClient {
+  /** How long Apple may take, in milliseconds. */
+  readonly timeoutMs: number
+  readonly clock: Clock
   readonly #client: Client
-  readonly #timeoutMs: number
-  readonly #clock: Clock
+  /** When the provider token was signed, in ms since the epoch. */
+  #renewedAt: number
   /** The socket of the connection being made. */
   #socket: TLSSocket | undefined
 
   /** Throws when the credentials are of no use. */
   constructor(credentials: Credentials, endpoint: Endpoint, clock: Clock = systemClock) {
-    this.#timeoutMs = endpoint.requestTimeoutMs
-    this.#clock = clock
+    this.timeoutMs = endpoint.requestTimeoutMs
+    this.clock = clock
+    this.#renewedAt = clock.now()
     this.#client = (new Provider(optionsOf(credentials, endpoint)) as unknown as { client: Client }).client
     const { config } = this.#client
     const host = endpoint.host || config.address
@@ -80,7 +84,6 @@ export class ApnClient {
     }
     // A stream that the peer opens would have nobody to listen to its errors.
     config.settings = { enablePush: false }
-    if (config.token) slowDown(config.token, clock)
   }
 
   /** Starts a connection of the caller's own; it may still be on its way up when this resolves. */
@@ -98,7 +101,9 @@ export class ApnClient {
   /** Sends one push over `session`, which connect() gave. Never rejects. */
   request(session: ClientHttp2Session, push: Push): Promise<Outcome> {
     const { token } = this.#client.config
-    return token ? this.#requestWith(token, session, push) : this.#request(session, push)
+    return token
+      ? this.#requestWith(token, session, push)
+      : request(session, push, this.timeoutMs, this.clock)
   }
 
   /** Stops the timers of `apn`. The connections are their owners' to close. */
@@ -107,16 +112,22 @@ export class ApnClient {
   }
 
   async #requestWith(token: ProviderToken, session: ClientHttp2Session, push: Push): Promise<Outcome> {
-    if (token.isExpired(PROVIDER_TOKEN_MAX_AGE_S)) token.regenerate(token.generation)
+    if (token.isExpired(PROVIDER_TOKEN_MAX_AGE_S)) this.#renew(token, token.generation)
     const { generation, current } = token
     const headers = { ...push.headers, authorization: `bearer ${current}` }
-    const outcome = await this.#request(session, { ...push, headers })
-    if ('status' in outcome && outcome.reason === 'ExpiredProviderToken') token.regenerate(generation)
+    const outcome = await request(session, { ...push, headers }, this.timeoutMs, this.clock)
+    if ('status' in outcome && outcome.reason === 'ExpiredProviderToken') this.#renew(token, generation)
     return outcome
   }
 
-  #request(session: ClientHttp2Session, push: Push): Promise<Outcome> {
-    return request(session, push, this.#timeoutMs, this.#clock)
+  /** Apple answers 429 to a provider token that is renewed more than once in 20 minutes. */
+  #renew(token: ProviderToken, generation: number): void {
+    const now = this.clock.now()
+    const ageMs = now - this.#renewedAt
+    // Negative after a clock set back: its age is unknown then.
+    if (ageMs >= 0 && ageMs < PROVIDER_TOKEN_MIN_AGE_MS) return
+    this.#renewedAt = now
+    token.regenerate(generation)
   }
 }
 
@@ -137,18 +148,5 @@ function tlsOptions({ auth, ca }: Credentials, host: string, port: number): Conn
     ...(isIP(host) ? {} : { servername: host }),
     ...(auth.kind === 'certificate' ? { cert: auth.cert, key: auth.key } : {}),
     ...(ca === undefined ? {} : { ca }),
-  }
-}
-
-/** Apple answers 429 to a provider token that is renewed more than once in 20 minutes. */
-function slowDown(token: ProviderToken, clock: Clock): void {
-  const regenerate = token.regenerate.bind(token)
-  let renewedAt = clock.now()
-  token.regenerate = generation => {
-    const ageMs = clock.now() - renewedAt
-    // Negative after a clock set back: its age is unknown then.
-    if (ageMs >= 0 && ageMs < PROVIDER_TOKEN_MIN_AGE_MS) return
-    renewedAt = clock.now()
-    regenerate(generation)
   }
 }

@@ -1,30 +1,33 @@
 /**
  * One connection to Apple, from its first push to its end. Keeps to the number of streams that the peer takes, one
  * until the first answer, tells a fault of one push from the death of the connection, and ends without hanging, whatever
- * the peer does. Knows no credentials, and nothing of what Apple's answer means for a device.
+ * the peer does. Knows no credentials, and no device.
  */
 
-import { type Clock, systemClock, type Timer } from '../base/clock.ts'
+import type { Timer } from '../base/clock.ts'
 import { reasonOf } from '../base/log.ts'
 import { Queue } from '../base/queue.ts'
 import type { ApnClient, RawConnection } from './client.ts'
 import type { Push } from './payload.ts'
 import type { Outcome } from './request.ts'
-import type { Answer, Fault } from './verdict.ts'
+import { type Answer, type Verdict, verdictOf } from './verdict.ts'
 
 /** Apple asks for a ping after an idle hour; firewalls forget an idle connection sooner. */
 export const PING_EVERY_MS = 10 * 60_000
 
-/** What a waiting push is told: a stream is free, an answer that it gets unsent, or to use another connection. */
-type Admission = 'send' | 'sendOnAnother' | Answer
+/** What a waiting push is told: a stream is free, to use another connection, or its verdict without being sent. */
+type Admission = 'send' | 'sendOnAnother' | Verdict
+
+/** The verdict on a push whose connection is of no use. */
+export function connectionLost(reason: string): Verdict {
+  return { kind: 'broken connection', reason }
+}
 
 export class Connection {
   /** Resolves when nothing is left of the connection, not even the socket. */
   readonly ended: Promise<void>
-  readonly #client: Pick<ApnClient, 'connect' | 'request'>
-  readonly #sendOnAnother: (push: Push) => Promise<Answer>
-  readonly #timeoutMs: number
-  readonly #clock: Clock
+  readonly #client: ApnClient
+  readonly #sendOnAnother: (push: Push) => Promise<Verdict>
   readonly #connecting: Promise<RawConnection & { readonly closed: Promise<void> }>
   #raw: RawConnection | undefined
   readonly #waiting = new Queue<(admission: Admission) => void>()
@@ -36,20 +39,10 @@ export class Connection {
   #ping: Timer | undefined
   #deadline: Timer | undefined
 
-  /**
-   * Begins to connect. `sendOnAnother` sends a push that this connection does not take any more; `timeoutMs`: how long a
-   * push may take, and a ping.
-   */
-  constructor(
-    client: Pick<ApnClient, 'connect' | 'request'>,
-    sendOnAnother: (push: Push) => Promise<Answer>,
-    timeoutMs: number,
-    clock: Clock = systemClock,
-  ) {
+  /** Begins to connect. `sendOnAnother` sends a push that this connection does not take any more. */
+  constructor(client: ApnClient, sendOnAnother: (push: Push) => Promise<Verdict>) {
     this.#client = client
     this.#sendOnAnother = sendOnAnother
-    this.#timeoutMs = timeoutMs
-    this.#clock = clock
     this.#connecting = client.connect().then(raw => this.#use(raw))
     this.ended = this.#connecting.then(
       ({ closed }) => closed,
@@ -62,38 +55,38 @@ export class Connection {
     return !this.#retired && !this.#raw?.session.closed && !this.#raw?.session.destroyed
   }
 
-  /** Sends `push` when a stream is free; the connection must be open. Never rejects. */
-  async send(push: Push): Promise<Answer> {
+  /** Sends `push` when a stream is free, and judges what came of it; the connection must be open. Never rejects. */
+  async send(push: Push): Promise<Verdict> {
     if (this.#hasRoom()) this.#inFlight += 1
     else {
       const admission = await new Promise<Admission>(resolve => this.#waiting.push(resolve))
       if (admission === 'sendOnAnother') return this.#sendOnAnother(push)
       if (admission !== 'send') return admission
     }
-    const sentAt = this.#clock.now()
+    const sentAt = this.#client.clock.now()
     const outcome = await this.#request(push)
     this.#inFlight -= 1
-    const answer = this.#judge(outcome, sentAt)
+    const verdict = 'fault' in outcome ? this.#fault(outcome, sentAt) : this.#answer(outcome, sentAt)
     this.#admitWaiting()
-    return answer
+    return verdict
   }
 
   /** Takes no more pushes and ends when those in flight have: by their answers, or by the time that they have. */
   retire(): void {
     this.#refuseFurther('sendOnAnother')
-    this.#end(this.#timeoutMs)
+    this.#end(this.#client.timeoutMs)
   }
 
-  /** Ends within `graceMs` milliseconds; pushes that are still in flight or wait by then get a fault. */
+  /** Ends within `graceMs` milliseconds; pushes that are still in flight or wait by then count as lost with it. */
   close(graceMs: number): void {
-    this.#refuseFurther({ fault: 'the connection was closed', of: 'connection' })
+    this.#refuseFurther(connectionLost('the connection was closed'))
     this.#end(graceMs)
   }
 
   #use(raw: RawConnection): RawConnection & { readonly closed: Promise<void> } {
     const { session } = raw
     this.#raw = raw
-    this.#ping = this.#clock.after(PING_EVERY_MS, () => this.#pingNow())
+    this.#pingLater()
     const closed = new Promise<void>(resolve => {
       session.once('close', () => {
         this.#ping?.cancel()
@@ -132,36 +125,36 @@ export class Connection {
     }
   }
 
-  /** What `outcome`, of a push sent at `sentAt`, says about the connection. */
-  #judge(outcome: Outcome, sentAt: number): Answer {
-    if ('status' in outcome) {
-      this.#answered(outcome)
-      return outcome
-    }
-    const noneSince = this.#answeredAt <= sentAt
-    const dead = !this.#authenticated || this.#raw?.session.destroyed || (outcome.timedOut && noneSince)
-    const answer: Fault = { fault: outcome.fault, of: dead ? 'connection' : 'stream' }
-    if (dead) this.#fail(answer)
-    else if (outcome.timedOut) this.retire()
-    return answer
-  }
-
-  #answered(answer: Extract<Answer, { status: number }>): void {
+  /** What an answer to a push sent at `sentAt` says, also about the connection. */
+  #answer(answer: Answer, sentAt: number): Verdict {
+    const verdict = verdictOf(answer, sentAt)
     const isFirst = !this.#authenticated
-    this.#answeredAt = this.#clock.now()
+    this.#answeredAt = this.#client.clock.now()
     if (answer.status !== 403) this.#authenticated = true
     // Refused credentials are refused to all that wait: there is no need to ask for each.
-    else if (isFirst) this.#tellWaiting(answer)
-    if (answer.reason !== 'IdleTimeout') return
+    else if (isFirst) this.#tellWaiting(verdict)
+    if (answer.reason !== 'IdleTimeout') return verdict
     // Idle before the first push: the next connection would be no better.
-    if (isFirst) this.#fail({ fault: answer.reason, of: 'connection' })
+    if (isFirst) this.#fail(connectionLost(answer.reason))
     else this.retire()
+    return verdict
   }
 
-  /** Nothing more comes over this connection. */
-  #fail(answer: Fault): void {
-    this.#refuseFurther(answer)
+  /** Whether a push sent at `sentAt` met a fault of its own, or the death of the connection. */
+  #fault({ fault, timedOut }: Extract<Outcome, { fault: string }>, sentAt: number): Verdict {
+    const noneSince = this.#answeredAt <= sentAt
+    if (!this.#authenticated || this.#raw?.session.destroyed || (timedOut && noneSince)) {
+      return this.#fail(connectionLost(fault))
+    }
+    if (timedOut) this.retire()
+    return { kind: 'broken stream', reason: fault }
+  }
+
+  /** Nothing more comes over this connection: `verdict` for all that wait. Returns it. */
+  #fail(verdict: Verdict): Verdict {
+    this.#refuseFurther(verdict)
     this.#destroy()
+    return verdict
   }
 
   #refuseFurther(admission: Admission): void {
@@ -178,7 +171,7 @@ export class Connection {
     const session = this.#raw?.session
     if (!session || session.connecting) return this.#destroy()
     this.#deadline?.cancel()
-    this.#deadline = this.#clock.after(graceMs, () => this.#destroy())
+    this.#deadline = this.#client.clock.after(graceMs, () => this.#destroy())
     if (!session.closed) session.close()
   }
 
@@ -188,11 +181,15 @@ export class Connection {
     this.#raw?.socket.destroy()
   }
 
+  #pingLater(): void {
+    this.#ping = this.#client.clock.after(PING_EVERY_MS, () => this.#pingNow())
+  }
+
   #pingNow(): void {
     const session = this.#raw?.session
     if (!session || session.closed || session.destroyed) return
-    this.#ping = this.#clock.after(PING_EVERY_MS, () => this.#pingNow())
-    const deadline = this.#clock.after(this.#timeoutMs, () => this.#destroy())
+    this.#pingLater()
+    const deadline = this.#client.clock.after(this.#client.timeoutMs, () => this.#destroy())
     session.ping(error => {
       deadline.cancel()
       if (error) this.#destroy()

@@ -8,25 +8,12 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { reasonOf } from '../base/log.ts'
 import { type Config, configFile, keyInFile } from '../config/config.ts'
-import { readCertificate, readPkcs12 } from './certificate.ts'
+import { type KeyAndChain, readCertificate, readPkcs12 } from './certificate.ts'
 
 const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 const PRIVATE_KEY = 'PRIVATE KEY-----'
 
-/** The keys of [apns] that say where the credentials are. */
-export type CredentialSettings = Pick<
-  Config['apns'],
-  | 'certificate'
-  | 'key'
-  | 'pkcs12'
-  | 'passphrase'
-  | 'tokenKey'
-  | 'keyId'
-  | 'teamId'
-  | 'topic'
-  | 'environment'
-  | 'ca'
->
+type CredentialSettings = Config['apns']
 
 /** All that is needed to push, in memory; plain data, so that it can be handed to a process that may not read the files. */
 export interface Credentials {
@@ -58,107 +45,131 @@ export function credentialFiles(settings: CredentialSettings, harakaDir: string)
 
 /** Reads the credentials. Relative paths start at `harakaDir`. Throws CredentialsError. */
 export function loadCredentials(settings: CredentialSettings, harakaDir: string): Credentials {
-  try {
-    return load(settings, harakaDir)
-  } catch (error) {
-    if (!(error instanceof CredentialsError)) throw error
-    throw new CredentialsError(`${configFile(harakaDir)}: ${error.message}`)
-  }
-}
-
-function load(settings: CredentialSettings, harakaDir: string): Credentials {
-  const read = (name: FileKey): Buffer => readFile(name, settings, harakaDir)
-  const source = onlySource(settings)
-  const ca = settings.ca === '' ? {} : { ca: certificatesIn(read('ca'), settings, 'ca').map(String).join('') }
-  if (source === 'tokenKey') return { ...tokenCredentials(settings, read('tokenKey')), ...ca }
-  const pair = source === 'pkcs12' ? openPkcs12(settings, read('pkcs12')) : openPem(settings, read)
-  return { ...certificateCredentials(pair, settings, source), ...ca }
+  return new Reader(settings, harakaDir).read()
 }
 
 type FileKey = 'certificate' | 'key' | 'pkcs12' | 'tokenKey' | 'ca'
 
-/** What is wrong with the file that the key `name` of [apns] names. */
-function unusable(settings: CredentialSettings, name: FileKey, problem: string): CredentialsError {
-  return new CredentialsError(`[apns] ${keyInFile('apns', name)} = ${settings[name]}: ${problem}`)
-}
+class Reader {
+  readonly #settings: CredentialSettings
+  readonly #harakaDir: string
 
-function onlySource(settings: CredentialSettings): 'certificate' | 'pkcs12' | 'tokenKey' {
-  const named = (['certificate', 'pkcs12', 'tokenKey'] as const).filter(name => settings[name] !== '')
-  const [first, second] = named
-  if (first === undefined) {
-    throw new CredentialsError(
-      '[apns] names no credentials: set certificate and key, or pkcs12, or token_key with key_id, team_id and topic',
+  constructor(settings: CredentialSettings, harakaDir: string) {
+    this.#settings = settings
+    this.#harakaDir = harakaDir
+  }
+
+  read(): Credentials {
+    const source = this.#onlySource()
+    const ca = this.#settings.ca === '' ? {} : { ca: this.#parse('ca', pem => toText(certificatesIn(pem))) }
+    if (source === 'tokenKey') return { ...this.#token(), ...ca }
+    const read = (content: Buffer): Credentials =>
+      this.#certificate(
+        source === 'pkcs12' ? readPkcs12(content, this.#settings.passphrase) : this.#openPem(content),
+      )
+    return { ...this.#parse(source, read), ...ca }
+  }
+
+  #error(problem: string): CredentialsError {
+    return new CredentialsError(`${configFile(this.#harakaDir)}: [apns] ${problem}`)
+  }
+
+  /** Parses the file that the key `name` of [apns] names. Whatever `parse` throws is the fault of that file. */
+  #parse<T>(name: FileKey, parse: (content: Buffer) => T): T {
+    const file = this.#settings[name]
+    try {
+      return parse(contentOf(path.resolve(this.#harakaDir, file)))
+    } catch (error) {
+      if (error instanceof CredentialsError) throw error
+      throw this.#error(`${keyInFile('apns', name)} = ${file}: ${reasonOf(error)}`)
+    }
+  }
+
+  #onlySource(): 'certificate' | 'pkcs12' | 'tokenKey' {
+    const named = (['certificate', 'pkcs12', 'tokenKey'] as const).filter(name => this.#settings[name] !== '')
+    const [first, second] = named
+    if (first === undefined) {
+      throw this.#error(
+        'names no credentials: set certificate and key, or pkcs12, or token_key with key_id, team_id and topic',
+      )
+    }
+    const surplus = second ?? (first !== 'certificate' && this.#settings.key !== '' ? 'key' : undefined)
+    if (surplus === undefined) return first
+    throw this.#error(
+      `names both ${keyInFile('apns', first)} and ${keyInFile('apns', surplus)}: keep one of them`,
     )
   }
-  const surplus = second ?? (first !== 'certificate' && settings.key !== '' ? 'key' : undefined)
-  if (surplus === undefined) return first
-  throw new CredentialsError(
-    `[apns] names both ${keyInFile('apns', first)} and ${keyInFile('apns', surplus)}: keep one of them`,
-  )
+
+  #token(): Credentials {
+    const { keyId, teamId, topic, passphrase } = this.#settings
+    const missing = (['keyId', 'teamId', 'topic'] as const)
+      .filter(name => this.#settings[name] === '')
+      .map(name => keyInFile('apns', name))
+    if (missing.length > 0) throw this.#error(`token_key needs ${missing.join(', ')} as well`)
+    const key = this.#parse('tokenKey', pem => {
+      const found = privateKey(pem, passphrase)
+      if (found.asymmetricKeyDetails?.namedCurve === 'prime256v1') return toPem(found)
+      throw new Error("expected Apple's .p8 file, an EC key on P-256")
+    })
+    return { auth: { kind: 'token', key, keyId, teamId }, topic, topics: [topic] }
+  }
+
+  /** The key may stand in the certificate's file, as in the PEM bundles that openssl writes. */
+  #openPem(pem: Buffer): KeyAndChain {
+    const { key, passphrase } = this.#settings
+    const chain = certificatesIn(pem)
+    if (key !== '') return { chain, key: this.#parse('key', other => privateKey(other, passphrase)) }
+    if (pem.includes(PRIVATE_KEY)) return { chain, key: privateKey(pem, passphrase) }
+    throw new Error('no key in this file: set key')
+  }
+
+  #certificate({ chain, key }: KeyAndChain): Credentials {
+    const leaf = chain.find(certificate => certificate.checkPrivateKey(key))
+    if (!leaf) throw new Error('certificate and key do not belong together')
+    const { environments, topics, notAfter } = readCertificate(leaf)
+    const { environment } = this.#settings
+    if (environments.length > 0 && !environments.includes(environment)) {
+      throw new Error(
+        `the certificate is for ${environments.join(' and ')}, but environment = ${environment}`,
+      )
+    }
+    const topic = this.#settings.topic || topics[0]
+    if (!topic) throw new Error('no topic in the certificate (subject UID); is it a push certificate?')
+    const rest = chain.filter(certificate => certificate !== leaf)
+    return {
+      auth: { kind: 'certificate', cert: toText([leaf, ...rest]), key: toPem(key) },
+      topic,
+      topics: [...new Set([topic, ...topics])],
+      notAfter,
+    }
+  }
 }
 
-function readFile(name: FileKey, settings: CredentialSettings, harakaDir: string): Buffer {
+function contentOf(file: string): Buffer {
   try {
-    return readFileSync(path.resolve(harakaDir, settings[name]))
+    return readFileSync(file)
   } catch (error) {
-    throw unusable(settings, name, `cannot be read: ${reasonOf(error)}`)
+    throw new Error('cannot be read', { cause: error })
   }
-}
-
-function tokenCredentials(settings: CredentialSettings, pem: Buffer): Credentials {
-  const missing = (['keyId', 'teamId', 'topic'] as const)
-    .filter(name => settings[name] === '')
-    .map(name => keyInFile('apns', name))
-  if (missing.length > 0) throw new CredentialsError(`[apns] token_key needs ${missing.join(', ')} as well`)
-  const key = privateKey(pem, settings, 'tokenKey')
-  if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
-    throw unusable(settings, 'tokenKey', "expected Apple's .p8 file, an EC key on P-256")
-  }
-  const { keyId, teamId, topic } = settings
-  return { auth: { kind: 'token', key: toPem(key), keyId, teamId }, topic, topics: [topic] }
-}
-
-interface Pair {
-  readonly chain: readonly X509Certificate[]
-  readonly key: KeyObject
-}
-
-function openPkcs12(settings: CredentialSettings, der: Buffer): Pair {
-  try {
-    const { certificates, key } = readPkcs12(der, settings.passphrase)
-    return { chain: certificates.map(pem => new X509Certificate(pem)), key: createPrivateKey(key) }
-  } catch (error) {
-    throw unusable(settings, 'pkcs12', reasonOf(error))
-  }
-}
-
-/** The key may stand in the certificate's file, as in the PEM bundles that openssl writes. */
-function openPem(settings: CredentialSettings, read: (name: FileKey) => Buffer): Pair {
-  const pem = read('certificate')
-  const chain = certificatesIn(pem, settings, 'certificate')
-  if (settings.key !== '') return { chain, key: privateKey(read('key'), settings, 'key') }
-  if (pem.includes(PRIVATE_KEY)) return { chain, key: privateKey(pem, settings, 'certificate') }
-  throw unusable(settings, 'certificate', 'no key in this file: set key')
 }
 
 /** All certificates in a PEM file; whatever openssl writes between them is skipped. */
-function certificatesIn(pem: Buffer, settings: CredentialSettings, name: FileKey): X509Certificate[] {
+function certificatesIn(pem: Buffer): X509Certificate[] {
   const blocks = pem.toString('utf8').match(CERTIFICATES) ?? []
-  if (blocks.length === 0) throw unusable(settings, name, 'expected a PEM certificate')
+  if (blocks.length === 0) throw new Error('expected a PEM certificate')
   try {
     return blocks.map(block => new X509Certificate(block))
   } catch (error) {
-    throw unusable(settings, name, `a damaged certificate: ${reasonOf(error)}`)
+    throw new Error('a damaged certificate', { cause: error })
   }
 }
 
-function privateKey(pem: Buffer, settings: CredentialSettings, name: FileKey): KeyObject {
-  if (!pem.includes(PRIVATE_KEY)) throw unusable(settings, name, 'expected a PEM private key')
+function privateKey(pem: Buffer, passphrase: string): KeyObject {
+  if (!pem.includes(PRIVATE_KEY)) throw new Error('expected a PEM private key')
   try {
-    return createPrivateKey({ key: pem, passphrase: settings.passphrase })
+    return createPrivateKey({ key: pem, passphrase })
   } catch (error) {
-    const problem = `no usable private key: ${reasonOf(error)}${hint(pem, settings.passphrase)}`
-    throw unusable(settings, name, problem)
+    throw new Error(`no usable private key: ${reasonOf(error)}${hint(pem, passphrase)}`)
   }
 }
 
@@ -167,30 +178,8 @@ function hint(pem: Buffer, passphrase: string): string {
   return passphrase === '' ? ' (it is encrypted: set passphrase)' : ' (is passphrase right?)'
 }
 
-function certificateCredentials(
-  { chain, key }: Pair,
-  settings: CredentialSettings,
-  source: 'certificate' | 'pkcs12',
-): Credentials {
-  const leaf = chain.find(certificate => certificate.checkPrivateKey(key))
-  if (!leaf) throw unusable(settings, source, 'certificate and key do not belong together')
-  const { environments, topics, notAfter } = readCertificate(leaf)
-  if (environments.length > 0 && !environments.includes(settings.environment)) {
-    const problem = `the certificate is for ${environments.join(' and ')}, but environment = ${settings.environment}`
-    throw unusable(settings, source, problem)
-  }
-  const topic = settings.topic || topics[0]
-  if (!topic) {
-    const problem = 'no topic in the certificate (subject UID); is it a push certificate?'
-    throw unusable(settings, source, problem)
-  }
-  const rest = chain.filter(certificate => certificate !== leaf)
-  return {
-    auth: { kind: 'certificate', cert: [leaf, ...rest].map(String).join(''), key: toPem(key) },
-    topic,
-    topics: [...new Set([topic, ...topics])],
-    notAfter,
-  }
+function toText(chain: readonly X509Certificate[]): string {
+  return chain.map(String).join('')
 }
 
 function toPem(key: KeyObject): string {

@@ -5,7 +5,6 @@ import type { Device } from '../device/device.ts'
 
 /** One request to Apple, but for the connection. */
 export interface Push {
-  readonly token: string
   /** HTTP/2's own, such as `:path`, among them. */
   readonly headers: Readonly<Record<string, string | number>>
   readonly body: string
@@ -39,7 +38,7 @@ export function makePush(device: Device, settings: PushSettings, now: number): P
   }
   if (settings.priority !== 'none') headers['apns-priority'] = settings.priority
   if (settings.collapseId) headers['apns-collapse-id'] = collapseId(device.account)
-  return { token: device.token, headers, body: JSON.stringify({ aps: { 'account-id': device.account } }) }
+  return { headers, body: JSON.stringify({ aps: { 'account-id': device.account } }) }
 }
 
 /** The account id, or its digest where it is no header value or too long: phones choose account ids freely. */

@@ -4,7 +4,7 @@
  */
 
 import { statSync } from 'node:fs'
-import { type Clock, systemClock, type Timer } from '../base/clock.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import type { Credentials } from './credentials.ts'
 
@@ -16,8 +16,8 @@ const SETTLED_AFTER_MS = 1_000
 
 const DAY_MS = 86_400_000
 
-/** How many days before a certificate's end an operator is told. */
-const WARN_DAYS = [1, 7, 14, 30] as const
+/** So many days before a certificate's end an operator is told. */
+const WARN_DAYS = [0, 1, 7, 14, 30] as const
 
 export interface Renewal {
   close(): void
@@ -36,13 +36,7 @@ export function watchCredentials(
 ): Renewal {
   let used = fingerprint(files)
   let seen = used
-  let timer: Timer
-  const look = (): void => {
-    const before = seen
-    seen = fingerprint(files)
-    timer = clock.after(seen === used ? LOOK_EVERY_MS : SETTLED_AFTER_MS, look)
-    if (seen === used || seen !== before) return
-    used = seen
+  const take = (): void => {
     try {
       renewed(load())
       log.notice('the credentials for Apple changed on disk; the new ones are in use')
@@ -50,8 +44,14 @@ export function watchCredentials(
       log.error('the changed credentials are of no use; the old ones stay in use', { cause: reasonOf(error) })
     }
   }
-  timer = clock.after(LOOK_EVERY_MS, look)
-  return { close: () => timer.cancel() }
+  return repeat(LOOK_EVERY_MS, clock, () => {
+    const before = seen
+    seen = fingerprint(files)
+    if (seen !== used && seen !== before) return SETTLED_AFTER_MS
+    if (seen !== used) take()
+    used = seen
+    return LOOK_EVERY_MS
+  })
 }
 
 /** Text that changes when one of the files is written, replaced or linked to another. */
@@ -69,10 +69,9 @@ export function fingerprint(files: readonly string[]): string {
 
 /** One sentence when a certificate has ended or ends within 30 days, else undefined. Times in ms since the epoch. */
 export function expiryWarning(notAfter: number | undefined, now: number): string | undefined {
-  if (notAfter === undefined) return undefined
+  const days = daysLeft(notAfter, now)
+  if (notAfter === undefined || days > 30) return undefined
   const date = new Date(notAfter).toISOString().slice(0, 10)
-  const days = Math.ceil((notAfter - now) / DAY_MS)
-  if (days > 30) return undefined
   return days <= 0
     ? `the certificate for Apple ended on ${date}: no push gets through until it is renewed`
     : `the certificate for Apple ends on ${date}, in ${days} day${days === 1 ? '' : 's'}`
@@ -81,22 +80,25 @@ export function expiryWarning(notAfter: number | undefined, now: number): string
 /** Writes the warning at the start and again when 30, 14, 7 and 1 days are left, and when none is. */
 export function announceExpiry(current: () => Credentials, log: Log, clock: Clock = systemClock): Renewal {
   let announced: string | undefined
-  let timer: Timer
-  const look = (): void => {
-    timer = clock.after(DAY_MS / 24, look)
+  return repeat(0, clock, () => {
     const { notAfter } = current()
-    const step = stepOf(notAfter, clock.now())
-    if (step === announced) return
-    announced = step
+    const days = daysLeft(notAfter, clock.now())
+    const step = `${notAfter} ${WARN_DAYS.find(most => days <= most)}`
     const warning = expiryWarning(notAfter, clock.now())
-    if (warning) log.warn(warning)
-  }
-  timer = clock.after(0, look)
-  return { close: () => timer.cancel() }
+    if (step !== announced && warning) log.warn(warning)
+    announced = step
+    return DAY_MS / 24
+  })
 }
 
-/** Changes whenever an operator should be told again. */
-function stepOf(notAfter: number | undefined, now: number): string {
-  const left = (notAfter ?? Number.POSITIVE_INFINITY) - now
-  return `${notAfter} ${left <= 0 ? 0 : WARN_DAYS.find(days => left <= days * DAY_MS)}`
+function daysLeft(notAfter = Number.POSITIVE_INFINITY, now: number): number {
+  return Math.ceil((notAfter - now) / DAY_MS)
+}
+
+/** Calls `run` in `ms` milliseconds, and again in as many as it returns. */
+function repeat(ms: number, clock: Clock, run: () => number): Renewal {
+  let timer = clock.after(ms, function again() {
+    timer = clock.after(run(), again)
+  })
+  return { close: () => timer.cancel() }
 }

@@ -16,12 +16,7 @@ import type { Push } from './payload.ts'
 import type { Answer } from './verdict.ts'
 
 /** What Apple said, or why it said nothing. */
-export type Outcome = Extract<Answer, { status: number }> | Silence
-
-export interface Silence {
-  readonly fault: string
-  readonly timedOut: boolean
-}
+export type Outcome = Answer | { readonly fault: string; readonly timedOut: boolean }
 
 type AnswerHeaders = IncomingHttpHeaders & IncomingHttpStatusHeader
 
@@ -36,7 +31,7 @@ const ACCEPTED: Outcome = { status: 200, reason: '' }
  */
 export function request(
   session: ClientHttp2Session,
-  { headers, body }: Pick<Push, 'headers' | 'body'>,
+  { headers, body }: Push,
   timeoutMs: number,
   clock: Clock,
 ): Promise<Outcome> {

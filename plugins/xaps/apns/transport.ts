@@ -1,17 +1,18 @@
 /**
  * Pushes to Apple over one long-lived connection, which is replaced when it has ended, has stopped answering, or has
- * outlived its credentials. Sends one push per call and answers with what Apple said, or with the fault; never
- * rejects. Decides nothing: verdict.ts says what an answer means.
+ * outlived its credentials. One call sends one push once, and answers with the verdict on it; never rejects. Decides
+ * nothing: push/consequences.ts says what follows.
  */
 
 import { isDeepStrictEqual } from 'node:util'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
+import type { Device } from '../device/device.ts'
 import type { ApnClient, Endpoint } from './client.ts'
-import { Connection } from './connection.ts'
+import { Connection, connectionLost } from './connection.ts'
 import type { Credentials } from './credentials.ts'
-import type { Push } from './payload.ts'
-import type { Answer } from './verdict.ts'
+import { makePush, type Push, type PushSettings } from './payload.ts'
+import type { Verdict } from './verdict.ts'
 
 /** Loaded for the first connection, with `apn` and HTTP/2: a companion that starts again answers phones meanwhile. */
 const clientModule = () => require('./client.js') as typeof import('./client.ts')
@@ -19,10 +20,8 @@ const clientModule = () => require('./client.js') as typeof import('./client.ts'
 /** How long an orderly end may take when nothing is under way. */
 const CLOSE_MS = 500
 
-const CLOSED: Answer = { fault: 'the connection was closed', of: 'connection' }
-
 export class Transport {
-  readonly #endpoint: Endpoint
+  readonly #settings: Endpoint & PushSettings
   readonly #log: Log
   readonly #clock: Clock
   #credentials: Credentials
@@ -32,11 +31,21 @@ export class Transport {
   readonly #connections = new Set<Connection>()
   #closed = false
 
-  constructor(credentials: Credentials, endpoint: Endpoint, log: Log, clock: Clock = systemClock) {
+  constructor(
+    credentials: Credentials,
+    settings: Endpoint & PushSettings,
+    log: Log,
+    clock: Clock = systemClock,
+  ) {
     this.#credentials = credentials
-    this.#endpoint = endpoint
+    this.#settings = settings
     this.#log = log
     this.#clock = clock
+  }
+
+  /** The credentials in use. */
+  get credentials(): Credentials {
+    return this.#credentials
   }
 
   /** Opens the connection ahead of the first push. Returns at once; a failure shows with that push. */
@@ -44,11 +53,14 @@ export class Transport {
     if (!this.#closed) this.#usable()
   }
 
-  /** Never rejects. */
-  send(push: Push): Promise<Answer> {
-    if (this.#closed) return Promise.resolve(CLOSED)
-    const connection = this.#usable()
-    return 'unusable' in connection ? Promise.resolve(connection) : connection.send(push)
+  /** Whether the credentials are good for the topic that `device` listens to. */
+  mayPush({ topic }: Device): boolean {
+    return this.#credentials.topics.includes(topic)
+  }
+
+  /** Sends one push to `device`, once. Never rejects. */
+  push(device: Device): Promise<Verdict> {
+    return this.#send(makePush(device, this.#settings, this.#clock.now()))
   }
 
   /** From the next push on, uses a new connection with these credentials. */
@@ -71,24 +83,29 @@ export class Transport {
     await Promise.all(connections.map(({ ended }) => ended))
   }
 
-  /** The connection in use, or a new one; a certificate that has ended is not even tried. */
-  #usable(): Connection | { readonly unusable: string } {
+  #send(push: Push): Promise<Verdict> {
+    if (this.#closed) return Promise.resolve(connectionLost('the connection was closed'))
+    const connection = this.#usable()
+    return connection instanceof Connection ? connection.send(push) : Promise.resolve(connection)
+  }
+
+  /** The connection in use, or a new one. A certificate that has ended is not even tried: the verdict without it. */
+  #usable(): Connection | Verdict {
     const { notAfter } = this.#credentials
     if (notAfter !== undefined && notAfter <= this.#clock.now()) {
-      return { unusable: `the certificate ended on ${new Date(notAfter).toISOString()}` }
+      return { kind: 'refused setup', reason: `the certificate ended on ${new Date(notAfter).toISOString()}` }
     }
     if (this.#connection?.open) return this.#connection
     try {
-      this.#client ??= new (clientModule().ApnClient)(this.#credentials, this.#endpoint, this.#clock)
+      this.#client ??= new (clientModule().ApnClient)(this.#credentials, this.#settings, this.#clock)
       return this.#open(this.#client)
     } catch (error) {
-      return { unusable: reasonOf(error) }
+      return { kind: 'refused setup', reason: reasonOf(error) }
     }
   }
 
   #open(client: ApnClient): Connection {
-    const { requestTimeoutMs } = this.#endpoint
-    const connection = new Connection(client, push => this.send(push), requestTimeoutMs, this.#clock)
+    const connection = new Connection(client, push => this.#send(push))
     this.#connection = connection
     this.#connections.add(connection)
     void connection.ended.then(() => this.#connections.delete(connection))

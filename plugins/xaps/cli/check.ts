@@ -2,10 +2,8 @@
 
 import { statSync } from 'node:fs'
 import { type Credentials, loadCredentials } from '../apns/credentials.ts'
-import { makePush } from '../apns/payload.ts'
 import { expiryWarning } from '../apns/renewal.ts'
 import { Transport } from '../apns/transport.ts'
-import { verdictOf } from '../apns/verdict.ts'
 import { withoutPassword } from '../base/addresses.ts'
 import { noLog, reasonOf } from '../base/log.ts'
 import {
@@ -114,8 +112,7 @@ async function checkApple({ apns }: Config, credentials: Credentials): Promise<F
   const host = apns.host || `Apple's ${apns.environment} servers`
   const transport = new Transport(credentials, apns, noLog)
   try {
-    const push = makePush(probe(credentials.topic), apns, Date.now())
-    const verdict = verdictOf(await transport.send(push), Date.now())
+    const verdict = await transport.push(probe(credentials.topic))
     const level = consequenceOf(verdict).check
     return { level, text: `${host}: ${level === 'ok' ? 'credentials and topic accepted' : inWords(verdict)}` }
   } finally {

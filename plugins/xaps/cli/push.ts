@@ -1,9 +1,7 @@
 /** `xaps push`: one push to each of a user's devices, now, with Apple's answer to each. */
 
 import { loadCredentials } from '../apns/credentials.ts'
-import { makePush } from '../apns/payload.ts'
 import { Transport } from '../apns/transport.ts'
-import { verdictOf } from '../apns/verdict.ts'
 import { canonicalUser } from '../base/canonical-names.ts'
 import { maskToken, stderrLog } from '../base/log.ts'
 import { inWords } from '../push/consequences.ts'
@@ -25,7 +23,7 @@ export const push: CommandSpec = {
       if (devices.length === 0) throw new Failure(`${user}: no device`)
       for (const device of devices) {
         const now = Date.now()
-        const verdict = verdictOf(await transport.send(makePush(device, config.apns, now)), now)
+        const verdict = await transport.push(device)
         print(`${maskToken(device.token)}  ${inWords(verdict)}`)
         if (verdict.kind === 'sent') accepted += 1
         else await settler.settle({ user, device }, verdict, now)

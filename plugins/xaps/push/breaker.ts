@@ -6,11 +6,12 @@
  * devices.
  */
 
+import type { Verdict } from '../apns/verdict.ts'
 import { Backoff, STANDARD_BACKOFF } from '../base/backoff.ts'
-import { type Clock, systemClock, type Timer } from '../base/clock.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { TransitionLog } from '../base/transition-log.ts'
-import type { Consequence } from './consequences.ts'
+import { consequenceOf, type TroubleKind } from './consequences.ts'
 
 /** Credentials and configuration are repaired by people: no sense in asking more often. */
 export const SETUP_RETRY_MS = 60_000
@@ -24,13 +25,6 @@ export const ALONE_IN_A_ROW = 10
 /** … or when more than half of so many pushes, the last ones, failed. */
 export const LAST_PUSHES = 50
 
-export interface Trouble {
-  readonly kind: NonNullable<Consequence['trouble']>
-  readonly cause: string
-  /** How long to wait at least, where Apple said so, in milliseconds. */
-  readonly afterMs?: number
-}
-
 export interface BreakerParts {
   /** Called when pushes may be tried again. */
   readonly resume: () => void
@@ -40,7 +34,7 @@ export interface BreakerParts {
   readonly random?: (() => number) | undefined
 }
 
-const SAID: Record<Trouble['kind'], string> = {
+const SAID: Record<TroubleKind, string> = {
   connection: 'Apple cannot be reached; pushes wait and are tried again',
   busy: 'Apple asks to wait; pushes wait and are tried again',
   setup:
@@ -51,8 +45,8 @@ export class CircuitBreaker {
   readonly #parts: BreakerParts
   readonly #clock: Clock
   readonly #transitions: TransitionLog
-  /** Why pushes are not sent, until the breaker closes. */
-  #trouble: (Trouble & { readonly since: number }) | undefined
+  /** Since when pushes have met trouble, in ms since the epoch, until the breaker closes. */
+  #troubleSince: number | undefined
   /** Set while the breaker is open. Trouble without it: half-open. */
   #timer: Timer | undefined
   #openedAt = 0
@@ -67,7 +61,7 @@ export class CircuitBreaker {
   #pause: Timer | undefined
   #ended = false
 
-  constructor(parts: BreakerParts, clock: Clock = systemClock) {
+  constructor(parts: BreakerParts, clock: Clock) {
     this.#parts = parts
     this.#clock = clock
     this.#backoff = new Backoff(STANDARD_BACKOFF, parts.random)
@@ -82,7 +76,7 @@ export class CircuitBreaker {
   /** May one more push start while `underWay` are under way? A yes counts against the rate after an outage. */
   pass(underWay: number): boolean {
     if (this.open) return false
-    if (this.#trouble) return underWay === 0
+    if (this.#troubleSince !== undefined) return underWay === 0
     if (this.#backlog === 0) return true
     if (underWay >= this.#allowed || !this.#withinRate()) return false
     this.#backlog -= 1
@@ -90,27 +84,16 @@ export class CircuitBreaker {
     return true
   }
 
-  /** Apple answered a push, whatever it said of the device. */
-  answered(): void {
-    if (this.open) return
-    this.#remember(false)
-    if (this.#trouble) this.#recover(this.#trouble)
-    else this.#allowed += 1
-  }
-
-  /** A push that started at `startedAt` met `trouble` that all would meet. Of many that fail together one counts. */
-  failed(trouble: Trouble, startedAt: number): void {
+  /** What came of a push that started at `startedAt` (ms since the epoch). Of many that fail together one counts. */
+  settle(verdict: Verdict, startedAt: number): void {
+    const { breaker } = consequenceOf(verdict)
+    if (breaker === 'answered') return this.#answered()
     if (startedAt <= this.#openedAt || this.#ended) return
-    const backoffMs = this.#backoff.next()
-    this.#report(trouble)
-    this.#openFor(Math.max(trouble.afterMs ?? 0, trouble.kind === 'setup' ? SETUP_RETRY_MS : backoffMs))
-  }
-
-  /** A push that started at `startedAt` failed by itself, on a connection that works. */
-  failedAlone(trouble: Trouble, startedAt: number): void {
-    if (startedAt <= this.#openedAt) return
+    const [weight, trouble] = breaker
+    if (weight === 'open') return this.#openFor(trouble, verdict.reason, verdict.afterMs)
     this.#remember(true)
-    if (this.#trouble || this.#manyFail()) this.failed(trouble, startedAt)
+    // Where Apple said how long this push has to wait, that is for this push alone.
+    if (this.#troubleSince !== undefined || this.#manyFail()) this.#openFor(trouble, verdict.reason)
   }
 
   /** Half-open now: something was repaired, or there is no time to wait. */
@@ -128,6 +111,13 @@ export class CircuitBreaker {
     this.#transitions.close()
   }
 
+  #answered(): void {
+    if (this.open) return
+    this.#remember(false)
+    if (this.#troubleSince !== undefined) this.#recover(this.#troubleSince)
+    else this.#allowed += 1
+  }
+
   #remember(failed: boolean): void {
     this.#lately.push(failed)
     if (this.#lately.length > LAST_PUSHES) this.#lately.shift()
@@ -138,11 +128,17 @@ export class CircuitBreaker {
     return inARow >= ALONE_IN_A_ROW || this.#lately.filter(failed => failed).length > LAST_PUSHES / 2
   }
 
-  #openFor(ms: number): void {
+  #openFor(trouble: TroubleKind, cause: string, leastMs = 0): void {
+    const ms = this.#backoff.next()
+    const level = trouble === 'setup' ? 'error' : 'warn'
+    this.#transitions.to(trouble, counted => this.#parts.log[level](SAID[trouble], { cause, ...counted }))
     this.#timer?.cancel()
     this.#openedAt = this.#clock.now()
+    this.#troubleSince ??= this.#openedAt
     this.#lately = []
-    this.#timer = this.#clock.after(ms, () => this.#halfOpen())
+    this.#timer = this.#clock.after(Math.max(leastMs, trouble === 'setup' ? SETUP_RETRY_MS : ms), () =>
+      this.#halfOpen(),
+    )
   }
 
   #halfOpen(): void {
@@ -150,23 +146,16 @@ export class CircuitBreaker {
     this.#parts.resume()
   }
 
-  #recover(trouble: Trouble & { since: number }): void {
-    const seconds = Math.round((this.#clock.now() - trouble.since) / 1000)
+  #recover(since: number): void {
+    const seconds = Math.round((this.#clock.now() - since) / 1000)
     const waiting = this.#parts.waiting()
     this.#transitions.to('closed', counted => {
       this.#parts.log.notice('Apple accepts pushes again', { after_seconds: seconds, waiting, ...counted })
     })
     this.#backlog = waiting
-    this.#trouble = undefined
+    this.#troubleSince = undefined
     this.#allowed = 2
     if (waiting === 0) this.#backoff.reset()
-  }
-
-  #report(trouble: Trouble): void {
-    const { kind, cause } = trouble
-    this.#trouble = { ...trouble, since: this.#trouble?.since ?? this.#clock.now() }
-    const level = kind === 'setup' ? 'error' : 'warn'
-    this.#transitions.to(kind, counted => this.#parts.log[level](SAID[kind], { cause, ...counted }))
   }
 
   #withinRate(): boolean {

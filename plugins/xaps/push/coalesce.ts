@@ -4,14 +4,16 @@
  * or how long its window still lasts. Knows nothing of Apple, stores or processes.
  */
 
-import { type Clock, systemClock, type Timer } from '../base/clock.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 import { type Batch, batchOf, covers, type DeviceEvent, merge, type Rule } from './rule.ts'
+import type { Target } from './settle.ts'
 
 /** One device with events that no push covers yet. */
-export interface Entry<T> {
+export class Entry {
+  /** The name of the device's pushes: the same in every process. */
   readonly key: string
-  /** Whom to push: as the newest event knew the device. */
-  target: T
+  /** The device as the newest event knew it. */
+  target: Target
   /** The events for the next push. */
   pending: Batch | undefined
   /** The events for the push under way: pending again should it fail. */
@@ -21,29 +23,34 @@ export interface Entry<T> {
   /** The store's claim under which a push is tried, until it gets through. */
   held: number | undefined
   /** The store failed to answer a claim, so a claim that it knows of may be that one. */
-  unsure: boolean
+  unsure = false
   /** Failed tries of what is pending that were this device's own matter, one after another. */
-  failures: number
+  failures = 0
   /** Nothing is pushed before this time: a window, or a wait that Apple asked for. */
-  notBefore: number
+  notBefore = 0
   /** `resting` until the next push is due, `ready` in the sender's queue, `busy` while a push is under way. */
-  state: 'resting' | 'ready' | 'busy'
+  state: 'resting' | 'ready' | 'busy' = 'resting'
   timer: Timer | undefined
   /** When the timer goes off. */
-  wakesAt: number
+  wakesAt = 0
+
+  constructor(key: string, target: Target) {
+    this.key = key
+    this.target = target
+  }
 }
 
-export class Coalescer<T> {
-  /** By name of the device. */
-  readonly #entries = new Map<string, Entry<T>>()
+export class Coalescer {
+  /** By key. */
+  readonly #entries = new Map<string, Entry>()
   readonly #rule: Rule
-  readonly #ready: (entry: Entry<T>) => void
+  readonly #ready: (entry: Entry) => void
   readonly #clock: Clock
   #hurry = false
   #closed = false
 
   /** `ready` is called when an entry falls due; it must lead to begin() and then to one of the ways to end a push. */
-  constructor(rule: Rule, ready: (entry: Entry<T>) => void, clock: Clock = systemClock) {
+  constructor(rule: Rule, ready: (entry: Entry) => void, clock: Clock) {
     this.#rule = rule
     this.#ready = ready
     this.#clock = clock
@@ -60,7 +67,7 @@ export class Coalescer<T> {
   }
 
   /** An event for the device `key`. */
-  add(key: string, target: T, event: DeviceEvent): void {
+  add(key: string, target: Target, event: DeviceEvent): void {
     const entry = this.#entries.get(key) ?? this.#create(key, target)
     entry.target = target
     const batch = batchOf(event, this.#rule)
@@ -71,7 +78,7 @@ export class Coalescer<T> {
   }
 
   /** A push of `entry` is being prepared. Returns the time of the newest event that it is for. */
-  begin(entry: Entry<T>): number {
+  begin(entry: Entry): number {
     entry.state = 'busy'
     entry.inFlight = entry.pending
     entry.pending = undefined
@@ -79,7 +86,7 @@ export class Coalescer<T> {
   }
 
   /** The push of `entry` starts now, and so is for what came in meanwhile too. Returns the time. */
-  start(entry: Entry<T>): number {
+  start(entry: Entry): number {
     if (entry.pending) entry.inFlight = merge(entry.inFlight, entry.pending)
     entry.pending = undefined
     entry.startedAt = this.#clock.now()
@@ -87,7 +94,7 @@ export class Coalescer<T> {
   }
 
   /** The events that the push was begun for need none any more: it is over for good, or needless. */
-  done(entry: Entry<T>): void {
+  done(entry: Entry): void {
     entry.held = undefined
     entry.unsure = false
     entry.failures = 0
@@ -95,27 +102,17 @@ export class Coalescer<T> {
     else this.#entries.delete(entry.key)
   }
 
-  /** The push under way did not get through; the next try is in `ms` milliseconds at the earliest. */
-  wait(entry: Entry<T>, ms: number): void {
+  /** The push was not made, or did not get through; the next try is in `ms` milliseconds at the earliest. */
+  wait(entry: Entry, ms: number): void {
     if (entry.inFlight) entry.pending = merge(entry.pending, entry.inFlight)
-    this.#rest(entry, this.#clock.now() + ms)
-  }
-
-  /** The window of the last push lasts for `ms` milliseconds more; a process that is about to end keeps none. */
-  waitForWindow(entry: Entry<T>, ms: number): void {
-    this.wait(entry, this.#hurry ? 0 : ms)
-  }
-
-  /** The push failed for a reason that lies not with the device: `entry` is ready again at once. */
-  retry(entry: Entry<T>): void {
-    this.wait(entry, 0)
+    this.#rest(entry, this.#skipsWait(entry) ? 0 : this.#clock.now() + ms)
   }
 
   /** From now on no window and no change delay is kept: the process is about to end. */
   hurry(): void {
     this.#hurry = true
     for (const entry of this.#entries.values()) {
-      if (entry.failures === 0) entry.notBefore = 0
+      if (this.#skipsWait(entry)) entry.notBefore = 0
       this.#schedule(entry)
     }
   }
@@ -127,26 +124,18 @@ export class Coalescer<T> {
     this.#entries.clear()
   }
 
-  #create(key: string, target: T): Entry<T> {
-    const entry: Entry<T> = {
-      key,
-      target,
-      pending: undefined,
-      inFlight: undefined,
-      startedAt: undefined,
-      held: undefined,
-      unsure: false,
-      failures: 0,
-      notBefore: 0,
-      state: 'resting',
-      timer: undefined,
-      wakesAt: 0,
-    }
+  /** A process about to end keeps no window, but leaves a device alone that Apple wants to be left alone. */
+  #skipsWait({ failures }: Entry): boolean {
+    return this.#hurry && failures === 0
+  }
+
+  #create(key: string, target: Target): Entry {
+    const entry = new Entry(key, target)
     this.#entries.set(key, entry)
     return entry
   }
 
-  #rest(entry: Entry<T>, notBefore: number): void {
+  #rest(entry: Entry, notBefore: number): void {
     entry.inFlight = undefined
     entry.startedAt = undefined
     entry.state = 'resting'
@@ -155,7 +144,7 @@ export class Coalescer<T> {
   }
 
   /** Sets the timer of a resting entry for its next push. */
-  #schedule(entry: Entry<T>): void {
+  #schedule(entry: Entry): void {
     if (entry.state !== 'resting' || this.#closed) return
     const due = this.#hurry ? 0 : (entry.pending?.due ?? 0)
     const at = Math.max(due, entry.notBefore)
@@ -167,7 +156,7 @@ export class Coalescer<T> {
     entry.wakesAt = at
   }
 
-  #wake(entry: Entry<T>): void {
+  #wake(entry: Entry): void {
     entry.timer?.cancel()
     entry.timer = undefined
     entry.state = 'ready'

@@ -4,25 +4,22 @@
  */
 
 import { Backoff } from '../base/backoff.ts'
-import { type Clock, systemClock, type Timer } from '../base/clock.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import { TransitionLog } from '../base/transition-log.ts'
 import type { Device } from '../device/device.ts'
+import type { DeviceStore } from '../device/store.ts'
 import type { MailEvent } from '../event.ts'
+import type { Target } from './settle.ts'
 
 /** How many lookups at a time make up for an outage of the store: it has just come back. */
 const AT_ONCE = 50
 
-export interface LookupParts {
-  readonly devices: (user: string) => Promise<readonly Device[]>
-  /** Called for every device of the event's user. */
-  readonly found: (user: string, device: Device, event: MailEvent) => void
-  readonly log: Log
-}
-
 export class Lookup {
-  readonly #parts: LookupParts
+  readonly #store: Pick<DeviceStore, 'devices'>
+  readonly #found: (target: Target, event: MailEvent) => void
   readonly #keepForMs: number
+  readonly #log: Log
   readonly #clock: Clock
   readonly #transitions: TransitionLog
   /** Events whose devices are not known yet: of each user the newest, as urgent as the most urgent. */
@@ -37,9 +34,18 @@ export class Lookup {
   #closed = false
   #idle: (() => void)[] = []
 
-  constructor(parts: LookupParts, keepForMs: number, clock: Clock = systemClock) {
-    this.#parts = parts
+  /** Calls `found` for every device of an event's user, and drops events that had to wait for longer than `keepForMs`. */
+  constructor(
+    store: Pick<DeviceStore, 'devices'>,
+    found: (target: Target, event: MailEvent) => void,
+    keepForMs: number,
+    log: Log,
+    clock: Clock,
+  ) {
+    this.#store = store
+    this.#found = found
     this.#keepForMs = keepForMs
+    this.#log = log
     this.#clock = clock
     this.#transitions = new TransitionLog('answers', clock)
   }
@@ -55,7 +61,7 @@ export class Lookup {
    */
   submit(event: MailEvent, known?: readonly Device[]): void {
     if (this.#closed) return
-    if (known) this.#found(event, known)
+    if (known) this.#tell(event, known)
     else if (this.#backoff.failures > 0 || this.#waiting.has(event.user)) this.#note(event)
     else void this.#look(event)
   }
@@ -90,20 +96,20 @@ export class Lookup {
     const timesBack = this.#timesBack
     let devices: readonly Device[] = []
     try {
-      devices = await this.#parts.devices(event.user)
+      devices = await this.#store.devices(event.user)
       this.#storeAnswers()
     } catch (error) {
       this.#note(event)
       this.#storeIsAway(reasonOf(error), timesBack)
     }
     this.#underWay -= 1
-    this.#found(event, devices)
+    this.#tell(event, devices)
     if (this.#backoff.failures === 0) this.#catchUp()
     if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve()
   }
 
-  #found(event: MailEvent, devices: readonly Device[]): void {
-    for (const device of devices) this.#parts.found(event.user, device, event)
+  #tell(event: MailEvent, devices: readonly Device[]): void {
+    for (const device of devices) this.#found({ user: event.user, device }, event)
   }
 
   #note(event: MailEvent): void {
@@ -115,7 +121,7 @@ export class Lookup {
 
   #storeAnswers(): void {
     this.#transitions.to('answers', counted =>
-      this.#parts.log.notice('the device store answers again', {
+      this.#log.notice('the device store answers again', {
         users_waiting: this.#waiting.size,
         ...counted,
       }),
@@ -130,7 +136,7 @@ export class Lookup {
     if (this.#timer || this.#closed) return
     if (timesBack !== this.#timesBack) this.#backoff.reset()
     this.#transitions.to('away', counted =>
-      this.#parts.log.warn('the device store does not answer; pushes wait for it', { cause, ...counted }),
+      this.#log.warn('the device store does not answer; pushes wait for it', { cause, ...counted }),
     )
     this.#timer = this.#clock.after(this.#backoff.next(), () => this.#probe())
   }

@@ -2,6 +2,7 @@
 
 import type { Endpoint } from '../apns/client.ts'
 import type { Credentials } from '../apns/credentials.ts'
+import type { PushSettings } from '../apns/payload.ts'
 import { type Renewal, watchCredentials } from '../apns/renewal.ts'
 import { Transport } from '../apns/transport.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
@@ -12,7 +13,7 @@ import type { DeviceStore } from '../device/store.ts'
 import type { MailEvent } from '../event.ts'
 import { Lookup } from './lookup.ts'
 import { Sender, type SenderSettings } from './sender.ts'
-import { Settler } from './settle.ts'
+import { Settler, type Target } from './settle.ts'
 
 export interface PusherParts {
   readonly store: Pick<DeviceStore, 'devices' | 'update' | 'claim' | 'onReady'>
@@ -31,41 +32,27 @@ export class Pusher {
   readonly #sender: Sender
   readonly #lookup: Lookup
   readonly #renewal: Renewal
-  #credentials: Credentials
 
-  constructor(settings: SenderSettings & Endpoint, parts: PusherParts, clock: Clock = systemClock) {
+  constructor(
+    settings: SenderSettings & Endpoint & PushSettings,
+    parts: PusherParts,
+    clock: Clock = systemClock,
+  ) {
     const { store, credentials, files, load, log } = parts
     this.#clock = clock
-    this.#credentials = credentials
     this.#transport = new Transport(credentials, settings, log, clock)
     this.#settler = new Settler(store, log, clock)
-    this.#sender = new Sender(
-      settings,
-      {
-        transport: this.#transport,
-        claim: (push, request) => store.claim(push, request),
-        mayPush: ({ topic }) => this.#credentials.topics.includes(topic),
-        settler: this.#settler,
-        log,
-      },
-      clock,
-    )
-    this.#lookup = new Lookup(
-      {
-        devices: user => store.devices(user),
-        found: (user, device, event) => this.#sender.add({ user, device }, event),
-        log,
-      },
-      settings.keepForMs,
-      clock,
-    )
+    const sending = { transport: this.#transport, store, settler: this.#settler, log }
+    this.#sender = new Sender(settings, sending, clock)
+    const found = (target: Target, event: MailEvent) => this.#sender.add(target, event)
+    this.#lookup = new Lookup(store, found, settings.keepForMs, log, clock)
     store.onReady(() => this.#lookup.storeIsBack())
     this.#renewal = watchCredentials(files, load, renewed => this.renew(renewed), log, clock)
   }
 
   /** The credentials in use. */
   get credentials(): Credentials {
-    return this.#credentials
+    return this.#transport.credentials
   }
 
   /** How many devices wait for a push. */
@@ -85,7 +72,6 @@ export class Pusher {
 
   /** Uses these credentials from now on. */
   renew(credentials: Credentials): void {
-    this.#credentials = credentials
     this.#settler.credentialsRenewed()
     this.#transport.renew(credentials)
     this.#sender.retryNow()

@@ -3,35 +3,31 @@
  * on pushes under way, and the circuit breaker. Knows neither connections nor how a store works.
  */
 
-import { makePush, type PushSettings } from '../apns/payload.ts'
 import type { Transport } from '../apns/transport.ts'
-import { type Verdict, verdictOf } from '../apns/verdict.ts'
+import type { Verdict } from '../apns/verdict.ts'
 import { backoffMs, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
-import { type Log, maskToken, maskUser, reasonOf } from '../base/log.ts'
+import { type Log, reasonOf } from '../base/log.ts'
 import { Queue } from '../base/queue.ts'
-import type { Device } from '../device/device.ts'
-import type { Claim, ClaimRequest } from '../device/store.ts'
+import type { Claim, DeviceStore } from '../device/store.ts'
 import { CircuitBreaker } from './breaker.ts'
 import { Claiming } from './claiming.ts'
 import { Coalescer, type Entry } from './coalesce.ts'
 import { consequenceOf } from './consequences.ts'
 import type { DeviceEvent, Rule } from './rule.ts'
-import type { Settler, Target } from './settle.ts'
+import { masked, type Settler, type Target } from './settle.ts'
 
 const NO_NEED: Claim = { kind: 'covered' }
 
-export interface SenderSettings extends Rule, PushSettings {
+export interface SenderSettings extends Rule {
   readonly maxInFlight: number
   /** How long events wait for a push that cannot be sent, in milliseconds. */
   readonly keepForMs: number
 }
 
 export interface SenderParts {
-  readonly transport: Pick<Transport, 'send'>
-  readonly claim: (push: string, request: ClaimRequest) => Promise<Claim>
-  /** Whether our credentials are good for the topic that the device listens to. */
-  readonly mayPush: (device: Device) => boolean
+  readonly transport: Pick<Transport, 'push' | 'mayPush'>
+  readonly store: Pick<DeviceStore, 'claim'>
   readonly settler: Pick<Settler, 'settle'>
   readonly log: Log
   readonly random?: () => number
@@ -41,11 +37,11 @@ export class Sender {
   readonly #settings: SenderSettings
   readonly #parts: SenderParts
   readonly #clock: Clock
-  readonly #coalescer: Coalescer<Target>
+  readonly #coalescer: Coalescer
   readonly #claiming: Claiming
   readonly #breaker: CircuitBreaker
   /** Entries that are due, in this order. */
-  readonly #ready = new Queue<Entry<Target>>()
+  readonly #ready = new Queue<Entry>()
   /** How many are on their way, from the claim to the end. */
   #inFlight = 0
   #closed = false
@@ -56,7 +52,7 @@ export class Sender {
     this.#settings = settings
     this.#parts = parts
     this.#clock = clock
-    this.#claiming = new Claiming(parts.claim, log, clock)
+    this.#claiming = new Claiming(parts.store, log, clock)
     this.#breaker = new CircuitBreaker(
       { resume: () => this.#pushDue(), waiting: () => this.#ready.size, log, random },
       clock,
@@ -71,8 +67,8 @@ export class Sender {
 
   /** Something happened that `target` is to be told of. */
   add(target: Target, event: DeviceEvent): void {
-    const name = nameOf(target)
-    if (!this.#closed && !this.#claiming.covers(name, event.at)) this.#coalescer.add(name, target, event)
+    const key = `${target.device.account}/${target.device.token}`
+    if (!this.#closed && !this.#claiming.covers(key, event.at)) this.#coalescer.add(key, target, event)
   }
 
   /** Tries at once what waits for Apple: the credentials were renewed. */
@@ -106,7 +102,7 @@ export class Sender {
     return this.pending === 0 && this.#inFlight === 0
   }
 
-  #enqueue(entry: Entry<Target>): void {
+  #enqueue(entry: Entry): void {
     this.#ready.push(entry)
     this.#pushDue()
   }
@@ -120,14 +116,14 @@ export class Sender {
   }
 
   /** With the store's leave `entry` is pushed. Never rejects. */
-  async #push(entry: Entry<Target>): Promise<void> {
+  async #push(entry: Entry): Promise<void> {
     this.#inFlight += 1
     try {
       const claim = await this.#claimFor(entry)
       if (claim.kind === 'covered') this.#coalescer.done(entry)
-      else if (claim.kind === 'wait') this.#coalescer.waitForWindow(entry, claim.ms)
+      else if (claim.kind === 'wait') this.#coalescer.wait(entry, claim.ms)
       // Since the claim was asked for, pushes have come to wait for Apple, or the end has come.
-      else if (this.#breaker.open || this.#closed) this.#coalescer.retry(entry)
+      else if (this.#breaker.open || this.#closed) this.#coalescer.wait(entry, 0)
       else await this.#send(entry)
     } catch (error) {
       this.#giveUp(entry, error)
@@ -137,52 +133,47 @@ export class Sender {
     if (this.#idle && this.#isIdle()) this.#idle()
   }
 
-  #claimFor(entry: Entry<Target>): Claim | Promise<Claim> {
+  #claimFor(entry: Entry): Claim | Promise<Claim> {
     const newest = this.#coalescer.begin(entry)
     if (this.#isPointless(entry, newest)) return NO_NEED
     return this.#claiming.ask(entry, newest, this.#coalescer.windowMs)
   }
 
-  async #send(entry: Entry<Target>): Promise<void> {
+  async #send(entry: Entry): Promise<void> {
     const { target } = entry
     const startedAt = this.#coalescer.start(entry)
-    const answer = await this.#parts.transport.send(makePush(target.device, this.#settings, startedAt))
-    const verdict = verdictOf(answer, startedAt)
+    const verdict = await this.#parts.transport.push(target.device)
     this.#followUp(entry, verdict, startedAt)
     await this.#parts.settler.settle(target, verdict, startedAt)
   }
 
   /** A fault in our own code must not stop the queue, nor be tried for ever. */
-  #giveUp(entry: Entry<Target>, error: unknown): void {
+  #giveUp(entry: Entry, error: unknown): void {
     this.#parts.log.error('a push failed inside the plugin; please report this', { cause: reasonOf(error) })
     if (entry.state === 'busy') this.#coalescer.done(entry)
   }
 
   /** Whether a push for events up to `newest` is not worth the try any more. */
-  #isPointless({ target }: Entry<Target>, newest: number): boolean {
-    const { log, mayPush } = this.#parts
-    if (!mayPush(target.device)) {
+  #isPointless({ target }: Entry, newest: number): boolean {
+    const { log, transport } = this.#parts
+    if (!transport.mayPush(target.device)) {
       log.debug('not pushed: the phone listens to another topic until it registers again', {
-        ...who(target),
+        ...masked(target),
         topic: target.device.topic,
       })
       return true
     }
     if (this.#clock.now() - newest <= this.#settings.keepForMs) return false
-    log.info('a push that could not be sent is dropped: older than [push] keep_for', who(target))
+    log.info('a push that could not be sent is dropped: older than [push] keep_for', masked(target))
     return true
   }
 
   /** Applies the table of consequences to the breaker and to the device's entry. */
-  #followUp(entry: Entry<Target>, verdict: Verdict, startedAt: number): void {
-    const { breaker, trouble, entry: next } = consequenceOf(verdict)
-    const reason = 'reason' in verdict ? verdict.reason : verdict.kind
-    const afterMs = (verdict.kind === 'later' && verdict.afterMs) || 0
-    if (!trouble) this.#breaker.answered()
-    else if (breaker === 'open') this.#breaker.failed({ kind: trouble, cause: reason, afterMs }, startedAt)
-    else this.#breaker.failedAlone({ kind: trouble, cause: reason }, startedAt)
-    if (next === 'retry') this.#coalescer.retry(entry)
-    else if (next === 'backOff') this.#backOff(entry, reason, afterMs)
+  #followUp(entry: Entry, verdict: Verdict, startedAt: number): void {
+    const next = consequenceOf(verdict).entry
+    this.#breaker.settle(verdict, startedAt)
+    if (next === 'retry') this.#coalescer.wait(entry, 0)
+    else if (next === 'backOff') this.#backOff(entry, verdict)
     else {
       this.#sayDone(entry.target, verdict, startedAt)
       this.#claiming.pushed(entry.key, startedAt, this.#coalescer.windowMs)
@@ -191,26 +182,17 @@ export class Sender {
   }
 
   /** This device alone is left in peace for a while; each time for longer. */
-  #backOff(entry: Entry<Target>, reason: string, afterMs: number): void {
+  #backOff(entry: Entry, { reason, afterMs = 0 }: Verdict): void {
     entry.failures += 1
     const doubled = backoffMs(entry.failures, STANDARD_BACKOFF, this.#parts.random)
-    this.#parts.log.debug('a push is tried again', { ...who(entry.target), reason })
+    this.#parts.log.debug('a push is tried again', { ...masked(entry.target), reason })
     this.#coalescer.wait(entry, Math.max(afterMs, doubled))
   }
 
   #sayDone(target: Target, { kind }: Verdict, startedAt: number): void {
     const { log } = this.#parts
     if (kind === 'sent') {
-      log.info('push accepted by Apple', { ...who(target), ms: this.#clock.now() - startedAt })
-    } else log.debug('Apple refuses a device', { ...who(target), verdict: kind })
+      log.info('push accepted by Apple', { ...masked(target), ms: this.#clock.now() - startedAt })
+    } else log.debug('Apple refuses a device', { ...masked(target), verdict: kind })
   }
-}
-
-/** The name of a device's pushes: the same in every process. */
-function nameOf({ device }: Target): string {
-  return `${device.account}/${device.token}`
-}
-
-function who({ user, device }: Target): { user: string; token: string } {
-  return { user: maskUser(user), token: maskToken(device.token) }
 }

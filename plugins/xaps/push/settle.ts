@@ -21,6 +21,11 @@ export interface Target {
   readonly device: Device
 }
 
+/** The target as the log may show it. */
+export function masked({ user, device }: Target): { user: string; token: string } {
+  return { user: maskUser(user), token: maskToken(device.token) }
+}
+
 export class Settler {
   readonly #store: Pick<DeviceStore, 'update'>
   readonly #log: Log
@@ -46,8 +51,7 @@ export class Settler {
     if (verdict.kind === 'sent' && startedAt > this.#renewedAt) this.#acceptedAt = this.#clock.now()
     const { store } = consequenceOf(verdict)
     if (store === 'keep' || (store === 'removeIfOthersAccepted' && !this.#othersAccepted())) return undefined
-    const at = verdict.kind === 'gone' ? verdict.since : target.device.lastSeen
-    return this.#remove(target, at, 'reason' in verdict ? verdict.reason : 'Unregistered')
+    return this.#remove(target, verdict)
   }
 
   /** Other credentials are in use: pushes that were accepted before count no longer. */
@@ -68,18 +72,19 @@ export class Settler {
     return others
   }
 
-  async #remove({ user, device }: Target, at: number, reason: string): Promise<void> {
-    const fields = { user: maskUser(user), token: maskToken(device.token) }
+  async #remove(target: Target, { reason, since }: Verdict): Promise<void> {
+    const { user, device } = target
+    const fields = { ...masked(target), reason }
     try {
-      const record = await this.#store.update(user, before => removeGone(before, device, at))
-      const kept = record.devices.some(other => sameDevice(other, device))
-      if (kept) {
-        this.#log.info('Apple reported a device gone that has registered again since', { ...fields, reason })
-      } else this.#log.info('device removed: Apple reports it gone', { ...fields, reason })
+      const at = since ?? device.lastSeen
+      const { devices } = await this.#store.update(user, before => removeGone(before, device, at))
+      if (devices.some(other => sameDevice(other, device))) {
+        this.#log.info('Apple reported a device gone that has registered again since', fields)
+      } else this.#log.info('device removed: Apple reports it gone', fields)
     } catch (error) {
       const cause = reasonOf(error)
       if (this.#firstInMinute(cause))
-        this.#log.warn('a device that Apple reports gone could not be removed', { ...fields, cause })
+        this.#log.warn('a device that Apple reports gone could not be removed', { ...masked(target), cause })
     }
   }
 }
