@@ -4,7 +4,6 @@
  * could only be read, as soon as it may be written.
  */
 
-import { inBatches } from '../../base/batch.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { STAGES } from '../../base/limits.ts'
@@ -40,14 +39,8 @@ export class KeptOpen {
   #timer: Timer | undefined
   #closed = false
 
-  /**
-   * Calls back with the identity of the data file as it is from now on. All whose changes are done in one turn of the event
-   * loop share a look: it costs as much as a tenth of a change.
-   */
-  readonly #lookAtData = inBatches<(identity: string | undefined) => void>(0, askers => {
-    const identity = identityOf(this.#files.data)
-    for (const tell of askers) tell(identity)
-  })
+  /** The data file as it has been found in this run of microtasks. */
+  #found: { readonly identity: string | undefined } | undefined
 
   /** Opens nothing yet. `open` is called whenever it must be opened. */
   constructor({ directory, log, clock }: KeptOpenOptions, open: () => Promise<Environment>) {
@@ -78,7 +71,7 @@ export class KeptOpen {
     for (let attempt = 1; attempt <= 2; attempt++) {
       const kept = await this.#toWrite()
       await work(kept)
-      if (await this.#isInPlace(kept)) return
+      if (this.#isInPlace(kept)) return
       await this.#renewed()
     }
     throw new Error('the files of the device store were removed or replaced meanwhile')
@@ -109,11 +102,15 @@ export class KeptOpen {
     return kept
   }
 
-  /** By the data file alone, since every change asks; the lock file is looked at now and then. */
-  #isInPlace({ identity }: Environment): Promise<boolean> {
-    return new Promise(resolve =>
-      this.#lookAtData(now => resolve(now !== undefined && now === identity.data)),
-    )
+  /** By the data file alone, once for all changes of one commit: a look takes a tenth of the time of a change. */
+  #isInPlace({ identity }: Environment): boolean {
+    if (!this.#found) {
+      this.#found = { identity: identityOf(this.#files.data) }
+      queueMicrotask(() => {
+        this.#found = undefined
+      })
+    }
+    return this.#found.identity !== undefined && this.#found.identity === identity.data
   }
 
   /** The environment of the files at the paths now, for writing if possible. Joins an attempt that is under way. */
