@@ -7,6 +7,7 @@ import { maskToken, visible } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
 import type { Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
+import { isSuperseded } from '../device/superseded.ts'
 import { configOf, withExistingStore } from './context.ts'
 
 export function addDevices(xaps: Command): void {
@@ -19,9 +20,10 @@ export function addDevices(xaps: Command): void {
     .action(async (user: string | undefined, options: { json?: true; full?: true }, command: Command) => {
       const config = configOf(command)
       const show = options.json ? asJson : asText
+      const now = Date.now()
       await withExistingStore(config, store =>
-        writeDevices(process.stdout, recordsOf(store, user, config), (owner, device) =>
-          show(owner, device, options.full === true),
+        writeDevices(process.stdout, recordsOf(store, user, config), (owner, device, owned) =>
+          show(owner, device, options.full === true, isSuperseded(device, owned, now)),
         ),
       )
     })
@@ -44,8 +46,11 @@ async function* recordsOf(store: DeviceStore, user: string | undefined, config: 
   yield [name, await store.devices(name)] as const
 }
 
-/** The contract's form of a device. Times in ISO 8601. */
-export function asJson(user: string, device: Device, full: boolean): string {
+/** Of a device that is not pushed, since its phone has another account id by now. */
+export const SUPERSEDED = 'superseded, the phone registers with another account id'
+
+/** The contract's form of a device. Times in ISO 8601; the field `superseded` is there only when it is true. */
+export function asJson(user: string, device: Device, full: boolean, superseded = false): string {
   const { account, token, mailboxes, subtopic, topic } = device
   return JSON.stringify({
     user,
@@ -56,14 +61,16 @@ export function asJson(user: string, device: Device, full: boolean): string {
     topic,
     registeredAt: new Date(device.registeredAt).toISOString(),
     lastSeen: new Date(device.lastSeen).toISOString(),
+    ...(superseded && { superseded }),
   })
 }
 
-function asText(user: string, device: Device, full: boolean): string {
+function asText(user: string, device: Device, full: boolean, superseded: boolean): string {
   const token = full ? device.token : maskToken(device.token)
   const seen = new Date(device.lastSeen).toISOString().slice(0, 16).replace('T', ' ')
   const mailboxes = device.mailboxes.join(', ')
-  return [user, device.account, token, seen, mailboxes].join('  ')
+  const mark = superseded ? [`(${SUPERSEDED})`] : []
+  return [user, device.account, token, seen, mailboxes, ...mark].join('  ')
 }
 
 type Records = AsyncIterable<readonly [user: string, devices: readonly Device[]]>
@@ -78,7 +85,7 @@ const PIECE = 64 * 1024
 export async function writeDevices(
   output: Writable,
   records: Records,
-  lineOf: (user: string, device: Device) => string,
+  lineOf: (user: string, device: Device, owned: readonly Device[]) => string,
 ): Promise<void> {
   const write = (text: string) =>
     new Promise<void>((resolve, reject) => output.write(text, error => (error ? reject(error) : resolve())))
@@ -90,7 +97,7 @@ export async function writeDevices(
   }
   try {
     for await (const [user, owned] of records) {
-      for (const device of owned) piece += `${visible(lineOf(user, device))}\n`
+      for (const device of owned) piece += `${visible(lineOf(user, device, owned))}\n`
       if (piece.length >= PIECE) await flush()
     }
   } finally {

@@ -8,9 +8,11 @@ import { verdictOf } from '../apns/verdict.ts'
 import { canonicalUser } from '../base/canonical-names.ts'
 import { maskToken } from '../base/log.ts'
 import { stderrLog } from '../base/stderr-log.ts'
+import { isSuperseded } from '../device/superseded.ts'
 import { inWords } from '../push/consequences.ts'
 import { Settler } from '../push/settle.ts'
 import { configOf, Failure, print, withExistingStore } from './context.ts'
+import { SUPERSEDED } from './devices.ts'
 
 export function addPush(xaps: Command): void {
   xaps
@@ -29,6 +31,10 @@ export function addPush(xaps: Command): void {
         if (devices.length === 0) throw new Failure(`${user}: no device`)
         for (const device of devices) {
           const now = Date.now()
+          if (isSuperseded(device, devices, now)) {
+            print(`${maskToken(device.token)}  not pushed: ${SUPERSEDED}`)
+            continue
+          }
           const verdict = verdictOf(await transport.send(makePush(device, config.apns, now)), now)
           print(`${maskToken(device.token)}  ${inWords(verdict)}`)
           if (verdict.kind === 'sent') accepted += 1

@@ -8,6 +8,7 @@ import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import { TransitionLog } from '../base/transition-log.ts'
 import type { Device } from '../device/device.ts'
+import { withoutSuperseded } from '../device/superseded.ts'
 import type { MailEvent } from '../event.ts'
 
 /** How many lookups at a time make up for an outage of the store: it has just come back. */
@@ -15,7 +16,7 @@ const AT_ONCE = 50
 
 export interface LookupParts {
   readonly devices: (user: string) => Promise<readonly Device[]>
-  /** Called for every device of the event's user. */
+  /** Called for every device of the event's user that is worth a push. */
   readonly found: (user: string, device: Device, event: MailEvent) => void
   readonly log: Log
 }
@@ -103,7 +104,8 @@ export class Lookup {
   }
 
   #found(event: MailEvent, devices: readonly Device[]): void {
-    for (const device of devices) this.#parts.found(event.user, device, event)
+    for (const device of withoutSuperseded(devices, this.#clock.now()))
+      this.#parts.found(event.user, device, event)
   }
 
   #note(event: MailEvent): void {
