@@ -2,6 +2,7 @@
 
 import { statSync } from 'node:fs'
 import type { Command } from 'commander'
+import { adviceFor } from '../apns/advice.ts'
 import { type Credentials, loadCredentials } from '../apns/credentials.ts'
 import { makePush } from '../apns/payload.ts'
 import { expiryWarning } from '../apns/renewal.ts'
@@ -32,6 +33,12 @@ const fail = (text: string): Finding => ({ level: 'FAIL', text })
 
 /** The credentials, or why they are of no use. */
 type Loaded = { readonly credentials: Credentials } | { readonly problem: string }
+
+/** Topics of macOS Server's certificates. */
+const XSERVER = 'com.apple.mail.XServer.'
+
+const NO_RENEWAL =
+  'Apple renews no certificate of macOS Server since October 2024: docs/credentials.md says what to ask for'
 
 type Check = (config: Config, loaded: Loaded) => readonly Finding[] | Promise<readonly Finding[]>
 
@@ -80,7 +87,10 @@ function checkCredentials({ apns }: Config, loaded: Loaded): Finding[] {
   const until = notAfter === undefined ? '' : `, valid until ${new Date(notAfter).toISOString().slice(0, 10)}`
   const findings = [ok(`credentials: ${auth.kind}, topic ${topic}, ${apns.environment}${until}`)]
   const ending = expiryWarning(notAfter, Date.now())
-  if (ending) findings.push(notAfter !== undefined && notAfter <= Date.now() ? fail(ending) : warn(ending))
+  if (ending) {
+    const text = topic.startsWith(XSERVER) ? `${ending}; ${NO_RENEWAL}` : ending
+    findings.push(notAfter !== undefined && notAfter <= Date.now() ? fail(text) : warn(text))
+  }
   if (!/^com\.apple\.(?:mail\.XServer|mobilemail\.push)\./.test(topic)) {
     findings.push(
       warn(`topic ${topic}: phones accept com.apple.mail.XServer.* and com.apple.mobilemail.push.* only`),
@@ -114,11 +124,12 @@ async function checkApple({ apns }: Config, loaded: Loaded): Promise<Finding[]> 
   const transport = new Transport(loaded.credentials, apns, noLog)
   try {
     const push = makePush(probe(loaded.credentials.topic), apns, Date.now())
-    const verdict = verdictOf(await transport.send(push), Date.now())
+    const answer = await transport.send(push)
+    const verdict = verdictOf(answer, Date.now())
     const level = consequenceOf(verdict).check
-    return [
-      { level, text: `${host}: ${level === 'ok' ? 'credentials and topic accepted' : inWords(verdict)}` },
-    ]
+    if (level === 'ok') return [ok(`${host}: credentials and topic accepted`)]
+    const advice = adviceFor(answer, loaded.credentials.auth.kind)
+    return [{ level, text: [`${host}: ${inWords(verdict)}`, ...(advice ? [advice] : [])].join('; ') }]
   } finally {
     await transport.close()
   }

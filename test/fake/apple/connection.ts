@@ -52,6 +52,8 @@ export class Connection {
     if (this.#certificate !== undefined) return this.#certificate
     const token = this.#rules.verifier.check(authorization)
     if (typeof token === 'string') return token
+    const { environment = this.#rules.environment } = token.key
+    if (environment !== this.#rules.environment) return 'BadEnvironmentKeyIdInToken'
     if (!mayReplace(this.#lastTokens.get(token.key.keyId), token)) return 'TooManyProviderTokenUpdates'
     this.#lastTokens.set(token.key.keyId, token)
     this.#allowAll()

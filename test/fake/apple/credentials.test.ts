@@ -109,6 +109,13 @@ for (const [what, token, reason] of wrong) {
   })
 }
 
+test('a key of the other environment: BadEnvironmentKeyIdInToken', async t => {
+  const sandboxKey = providerKey({ environment: 'sandbox' })
+  const { session } = await connected(t, { providerKeys: [sandboxKey] })
+  const { status, body } = await push(session, withToken(providerToken(sandboxKey)))
+  assert.deepEqual([status, body], [403, { reason: 'BadEnvironmentKeyIdInToken' }])
+})
+
 test('a token that was good expires while the clock goes on', async t => {
   let hours = 0
   const clock = { now: () => Date.now() + hours * HOUR_S * 1000, after: () => ({ cancel: () => undefined }) }

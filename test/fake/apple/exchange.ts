@@ -5,7 +5,16 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import type { Connection, Grant } from './connection.ts'
 import type { Journal } from './journal.ts'
 import { type Reason, type Refusal, refusal } from './reasons.ts'
-import { isUuid, PAYLOAD_LIMIT, readPayload, tokenIn, wrongHeader, wrongTarget, wrongTopic } from './rules.ts'
+import {
+  isNoPhones,
+  isUuid,
+  PAYLOAD_LIMIT,
+  readPayload,
+  tokenIn,
+  wrongHeader,
+  wrongTarget,
+  wrongTopic,
+} from './rules.ts'
 import type { Outcome, Verdicts } from './verdicts.ts'
 
 /** Where pushes are judged and kept. */
@@ -58,7 +67,8 @@ function judge(
   const wrong =
     wrongHeader(headers) ?? wrongTopicFor(grant, topic) ?? (isReason(payload) ? payload : undefined)
   if (wrong || isReason(payload)) return refused(wrong as Reason, topic)
-  const outcome = verdicts.outcome(tokenIn(headers[':path'] ?? ''))
+  const token = tokenIn(headers[':path'] ?? '')
+  const outcome = verdicts.outcome(token) ?? (isNoPhones(token) ? refusal('BadDeviceToken') : undefined)
   return { topic: topic ?? grant.standard, payload, outcome }
 }
 
