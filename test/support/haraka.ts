@@ -44,7 +44,8 @@ export interface Haraka {
 
 /** The package, whose `dist` holds the running test. */
 const ROOT = path.resolve(__dirname, '../../..')
-const HARAKA = path.dirname(require.resolve('haraka/package.json'))
+/** The installed one, or that in the directory which XAPS_TEST_HARAKA names. */
+const HARAKA = process.env.XAPS_TEST_HARAKA ?? path.dirname(require.resolve('haraka/package.json'))
 
 /** Starts one and resolves when it listens, in a cluster when every worker does. */
 export async function startHaraka(options: HarakaOptions): Promise<Haraka> {
