@@ -103,6 +103,8 @@ function smtpIni(port: number, { nodes = 0, user, group }: HarakaOptions): strin
     `listen=127.0.0.1:${port}`,
     `nodes=${nodes}`,
     'graceful_shutdown=true',
+    // Before 3.1.7 the end of this time is the only end of a cluster that is asked to end.
+    'force_shutdown_timeout=5',
     ...(user === undefined ? [] : [`user=${user}`]),
     ...(group === undefined ? [] : [`group=${group}`]),
   ])

@@ -16,7 +16,7 @@ import { prepareState } from '../state.ts'
 import { type CompanionKeeper, keepCompanion } from './companion.ts'
 import { harakaLog } from './log.ts'
 import { answerWorkers, askPrimary, CurrentSettings } from './settings.ts'
-import { onTermination } from './termination.ts'
+import { finishWorkers, onTermination } from './termination.ts'
 import type { Address, Connection, DeliveredParams, Hmail, Mode, Plugin } from './types.ts'
 
 /** Deliveries that a worker keeps until it knows its settings; a second's worth and more. */
@@ -141,8 +141,10 @@ export class HarakaProcess {
     else if (this.#waiting.length < MOST_WAITING) this.#waiting.push(delivery)
   }
 
+  /** Before 3.1.7 Haraka calls this in the primary of a cluster alone, and its workers die with it some time later. */
   shutdown(): void {
     void this.#end()
+    void finishWorkers()
   }
 
   /** A fault in our own code must reach neither Haraka nor the mail. */
