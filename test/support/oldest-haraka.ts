@@ -4,15 +4,7 @@
  */
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
 const ROOT = path.resolve(__dirname, '../../..')
@@ -35,8 +27,9 @@ function installedHaraka(version: string): string {
   const cache = path.join(ROOT, 'node_modules', '.cache')
   const directory = path.join(cache, `haraka-${version}`)
   if (!existsSync(directory)) {
-    mkdirSync(cache, { recursive: true })
-    const unfinished = mkdtempSync(path.join(cache, 'haraka-'))
+    // Not mkdtemp, whose mode would keep the users out that Haraka becomes.
+    const unfinished = path.join(cache, `haraka-${version}-${process.pid}`)
+    mkdirSync(unfinished, { recursive: true })
     writeFileSync(path.join(unfinished, 'package.json'), '{ "private": true }\n')
     // npm has versions before 3.3 under the name with a capital only.
     const packages = [`Haraka@${version}`, ...PLUGINS]
