@@ -74,6 +74,29 @@ test('an event that comes with its devices needs no lookup, even while the store
   assert.equal(b.found.length, 2)
 })
 
+test('an account id that its phone has left is passed on for two days and then no more', async () => {
+  const b = bench()
+  const hour = 3_600_000
+  const left = b.clock.now()
+  b.devices = async () => [
+    deviceOf(1, { account: 'left', lastSeen: left }),
+    deviceOf(1, { account: 'used', lastSeen: b.clock.now() }),
+  ]
+  const pushed = async (): Promise<string[]> => {
+    b.found.length = 0
+    b.submit('anna')
+    await settle()
+    return b.found.map(({ target }) => target.device.account)
+  }
+  await b.clock.advance(48 * hour)
+  assert.deepEqual(await pushed(), ['left', 'used'])
+  await b.clock.advance(hour)
+  assert.deepEqual(await pushed(), ['used'])
+  b.found.length = 0
+  b.lookup.submit({ user: 'anna', kind: 'new', at: b.clock.now() }, await b.devices('anna'))
+  assert.equal(b.found.length, 1, 'devices that came with the event')
+})
+
 test('an event is passed on for every device of its user; one without devices costs a lookup and no line', async () => {
   const b = bench()
   b.devices = async user => (user === 'anna' ? [deviceOf(1), deviceOf(2)] : [])

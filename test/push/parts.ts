@@ -21,9 +21,9 @@ export const SETTINGS: SenderSettings & PushSettings = {
 
 export const OK: Verdict = { kind: 'sent', reason: '' }
 
-/** The token of the device with this number. */
+/** The token of the device with this number; zeros alone are no phone's. */
 export function tokenOf(number: number): string {
-  return number.toString(16).padStart(64, '0')
+  return number.toString(16).padStart(64, number === 0 ? 'f' : '0')
 }
 
 export function deviceOf(number: number, changes: Partial<Device> = {}): Device {

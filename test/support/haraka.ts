@@ -44,7 +44,8 @@ export interface Haraka {
 
 /** The package, whose `dist` holds the running test. */
 const ROOT = path.resolve(__dirname, '../../..')
-const HARAKA = path.dirname(require.resolve('haraka/package.json'))
+/** The installed one, or that in the directory which XAPS_TEST_HARAKA names. */
+const HARAKA = process.env.XAPS_TEST_HARAKA ?? path.dirname(require.resolve('haraka/package.json'))
 
 /** Starts one and resolves when it listens, in a cluster when every worker does. */
 export async function startHaraka(options: HarakaOptions): Promise<Haraka> {
@@ -102,6 +103,8 @@ function smtpIni(port: number, { nodes = 0, user, group }: HarakaOptions): strin
     `listen=127.0.0.1:${port}`,
     `nodes=${nodes}`,
     'graceful_shutdown=true',
+    // Before 3.1.7 the end of this time is the only end of a cluster that is asked to end.
+    'force_shutdown_timeout=5',
     ...Object.entries({ user, group }).flatMap(([key, id]) => (id === undefined ? [] : [`${key}=${id}`])),
   ])
 }

@@ -1,6 +1,7 @@
 /** `xaps check`: everything that can be checked without a phone; each check gives a finding or more. */
 
 import { statSync } from 'node:fs'
+import { adviceFor } from '../apns/advice.ts'
 import { type Credentials, loadCredentials } from '../apns/credentials.ts'
 import { expiryWarning } from '../apns/renewal.ts'
 import { Transport } from '../apns/transport.ts'
@@ -65,6 +66,12 @@ async function* checkAll(config: Config, offline: boolean): AsyncGenerator<Findi
 /** What the companion says of itself. */
 type Fields = ReturnType<typeof fieldsOf>
 
+/** Topics of macOS Server's certificates. */
+const XSERVER = 'com.apple.mail.XServer.'
+
+const NO_RENEWAL =
+  'Apple renews no certificate of macOS Server since October 2024: docs/credentials.md says what to ask for'
+
 /** The credentials, or why they are of no use. */
 function credentialsOf({ apns, harakaDir }: Config): Credentials | string {
   try {
@@ -85,7 +92,10 @@ function* checkCredentials({ apns }: Config, { auth, topic, notAfter }: Credenti
   const until = notAfter === undefined ? '' : `, valid until ${new Date(notAfter).toISOString().slice(0, 10)}`
   yield ok(`credentials: ${auth.kind}, topic ${topic}, ${apns.environment}${until}`)
   const ending = expiryWarning(notAfter, Date.now())
-  if (ending) yield notAfter !== undefined && notAfter <= Date.now() ? fail(ending) : warn(ending)
+  if (ending) {
+    const text = topic.startsWith(XSERVER) ? `${ending}; ${NO_RENEWAL}` : ending
+    yield notAfter !== undefined && notAfter <= Date.now() ? fail(text) : warn(text)
+  }
   if (!/^com\.apple\.(?:mail\.XServer|mobilemail\.push)\./.test(topic)) {
     yield warn(`topic ${topic}: phones accept com.apple.mail.XServer.* and com.apple.mobilemail.push.* only`)
   }
@@ -114,7 +124,9 @@ async function checkApple({ apns }: Config, credentials: Credentials): Promise<F
   try {
     const verdict = await transport.push(probe(credentials.topic))
     const level = consequenceOf(verdict).check
-    return { level, text: `${host}: ${level === 'ok' ? 'credentials and topic accepted' : inWords(verdict)}` }
+    if (level === 'ok') return ok(`${host}: credentials and topic accepted`)
+    const advice = adviceFor(verdict, credentials.auth.kind)
+    return { level, text: [`${host}: ${inWords(verdict)}`, ...(advice ? [advice] : [])].join('; ') }
   } finally {
     await transport.close()
   }

@@ -6,6 +6,7 @@ import { maskToken, visible } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
 import type { Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
+import { isSuperseded } from '../device/superseded.ts'
 import { type CommandSpec, withExistingStore } from './context.ts'
 
 export const devices: CommandSpec = {
@@ -15,9 +16,10 @@ export const devices: CommandSpec = {
   options: { '--json': 'one JSON object a line', '--full': 'show device tokens in full' },
   run(config, user: string | undefined, { json, full = false }) {
     const show = json ? asJson : asText
+    const now = Date.now()
     return withExistingStore(config, store =>
-      writeDevices(process.stdout, recordsOf(store, user, config), (owner, device) =>
-        show(owner, device, full),
+      writeDevices(process.stdout, recordsOf(store, user, config), (owner, device, owned) =>
+        show(owner, device, full, isSuperseded(device, owned, now)),
       ),
     )
   },
@@ -38,8 +40,11 @@ async function* recordsOf(store: DeviceStore, user: string | undefined, config: 
   yield [name, await store.devices(name)] as const
 }
 
-/** The contract's form of a device. Times in ISO 8601. */
-export function asJson(user: string, device: Device, full: boolean): string {
+/** Of a device that is not pushed, since its phone has another account id by now. */
+export const SUPERSEDED = 'superseded, the phone registers with another account id'
+
+/** The contract's form of a device. Times in ISO 8601; the field `superseded` is there only when it is true. */
+export function asJson(user: string, device: Device, full: boolean, superseded = false): string {
   const { account, token, mailboxes, subtopic, topic } = device
   return JSON.stringify({
     user,
@@ -50,12 +55,16 @@ export function asJson(user: string, device: Device, full: boolean): string {
     topic,
     registeredAt: new Date(device.registeredAt).toISOString(),
     lastSeen: new Date(device.lastSeen).toISOString(),
+    ...(superseded && { superseded }),
   })
 }
 
-function asText(user: string, { account, token, mailboxes, lastSeen }: Device, full: boolean): string {
-  const seen = new Date(lastSeen).toISOString().slice(0, 16).replace('T', ' ')
-  return [user, account, full ? token : maskToken(token), seen, mailboxes.join(', ')].join('  ')
+function asText(user: string, device: Device, full: boolean, superseded: boolean): string {
+  const token = full ? device.token : maskToken(device.token)
+  const seen = new Date(device.lastSeen).toISOString().slice(0, 16).replace('T', ' ')
+  const mailboxes = device.mailboxes.join(', ')
+  const mark = superseded ? [`(${SUPERSEDED})`] : []
+  return [user, device.account, token, seen, mailboxes, ...mark].join('  ')
 }
 
 /** Lines are written in pieces of about so many characters. */
@@ -68,7 +77,7 @@ const PIECE = 64 * 1024
 export async function writeDevices(
   output: Writable,
   records: ReturnType<DeviceStore['users']>,
-  lineOf: (user: string, device: Device) => string,
+  lineOf: (user: string, device: Device, owned: readonly Device[]) => string,
 ): Promise<void> {
   let piece = ''
   const flush = () =>
@@ -78,7 +87,7 @@ export async function writeDevices(
     })
   try {
     for await (const [user, owned] of records) {
-      for (const device of owned) piece += `${visible(lineOf(user, device))}\n`
+      for (const device of owned) piece += `${visible(lineOf(user, device, owned))}\n`
       if (piece.length >= PIECE) await flush()
     }
   } finally {

@@ -7,8 +7,11 @@ import { type Config, pathIn, pushSources } from '../config/config.ts'
 import { readIfThere } from '../config/ini.ts'
 import { type Address, parseAddress } from '../delivery/address.ts'
 import { openUserLookup } from '../delivery/recipients.ts'
+import type { Device } from '../device/device.ts'
+import { isSuperseded } from '../device/superseded.ts'
 import type { Fate } from '../intake/exporter-event.ts'
 import { type CommandSpec, Failure, print, withExistingStore } from './context.ts'
+import { SUPERSEDED } from './devices.ts'
 import { askCompanion, fieldsOf } from './status.ts'
 
 export const explain: CommandSpec = {
@@ -42,11 +45,15 @@ const SOURCES = {
 async function explainDevices(config: Config, user: string): Promise<void> {
   const { topics } = loadCredentials(config.apns, config.harakaDir)
   const devices = await withExistingStore(config, store => store.devices(user))
-  for (const { token, topic, lastSeen } of devices) {
-    const why = topics.includes(topic)
-      ? 'pushed'
-      : `not pushed: it listens to ${topic} until it registers again`
-    print(`device ${maskToken(token)}, last seen ${new Date(lastSeen).toISOString()}: ${why}`)
+  const now = Date.now()
+  const why = (device: Device): string => {
+    if (isSuperseded(device, devices, now)) return `not pushed: ${SUPERSEDED}`
+    if (topics.includes(device.topic)) return 'pushed'
+    return `not pushed: it listens to ${device.topic} until it registers again`
+  }
+  for (const device of devices) {
+    const seen = new Date(device.lastSeen).toISOString()
+    print(`device ${maskToken(device.token)}, last seen ${seen}: ${why(device)}`)
   }
   if (devices.length === 0) print('no device: no phone has registered for this user, or not for too long')
 }

@@ -4,9 +4,11 @@ import { loadCredentials } from '../apns/credentials.ts'
 import { Transport } from '../apns/transport.ts'
 import { canonicalUser } from '../base/canonical-names.ts'
 import { maskToken, stderrLog } from '../base/log.ts'
+import { isSuperseded } from '../device/superseded.ts'
 import { inWords } from '../push/consequences.ts'
 import { Settler } from '../push/settle.ts'
 import { type CommandSpec, Failure, print, withExistingStore } from './context.ts'
+import { SUPERSEDED } from './devices.ts'
 
 export const push: CommandSpec = {
   name: 'push',
@@ -23,6 +25,10 @@ export const push: CommandSpec = {
       if (devices.length === 0) throw new Failure(`${user}: no device`)
       for (const device of devices) {
         const now = Date.now()
+        if (isSuperseded(device, devices, now)) {
+          print(`${maskToken(device.token)}  not pushed: ${SUPERSEDED}`)
+          continue
+        }
         const verdict = await transport.push(device)
         print(`${maskToken(device.token)}  ${inWords(verdict)}`)
         if (verdict.kind === 'sent') accepted += 1

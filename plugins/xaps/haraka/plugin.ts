@@ -16,7 +16,7 @@ import { type Delivery, type DeliverySide, openDeliverySide, type Settings } fro
 import { prepareState } from '../state.ts'
 import { type CompanionKeeper, keepCompanion } from './companion.ts'
 import { answerWorkers, askPrimary, CurrentSettings } from './settings.ts'
-import { onTermination } from './termination.ts'
+import { finishWorkers, onTermination } from './termination.ts'
 import type { Connection, DeliveredParams, Hmail, Logger, Plugin } from './types.ts'
 
 /** Deliveries that a worker keeps until it knows its settings; a second's worth and more. */
@@ -151,8 +151,10 @@ export class HarakaProcess {
     else if (this.#waiting.length < MOST_WAITING) this.#waiting.push(delivery)
   }
 
+  /** Before 3.1.7 Haraka calls this in the primary of a cluster alone, and its workers die with it some time later. */
   shutdown(): void {
     void this.#end()
+    void finishWorkers()
   }
 
   /** A fault in our own code must reach neither Haraka nor the mail. */

@@ -25,11 +25,11 @@ function tellPrimary(): void {
   if (process.connected) process.send?.({ event: FINISHED })
 }
 
-/** A worker that hangs is not waited for. */
-async function finishWorkers(): Promise<void> {
+/** Lets the workers of a primary finish. A worker that hangs is not waited for. */
+export async function finishWorkers(): Promise<void> {
   const workers = Object.values(cluster.workers ?? {}).filter(worker => worker?.isConnected())
   const all = Promise.all(workers.map(worker => worker && finished(worker)))
-  await Promise.race([all, new Promise(resolve => setTimeout(resolve, KILL_AFTER_MS))])
+  await Promise.race([all, new Promise(resolve => setTimeout(resolve, KILL_AFTER_MS).unref())])
 }
 
 function finished(worker: Worker): Promise<void> {

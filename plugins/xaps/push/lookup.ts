@@ -9,6 +9,7 @@ import { type Log, reasonOf } from '../base/log.ts'
 import { TransitionLog } from '../base/transition-log.ts'
 import type { Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
+import { withoutSuperseded } from '../device/superseded.ts'
 import type { MailEvent } from '../event.ts'
 import type { Target } from './settle.ts'
 
@@ -34,7 +35,7 @@ export class Lookup {
   #closed = false
   #idle: (() => void)[] = []
 
-  /** Calls `found` for every device of an event's user, and drops events that had to wait for longer than `keepForMs`. */
+  /** Calls `found` for every device of an event's user that is worth a push, and drops events that had to wait for longer than `keepForMs`. */
   constructor(
     store: Pick<DeviceStore, 'devices'>,
     found: (target: Target, event: MailEvent) => void,
@@ -109,7 +110,8 @@ export class Lookup {
   }
 
   #tell(event: MailEvent, devices: readonly Device[]): void {
-    for (const device of devices) this.#found({ user: event.user, device }, event)
+    for (const device of withoutSuperseded(devices, this.#clock.now()))
+      this.#found({ user: event.user, device }, event)
   }
 
   #note(event: MailEvent): void {

@@ -72,6 +72,8 @@ export class Connection {
     if (this.#certificate !== undefined) return this.#certificate
     const token = this.#policy.verifier.check(authorization)
     if (typeof token === 'string') return token
+    const { environment = this.#policy.environment } = token.key
+    if (environment !== this.#policy.environment) return 'BadEnvironmentKeyIdInToken'
     if (!mayReplace(this.#lastTokens.get(token.key.keyId), token)) return 'TooManyProviderTokenUpdates'
     this.#lastTokens.set(token.key.keyId, token)
     if (!this.#isKnown) {

@@ -90,6 +90,13 @@ for (const [what, token] of Object.entries(WRONG)) {
   })
 }
 
+test('a key of the other environment is refused', async t => {
+  const sandboxKey = providerKey({ environment: 'sandbox' })
+  const { session } = await connected(t, undefined, { providerKeys: [sandboxKey] })
+  const { status, body } = await push(session, withToken(providerToken(sandboxKey)))
+  assert.deepEqual([status, body], [403, { reason: 'BadEnvironmentKeyIdInToken' }])
+})
+
 test('a token expires after an hour, also one that was good before', async t => {
   let hours = 0
   const clock = { now: () => Date.now() + hours * HOUR_S * 1000, after: () => ({ cancel: () => undefined }) }

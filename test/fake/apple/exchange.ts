@@ -6,7 +6,16 @@ import type { Connection } from './connection.ts'
 import type { Faults, Outcome } from './faults.ts'
 import type { Journal } from './journal.ts'
 import { type Reason, type Refusal, refusal } from './reasons.ts'
-import { isUuid, PAYLOAD_LIMIT, readPayload, tokenIn, wrongHeader, wrongTarget, wrongTopic } from './rules.ts'
+import {
+  isNoPhones,
+  isUuid,
+  PAYLOAD_LIMIT,
+  readPayload,
+  tokenIn,
+  wrongHeader,
+  wrongTarget,
+  wrongTopic,
+} from './rules.ts'
 
 /** Where pushes are judged and kept. */
 export interface Desk {
@@ -59,7 +68,9 @@ function judge(
   if (wrong) return refused(wrong)
   const payload = readPayload(body, size)
   if (typeof payload === 'string') return refused(payload)
-  return { topic: topic ?? grant.standard, payload, outcome: faults.outcome(tokenOf(headers)) }
+  const token = tokenOf(headers)
+  const outcome = faults.outcome(token) ?? (isNoPhones(token) ? refusal('BadDeviceToken') : undefined)
+  return { topic: topic ?? grant.standard, payload, outcome }
 }
 
 function tokenOf(headers: IncomingHttpHeaders): string {

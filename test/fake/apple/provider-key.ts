@@ -9,6 +9,8 @@ export interface TrustedKey {
   readonly publicKey: KeyObject
   /** The topics of the team; without it every topic is allowed. */
   readonly topics?: readonly string[]
+  /** The only environment that the key is for; without it both. */
+  readonly environment?: 'production' | 'sandbox'
 }
 
 /** What the developer downloads: PKCS#8 in PEM, P-256. */
@@ -22,15 +24,16 @@ export interface ProviderKeyOptions {
   /** Default: DEF123GHIJ. */
   readonly teamId?: string
   readonly topics?: readonly string[]
+  readonly environment?: TrustedKey['environment']
   /** An existing .p8 file's text instead of a new key. */
   readonly p8?: string
 }
 
 /** Makes a key, or takes the one in `p8`. */
 export function providerKey(options: ProviderKeyOptions = {}): ProviderKey {
-  const { keyId = 'ABC123DEFG', teamId = 'DEF123GHIJ', p8 = newP8(), topics } = options
+  const { keyId = 'ABC123DEFG', teamId = 'DEF123GHIJ', p8 = newP8(), topics, environment } = options
   const publicKey = createPublicKey(createPrivateKey(p8))
-  return { keyId, teamId, p8, publicKey, ...(topics && { topics }) }
+  return { keyId, teamId, p8, publicKey, ...(topics && { topics }), ...(environment && { environment }) }
 }
 
 function newP8(): string {

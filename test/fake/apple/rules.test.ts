@@ -31,6 +31,7 @@ const REFUSED: readonly (readonly [what: string, changes: Changes, status: numbe
   ['a token of odd length', { token: 'a'.repeat(63) }, 400, 'BadDeviceToken'],
   ['a token of under 16 bytes', { token: 'a'.repeat(30) }, 400, 'BadDeviceToken'],
   ['a token of over 100 bytes', { token: 'a'.repeat(202) }, 400, 'BadDeviceToken'],
+  ['a token that no phone has', { token: '0'.repeat(64) }, 400, 'BadDeviceToken'],
   ['a topic of another certificate', named({ 'apns-topic': 'org.example' }), 400, 'TopicDisallowed'],
   ['a topic that can be none', named({ 'apns-topic': 'a topic' }), 400, 'BadTopic'],
   ['a push type that does not exist', named({ 'apns-push-type': 'mail' }), 400, 'InvalidPushType'],

@@ -41,6 +41,11 @@ function isDeviceToken(token: string): boolean {
   return token.length % 2 === 0 && /^[0-9a-f]{32,200}$/i.test(token)
 }
 
+/** Whether a well-formed token is no phone's for certain. Apple says so only when all else is right. */
+export function isNoPhones(token: string): boolean {
+  return /^0+$/.test(token)
+}
+
 /** What is wrong with the headers other than topic and credentials. */
 export function wrongHeader(headers: IncomingHttpHeaders): Reason | undefined {
   if (!PUSH_TYPE.test(String(headers['apns-push-type']))) return 'InvalidPushType'
