@@ -81,7 +81,7 @@ export class StubApple {
     return this.arrivals
       .filter(
         ({ token, verdict }) =>
-          verdict.kind === 'sent' && (device ?? Number(`0x${token}`)) === Number(`0x${token}`),
+          verdict.kind === 'sent' && (device === undefined || token === tokenOf(device)),
       )
       .map(({ at }) => at)
   }
