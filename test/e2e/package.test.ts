@@ -13,7 +13,7 @@ const COMPILED = path.join(__dirname, '../..')
 
 /** The files that users need; any other would be development's. */
 const PACKED =
-  /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|config\/xaps\.ini|docs\/[\w-]+\.md|contrib\/systemd\/xaps\.\w+|dist\/plugins\/(?:xaps|xaps\/[\w/-]+)\.js(?:\.map)?)$/
+  /^(?:package\.json|LICENSE|(?:README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|config\/xaps\.ini|docs\/[\w-]+\.md|contrib\/systemd\/xaps\.\w+|dist\/plugins\/(?:xaps|xaps\/[\w/-]+)\.js(?:\.map)?)$/
 
 const NEEDED = [
   'README.md',

@@ -30,6 +30,12 @@ export function exporterByHttp(port: number, dialect: Dialect): string {
   return `event_exporter xaps {\n  format = json\n  ${lines.join('\n  ')}\n}${METRIC}`
 }
 
+/** The event exporter by a Unix socket, which only 2.4 has. */
+export function exporterByUnix(file: string): string {
+  const lines = ['driver = unix', 'time_format = rfc3339', `unix_path = ${file}`]
+  return `event_exporter xaps {\n  format = json\n  ${lines.join('\n  ')}\n}${METRIC}`
+}
+
 /** Sieve in LMTP: `script` is a path, in which %d (2.3) or %{user | domain} (2.4) stand for the user's domain. */
 export function sieve(script: string, dialect: Dialect): string {
   if (dialect === '2.3')
