@@ -81,7 +81,8 @@ export async function startRedis({ appendOnly = true, args = [] }: RedisOptions 
   }
 }
 
-async function command(url: string, words: readonly string[]): Promise<unknown> {
+/** One command to the server at `url`. */
+export async function command(url: string, words: readonly string[]): Promise<unknown> {
   const client = createClient({ url })
   await client.connect()
   try {
