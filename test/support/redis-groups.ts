@@ -99,13 +99,22 @@ export interface Cluster {
 const SLOTS = 16_384
 const MASTERS = 3
 
+export interface ClusterOptions {
+  readonly replicas?: boolean
+  /** As redis-server takes them. */
+  readonly args?: readonly string[]
+  /** The arguments for TLS without ports; the URI is rediss+cluster:// then. */
+  readonly tls?: readonly string[]
+}
+
 /** Starts three masters, and resolves when all slots are served; with a replica each, when those are in step. */
-export async function startCluster(
-  { replicas = false }: { replicas?: boolean } = {},
-  args: readonly string[] = [],
-): Promise<Cluster> {
+export async function startCluster({
+  replicas = false,
+  args = [],
+  tls,
+}: ClusterOptions = {}): Promise<Cluster> {
   const nodes = await Promise.all(
-    Array.from({ length: replicas ? 2 * MASTERS : MASTERS }, () => startNode(args)),
+    Array.from({ length: replicas ? 2 * MASTERS : MASTERS }, () => startNode(args, tls)),
   )
   const masters = nodes.slice(0, MASTERS).map(({ redis }) => redis)
   for (const [index, master] of masters.entries()) {
@@ -136,7 +145,8 @@ export async function startCluster(
       'a replica',
     )
   }
-  const uri = `redis+cluster://${masters.map(({ port }) => `127.0.0.1:${port}`).join(',')}`
+  const hosts = nodes.slice(0, MASTERS).map(({ redis, tlsPort }) => `127.0.0.1:${tlsPort ?? redis.port}`)
+  const uri = `redis${tls ? 's' : ''}+cluster://${hosts.join(',')}`
   return {
     uri,
     masters,
@@ -148,8 +158,15 @@ export async function startCluster(
   }
 }
 
-async function startNode(args: readonly string[]): Promise<{ redis: Redis; bus: number }> {
+interface Node {
+  readonly redis: Redis
+  readonly bus: number
+  readonly tlsPort: number | undefined
+}
+
+async function startNode(args: readonly string[], tls: readonly string[] | undefined): Promise<Node> {
   const bus = await freePort()
+  const tlsPort = tls && (await freePort())
   const settings = {
     'cluster-enabled': 'yes',
     'cluster-port': bus,
@@ -157,7 +174,10 @@ async function startNode(args: readonly string[]): Promise<{ redis: Redis; bus: 
     'cluster-require-full-coverage': 'no',
   }
   const words = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)])
-  return { redis: await startRedis({ args: [...words, ...PROMPT, ...args] }), bus }
+  const secured = tls
+    ? ['--tls-cluster', 'yes', '--tls-replication', 'yes', '--tls-port', `${tlsPort}`, ...tls]
+    : []
+  return { redis: await startRedis({ args: [...words, ...PROMPT, ...args, ...secured] }), bus, tlsPort }
 }
 
 async function clusterCommand(

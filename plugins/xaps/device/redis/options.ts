@@ -34,6 +34,8 @@ export function connectionOptions(options: RedisOptions, login: Login): RedisCli
     ...(username ? { username } : {}),
     ...(password ? { password } : {}),
     disableOfflineQueue: true,
+    // To name itself to the server would need one more right.
+    disableClientInfo: true,
     // Without pings the socket timeout would end idle connections.
     pingInterval: 1_000,
     socket: socketOptions(options) as NonNullable<RedisClientOptions['socket']>,
