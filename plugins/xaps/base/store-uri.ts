@@ -47,7 +47,7 @@ export function parseStoreUri(uri: string): StorePlace | undefined {
   try {
     const common = { kind: 'redis', form, tls: base === 'rediss' } as const
     const servers = serversOf(hosts, form)
-    return { ...common, servers, ...loginOf(login, scheme), ...within(form, path, query) }
+    return { ...common, servers, ...loginOf(login, scheme), ...within(scheme, path, query) }
   } catch {
     // A part that is not as it should be, or not encoded as it should be.
     return undefined
@@ -76,20 +76,20 @@ function optional(username: string | null, password: string | null): Login {
 }
 
 /** What stands behind the hosts. */
-function within(form: RedisPlace['form'], path: string, query: string) {
-  if (form !== 'sentinel') {
-    if (form === 'cluster' && `${path}${query}` !== '') throw new Error('a cluster has one database')
+function within(scheme: string, path: string, query: string) {
+  if (!scheme.endsWith('sentinel')) {
+    if (scheme.endsWith('cluster') && `${path}${query}` !== '') throw new Error('a cluster has one database')
     return { database: databaseOf(path), master: '', sentinel: {} }
   }
   const { sentinelMasterId, sentinel_username, sentinel_password, ...others } = Object.fromEntries(
     new URLSearchParams(query),
   )
   if (Object.keys(others).length > 0) throw new Error('a parameter that is not known')
-  const [first = '', second = '', ...more] = path.split('/')
-  const [master, database] = sentinelMasterId
-    ? [sentinelMasterId, first]
-    : [decodeURIComponent(first), second]
-  if (master === '' || more.length > 0 || (sentinelMasterId && second !== '')) throw new Error('one master')
+  const segments = path.split('/')
+  const inPath = scheme.includes('+') && sentinelMasterId === undefined
+  const master = inPath ? decodeURIComponent(segments.shift() ?? '') : sentinelMasterId
+  const [database = '', ...more] = segments
+  if (!master || more.length > 0) throw new Error('one master')
   const sentinel = optional(sentinel_username ?? null, sentinel_password ?? null)
   return { database: databaseOf(database), master, sentinel }
 }

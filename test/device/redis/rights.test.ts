@@ -4,11 +4,12 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { after, describe, test } from 'node:test'
+import { addressOf } from '../../../plugins/xaps/base/store-uri.ts'
 import { openStore } from '../../../plugins/xaps/device/open.ts'
 import { xaps } from '../../e2e/run.ts'
 import { pushCertificate } from '../../fake/apple/certificates.ts'
 import { owned } from '../../support/owned.ts'
-import { missingRedis, type Redis, startRedis } from '../../support/redis.ts'
+import { command, missingRedis, placeOf, type Redis, startRedis } from '../../support/redis.ts'
 import { startCluster, startWatched } from '../../support/redis-groups.ts'
 import { tempDirectory } from '../../support/temp.ts'
 import { storeContract } from '../contract.ts'
@@ -17,6 +18,8 @@ import { registering, silentLog } from '../fixtures.ts'
 const skip = missingRedis()
 const page = readFileSync(path.join(__dirname, '../../../../docs/redis.md'), 'utf8')
 const LINE = /^ACL SETUSER .*$/m.exec(page)?.[0] ?? ''
+/** The page names the rights alone. */
+const SENTINEL_RIGHTS = `ACL SETUSER asks on >SECRET -@all ${/(?<=sentinels `)[^`]+(?=` is enough)/.exec(page)}`
 const LOGIN = 'xaps:PASSWORD@'
 
 const withLogin = (uri: string) => uri.replace('://', `://${LOGIN}`)
@@ -59,7 +62,10 @@ describe('the commands, with the rights of docs/redis.md', { skip }, () => {
   async function watched() {
     const group = await startWatched()
     stops.push(group.stop)
-    return { uri: group.uri, servers: [group.master, group.replica] }
+    for (const sentinel of placeOf(group.uri).servers)
+      await command(`redis://${addressOf(sentinel)}`, SENTINEL_RIGHTS.split(' '))
+    const uri = `${group.uri}?sentinel_username=asks&sentinel_password=SECRET`
+    return { uri, servers: [group.master, group.replica] }
   }
 
   async function cluster() {
@@ -86,7 +92,7 @@ describe('the commands, with the rights of docs/redis.md', { skip }, () => {
 
       const check = await xaps(['-c', temp.path, 'check', '--offline'])
       assert.match(check.stdout, /^ok +store redis\S+: 1 devices of 1 users$/m)
-      assert.doesNotMatch(check.stdout, /PASSWORD|^FAIL|not let this user|replica/m)
+      assert.doesNotMatch(check.stdout, /PASSWORD|SECRET|^FAIL|not let this user|replica/m)
       assert.equal(check.status, 0, check.stdout + check.stderr)
       assert.match((await xaps(['-c', temp.path, 'devices'])).stdout, /^alice /)
       const exported = await xaps(['-c', temp.path, 'export'])

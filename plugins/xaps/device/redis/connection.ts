@@ -3,6 +3,7 @@
  * while the server is away the answer is an Error that says why.
  */
 
+import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import { DeadlineExceeded, within } from '../../base/deadline.ts'
 import { reasonOf } from '../../base/log.ts'
@@ -95,12 +96,12 @@ export class RedisConnection {
   async #keepConnected(library: Library, onNews: () => void): Promise<void> {
     for (let failures = 0; !this.#closed; failures++) {
       try {
-        const { ended } = await this.#connect(library)
+        const end = await this.#connect(library)
         failures = -1
         onNews()
-        await ended
+        if (!end.aborted) await once(end, 'abort')
       } catch (error) {
-        this.#hasFailed(error)
+        this.#hasFailed(error, connectionReason(error, this.#options))
         onNews()
       }
       const longest =
@@ -110,37 +111,31 @@ export class RedisConnection {
     }
   }
 
-  /** Resolves when connected, with a promise for the connection's end. Rejects when there is no server of use. */
-  async #connect(library: Library): Promise<{ readonly ended: Promise<void> }> {
+  /** Resolves when connected, with what tells of the connection's end. Rejects when there is no server of use. */
+  async #connect(library: Library): Promise<AbortSignal> {
     const make = this.#options.place.form === 'cluster' ? clusterClient : directClient
-    let end: (() => void) | undefined
-    const ended = new Promise<void>(resolve => {
-      end = resolve
-    })
-    const client = await make(
-      library,
-      this.#options,
-      this.#news(() => end?.()),
-    )
+    const end = new AbortController()
+    const client = await make(library, this.#options, this.#news(end))
     this.#made = client
     if (this.#closed) throw new Error('the store is closed')
     try {
       await client.connect()
+      if (end.signal.aborted) throw new Error('it ended the connection')
     } catch (error) {
       client.destroy()
       throw error
     }
     this.#client = client
     this.#isUp()
-    return { ended }
+    return end.signal
   }
 
-  #news(end: () => void): News {
+  #news(end: AbortController): News {
     return {
       ended: error => {
         this.#client = undefined
         if (error !== undefined) this.#hasFailed(error)
-        end()
+        end.abort()
       },
       partlyAway: error => this.#isAway('partly away', connectionReason(error)),
       complete: () => this.#isUp(),
@@ -154,8 +149,7 @@ export class RedisConnection {
     for (const listener of this.#listeners) listener()
   }
 
-  #hasFailed(error: unknown): void {
-    const reason = connectionReason(error)
+  #hasFailed(error: unknown, reason = connectionReason(error)): void {
     this.#lastError = reason
     this.#unusable =
       error instanceof UnusableServer ? new UnusableServer(`${this.server}: ${reason}`) : undefined

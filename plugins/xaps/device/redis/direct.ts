@@ -64,13 +64,15 @@ async function kindOf(redis: RedisClientType): Promise<Kind> {
   try {
     const { mode, role } = await redis.hello()
     return { mode: String(mode), role: String(role) }
-  } catch {
+  } catch (error) {
     // An older server, or a user who may not.
+    if (!redis.isReady) throw error
   }
   try {
     const info = await redis.info()
     return { mode: /^redis_mode:(\w+)/m.exec(info)?.[1], role: /^role:(\w+)/m.exec(info)?.[1] }
-  } catch {
+  } catch (error) {
+    if (!redis.isReady) throw error
     return {}
   }
 }

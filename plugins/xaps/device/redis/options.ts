@@ -85,11 +85,18 @@ const UNKNOWN_AUTHORITY = new Set([
   'CERT_SIGNATURE_FAILURE',
 ])
 
-/** The reason of a failed connection in one line, with the setting that it is about. */
-export function connectionReason(error: unknown): string {
+/**
+ * The reason of a failure in one line, with the setting that it is about. `attempt`: the connection was being made; then an
+ * end without a word is often a matter of TLS.
+ */
+export function connectionReason(error: unknown, attempt?: RedisOptions): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const hint = UNKNOWN_AUTHORITY.has(code)
-    ? '; [store] ca must name the authority that signed its certificate'
-    : ''
-  return `${reasonOf(error).replace(/\s*\n\s*/g, ' ')}${hint}`
+  const reason = reasonOf(error).replace(/\s*\n\s*/g, ' ')
+  if (UNKNOWN_AUTHORITY.has(code))
+    return `${reason}; [store] ca must name the authority that signed its certificate`
+  if (!attempt || !/^(ECONNRESET|EPROTO|EPIPE|ERR_SSL_.*)$/.test(code)) return reason
+  if (!attempt.place.tls) return `${reason}; if it wants TLS, the URI begins with rediss`
+  return attempt.certificate
+    ? reason
+    : `${reason}; it may ask for a certificate ([store] certificate and key)`
 }

@@ -41,7 +41,7 @@ async function ask(library: Library, options: RedisOptions, server: Server): Pro
       if (client.isOpen) client.destroy()
     }
   } catch (error) {
-    throw new Error(`the sentinel at ${addressOf(server)}: ${connectionReason(error)}`)
+    throw new Error(`the sentinel at ${addressOf(server)}: ${connectionReason(error, options)}`)
   }
 }
 

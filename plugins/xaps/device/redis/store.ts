@@ -54,10 +54,13 @@ export class RedisStore extends KeyedStore<RedisOptions> {
   }
 
   async warnings(): Promise<readonly string[]> {
-    return this.#connection.call(async client => {
-      const found = (await client.servers()).map(server => warningsOf(server, client.hasSuccessors))
-      return (await Promise.all(found)).flat()
+    const { place, ca, certificate, key } = this.options
+    const found = await this.#connection.call(async client => {
+      const all = (await client.servers()).map(server => warningsOf(server, client.hasSuccessors))
+      return (await Promise.all(all)).flat()
     })
+    if (place.tls || !(ca || certificate || key)) return found
+    return ['[store] ca, certificate and key have no effect: the URI begins with redis, not rediss', ...found]
   }
 
   onReady(listener: () => void): void {
