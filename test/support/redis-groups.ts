@@ -91,6 +91,8 @@ export interface Cluster {
   readonly uri: string
   readonly masters: readonly Redis[]
   readonly replicas: readonly Redis[]
+  /** A node that is a master now and has one of `keys`, with those that it has. */
+  masterWith(keys: readonly string[]): Promise<{ readonly node: Redis; readonly its: readonly string[] }>
   /** One command to the node with `key`. */
   command(key: string, ...words: string[]): Promise<unknown>
   stop(): Promise<void>
@@ -151,6 +153,11 @@ export async function startCluster({
     uri,
     masters,
     replicas: nodes.slice(MASTERS).map(({ redis }) => redis),
+    masterWith: keys =>
+      masterWith(
+        nodes.map(({ redis }) => redis),
+        keys,
+      ),
     command: (key, ...words) => clusterCommand(masters, key, words),
     async stop() {
       await Promise.all(nodes.map(({ redis }) => redis.stop()))
@@ -178,6 +185,17 @@ async function startNode(args: readonly string[], tls: readonly string[] | undef
     ? ['--tls-cluster', 'yes', '--tls-replication', 'yes', '--tls-port', `${tlsPort}`, ...tls]
     : []
   return { redis: await startRedis({ args: [...words, ...PROMPT, ...args, ...secured] }), bus, tlsPort }
+}
+
+async function masterWith(nodes: readonly Redis[], keys: readonly string[]) {
+  for (const node of nodes) {
+    const info = await node.command('INFO', 'replication').catch(() => '')
+    if (!String(info).includes('role:master')) continue
+    const there = (await node.command('KEYS', '*')) as string[]
+    const its = keys.filter(key => there.includes(key))
+    if (its.length > 0) return { node, its }
+  }
+  throw new Error('no master has any of these keys')
 }
 
 async function clusterCommand(

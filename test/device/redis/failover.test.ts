@@ -21,6 +21,9 @@ function open(t: TestContext, uri: string) {
   return { store, lines }
 }
 
+const keyOf = (user: string) => `xaps::device:${user}`
+const KEYS = USERS.map(keyOf)
+
 /** Registers device after device of each user until it is stopped, and keeps those that were acknowledged. */
 function registerOnAndOn(store: DeviceStore) {
   const acknowledged: [user: string, token: string][] = []
@@ -121,12 +124,11 @@ describe('a Redis Cluster', { skip }, () => {
     const { store, lines } = open(t, cluster.uri)
     const writing = registerOnAndOn(store)
     await until(() => writing.acknowledged.length > 300, 'registrations')
-    const [victim] = cluster.masters
-    const keys = (await victim?.command('KEYS', '*')) as string[]
-    const others = USERS.filter(user => !keys.includes(`xaps::device:${user}`))
-    const [affected = ''] = USERS.filter(user => !others.includes(user))
-    assert.ok(affected !== '' && others.length > 0)
-    await victim?.kill()
+    const { node: victim, its } = await cluster.masterWith(KEYS)
+    const others = USERS.filter(user => !its.includes(keyOf(user)))
+    const affected = USERS.find(user => !others.includes(user)) ?? ''
+    assert.ok(others.length > 0)
+    await victim.kill()
     let slowest = 0
     let back = false
     const returned = until(() => store.devices(affected), 'the successor').then(() => {
@@ -153,8 +155,41 @@ describe('a Redis Cluster', { skip }, () => {
     assert.deepEqual(news, ['is partly away', 'is back'])
   })
 
+  test('works again when all of it has been away', async t => {
+    const { store } = open(t, cluster.uri)
+    await until(() => store.update('alice', registering('aa')), 'a registration')
+    const nodes = [...cluster.masters, ...cluster.replicas]
+    await Promise.all(nodes.map(node => node.kill()))
+    await assert.rejects(store.devices('alice'))
+    await Promise.all(nodes.map(node => node.start()))
+    for (const user of ['alice', ...USERS])
+      await until(() => store.update(user, registering('bb')), 'a registration')
+  })
+
+  test('a master that is frozen is succeeded, and its return does no harm', async t => {
+    const { store } = open(t, cluster.uri)
+    const { node, its } = await cluster.masterWith(KEYS)
+    const affected = USERS.filter(user => its.includes(keyOf(user)))
+    node.signal('SIGSTOP')
+    try {
+      for (const user of affected)
+        await until(
+          () => store.update(user, registering('frozen')),
+          'a registration at the successor',
+          30_000,
+        )
+    } finally {
+      node.signal('SIGCONT')
+    }
+    const role = async () => String(await node.command('INFO', 'replication')).includes('role:slave')
+    await until(role, 'the old master to follow the new one')
+    for (const user of affected)
+      assert.ok((await store.devices(user)).some(({ token }) => token === 'frozen'))
+  })
+
   test('starts while a master is away', async t => {
-    await cluster.masters[1]?.kill()
+    const { node } = await cluster.masterWith(KEYS)
+    await node.kill()
     const { store } = open(t, cluster.uri)
     for (const user of USERS) await until(() => store.devices(user), 'a user to be served')
   })

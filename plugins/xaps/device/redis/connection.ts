@@ -167,7 +167,7 @@ export class RedisConnection {
     if (error instanceof DeadlineExceeded)
       this.#client?.unanswered(Date.now() - this.#answeredAt >= this.deadlineMs)
     // The master has become a replica.
-    if (this.#options.place.form === 'sentinel' && reasonOf(error).startsWith('READONLY'))
+    if (this.#options.place.form === 'sentinel' && reasonOf(error).includes('READONLY'))
       this.#client?.destroy()
   }
 

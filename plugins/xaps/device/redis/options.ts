@@ -92,6 +92,9 @@ const UNKNOWN_AUTHORITY = new Set([
 export function connectionReason(error: unknown, attempt?: RedisOptions): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   const reason = reasonOf(error).replace(/\s*\n\s*/g, ' ')
+  // What node-redis makes of it.
+  if (error instanceof TypeError && /reading 'master'/.test(reason))
+    return 'no server of the cluster has this part of the keys'
   if (UNKNOWN_AUTHORITY.has(code))
     return `${reason}; [store] ca must name the authority that signed its certificate`
   if (!attempt || !/^(ECONNRESET|EPROTO|EPIPE|ERR_SSL_.*)$/.test(code)) return reason

@@ -1,6 +1,6 @@
 /**
- * Which server is the master, as the sentinels say it. node-redis has a client for Sentinel of its own, which is not used:
- * it writes errors to standard output, and one whose master dies while it connects waits for that master for ever.
+ * Which server is the master, as the sentinels say it. node-redis has a client for Sentinel of its own, which is not used: it
+ * writes failures to standard output, where commands write theirs, and calls wait in it until an outage is over.
  */
 
 import { within } from '../../base/deadline.ts'
