@@ -133,6 +133,8 @@ export class RedisConnection {
   #news(end: AbortController): News {
     return {
       ended: error => {
+        // A client that is no longer in use has nothing to say.
+        if (end.signal.aborted) return
         this.#client = undefined
         if (error !== undefined) this.#hasFailed(error)
         end.abort()
