@@ -73,6 +73,9 @@ describe('a master under sentinels', { skip }, () => {
         assert.rejects(store.update(user, registering('bb')), /no replica has confirmed/),
       )
       await Promise.all(changes)
+      // The change is in the master already: to find it there is no confirmation.
+      const again = store.update('user0', record => record)
+      await assert.rejects(again, /no replica has confirmed/)
       assert.equal((await store.devices('alice')).length, 1)
     } finally {
       watched.replica.signal('SIGCONT')

@@ -44,7 +44,9 @@ return {2, now}`
 /** While the server is away, the operations reject; it is connected to again by itself. */
 export class RedisStore extends KeyedStore<RedisOptions> {
   readonly #connection = new RedisConnection(this.options)
-  readonly #compareAndSet = compareAndSetOver(entriesIn(this.#connection, this.options))
+  /** Keys whose last change may be in their server alone: it counts as made when it has been written again. */
+  readonly #unconfirmed = new Set<string>()
+  readonly #compareAndSet = compareAndSetOver(entriesIn(this.#connection, this.options, this.#unconfirmed))
 
   async claim(push: string, request: ClaimRequest): Promise<Claim> {
     const { ageMs, windowMs, held } = request
@@ -77,7 +79,10 @@ export class RedisStore extends KeyedStore<RedisOptions> {
 
   protected change(key: string, change: Change<Stored>): Promise<void> {
     const until = Date.now() + this.#connection.deadlineMs
-    return this.#connection.call(() => this.#compareAndSet(key, change, until))
+    // A copy is written, although nothing is new in it.
+    const again: Change<Stored> = stored => ({ ...(change(stored) as UserRecord) })
+    const made = this.#unconfirmed.has(key) ? again : change
+    return this.#connection.call(() => this.#compareAndSet(key, made, until))
   }
 
   protected async *batches(): AsyncGenerator<Batch> {
@@ -110,24 +115,29 @@ function run({ redis }: Client, script: string, key: string, args: readonly (str
 function entriesIn(
   connection: RedisConnection,
   { namespace, expireAfterMs }: RedisOptions,
+  unconfirmed: Set<string>,
 ): Entries<Stored, string> {
   return {
     async load(key) {
       const [text] = await connection.client.texts([key])
       return { value: storedIn(text), version: text ?? '' }
     },
-    replace(key, version, stored) {
+    async replace(key, version, stored) {
       const { client } = connection
       const full = fullKey(namespace, key)
       const args = [version, encodeRecord(stored) ?? '', Math.ceil(expireAfterMs)]
-      return confirmed(client, full, async () => (await run(client, COMPARE_AND_SET, full, args)) === 1)
+      const write = async () => (await run(client, COMPARE_AND_SET, full, args)) === 1
+      if (!client.hasSuccessors) return write()
+      unconfirmed.add(key)
+      if (!(await confirmed(client, full, write))) return false
+      unconfirmed.delete(key)
+      return true
     },
   }
 }
 
 /** Resolves as `write` does, and once what it has written under the full key `key` would outlive its server. */
 async function confirmed(client: Client, key: string, write: () => Promise<boolean>): Promise<boolean> {
-  if (!client.hasSuccessors) return write()
   const server = await client.serverOf(key)
   if (!(await write())) return false
   if ((await client.serverOf(key)) !== server) throw new Error('its key moved to another server meanwhile')
