@@ -7,7 +7,7 @@
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { groupName, userName } from './base/accounts.ts'
-import { parseStoreUri } from './base/addresses.ts'
+import { parseStoreUri } from './base/store-uri.ts'
 import { type Config, pathIn } from './config/config.ts'
 import { readSmtpIni } from './config/ini.ts'
 import { lmdbDirectory } from './device/lmdb/directory.ts'

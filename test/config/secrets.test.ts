@@ -44,6 +44,13 @@ const SECRETS: readonly (readonly [what: string, ini: string, file: string])[] =
   ['a PKCS#12 file', '[apns]\npkcs12 = push.p12\n', 'push.p12'],
   ['a .p8 key', '[apns]\ntoken_key = a.p8\n', 'a.p8'],
   ['xaps.ini with a passphrase', '[apns]\nkey = push.key\npassphrase = secret\n', 'config/xaps.ini'],
+  ['the key for Redis', '[store]\nkey = push.key\n', 'push.key'],
+  ['the certificate for Redis with its key', '[store]\ncertificate = both.pem\n', 'both.pem'],
+  [
+    'xaps.ini with the password of sentinels',
+    '[store]\nuri = redis+sentinel://s1/m?sentinel_password=secret\n',
+    'config/xaps.ini',
+  ],
   ['xaps.ini with the password of Redis', '[store]\nuri = redis://:secret@redis\n', 'config/xaps.ini'],
 ]
 

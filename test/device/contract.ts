@@ -14,6 +14,8 @@ import { movableClock, recordingLog, registering, startWorker, type Worker } fro
 export interface Place {
   /** With scheme; an absolute path for `lmdb:`. */
   readonly uri: string
+  /** What namespaces begin with; empty by default. */
+  readonly prefix?: string
   /** Puts a raw text under a key (without namespace), past the store. */
   writeRaw(namespace: string, key: string, text: string): Promise<void>
   remove(): Promise<void>
@@ -36,7 +38,7 @@ export function storeContract(name: string, skip: string | false, makePlace: () 
     })
 
     /** An empty store; with `namespace`, the store of that one. */
-    async function fresh(clock: Clock = systemClock, namespace = `n${namespaces++}`) {
+    async function fresh(clock: Clock = systemClock, namespace = `${place.prefix ?? ''}n${namespaces++}`) {
       const { log, lines } = recordingLog()
       const options = { uri: place.uri, namespace, expireAfterMs: EXPIRY_MS, harakaDir: '/nonexistent', log }
       const store = await openStore(options, clock)

@@ -11,7 +11,7 @@ import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { startApple } from '../fake/apple/server.ts'
 import { FakeClock, turns } from '../support/fake-clock.ts'
 import { noLog, recordedLog } from '../support/recorded-log.ts'
-import { missingRedis, startRedis } from '../support/redis.ts'
+import { missingRedis, placeOf, startRedis } from '../support/redis.ts'
 import { until } from '../support/wait.ts'
 import { deviceOf, SETTINGS, tokenOf } from './parts.ts'
 
@@ -21,7 +21,7 @@ test('the return of Redis is enough: no timer has to go off', { skip: missingRed
   const apple = await startApple()
   t.after(() => apple.close())
   const common = { namespace: 'xaps', expireAfterMs: 86_400_000, log: noLog, clock: systemClock }
-  const store = new RedisStore({ ...common, uri: redis.uri, deadlineMs: 300 })
+  const store = new RedisStore({ ...common, place: placeOf(redis.uri), deadlineMs: 300 })
   t.after(() => store.close())
   const {
     registeredAt: _,

@@ -2,6 +2,7 @@
 
 import net from 'node:net'
 import { createClient } from '@keyv/redis'
+import { parseStoreUri, type RedisPlace } from '../../plugins/xaps/base/store-uri.ts'
 import { find, missing } from './need.ts'
 import { freePort, type ServerProcess, startServer } from './server.ts'
 import { tempDirectory } from './temp.ts'
@@ -33,6 +34,13 @@ export interface Redis {
 /** For a test's `skip`. */
 export function missingRedis(): string | false {
   return missing('redis-server')
+}
+
+/** Where a RedisStore is, by its URI. */
+export function placeOf(uri: string): RedisPlace {
+  const place = parseStoreUri(uri)
+  if (place?.kind !== 'redis') throw new Error(`${uri} is no URI of a Redis`)
+  return place
 }
 
 /** Starts one and resolves when it accepts connections. */
@@ -73,7 +81,8 @@ export async function startRedis({ appendOnly = true, args = [] }: RedisOptions 
   }
 }
 
-async function command(url: string, words: readonly string[]): Promise<unknown> {
+/** One command to the server at `url`. */
+export async function command(url: string, words: readonly string[]): Promise<unknown> {
   const client = createClient({ url })
   await client.connect()
   try {

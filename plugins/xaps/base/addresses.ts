@@ -1,4 +1,4 @@
-/** Where something listens, and where a device store is: one grammar of each for all readers. Opens nothing. */
+/** Where something listens: one grammar for all readers. Opens nothing. */
 
 import net from 'node:net'
 
@@ -45,24 +45,4 @@ export function isLoopback(host: string): boolean {
 /** Whether listening there means on all addresses of this machine. */
 export function isWildcard(host: string): boolean {
   return host === '0.0.0.0' || host === '::'
-}
-
-/** A device store as `[store] uri` names it. */
-export type StorePlace =
-  | { readonly kind: 'lmdb'; readonly directory: string }
-  | { readonly kind: 'redis'; readonly url: URL }
-
-/** The grammar, for messages. */
-export const STORE_URIS = 'lmdb:DIRECTORY, redis://HOST:PORT or rediss://HOST:PORT'
-
-/** Undefined for text that is no such URI. */
-export function parseStoreUri(uri: string): StorePlace | undefined {
-  const [, directory] = /^lmdb:(.+)$/.exec(uri) ?? []
-  if (directory !== undefined) return { kind: 'lmdb', directory }
-  return /^rediss?:\/\/./.test(uri) && URL.canParse(uri) ? { kind: 'redis', url: new URL(uri) } : undefined
-}
-
-/** The URI as it may be shown: `***` for the password, also in text that is no URI because of what its password holds. */
-export function withoutPassword(uri: string): string {
-  return uri.replace(/(:\/\/[^:@/]*:).*@/s, '$1***@')
 }

@@ -5,8 +5,8 @@ import { adviceFor } from '../apns/advice.ts'
 import { type Credentials, loadCredentials } from '../apns/credentials.ts'
 import { expiryWarning } from '../apns/renewal.ts'
 import { Transport } from '../apns/transport.ts'
-import { withoutPassword } from '../base/addresses.ts'
 import { noLog, reasonOf } from '../base/log.ts'
+import { withoutPassword } from '../base/store-uri.ts'
 import {
   type Config,
   configFile,

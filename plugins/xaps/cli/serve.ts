@@ -1,8 +1,8 @@
 /** `xaps serve`: the companion as a service of its own. Haraka's own is haraka/companion.ts. */
 
 import { loadCredentials } from '../apns/credentials.ts'
-import { parseStoreUri } from '../base/addresses.ts'
 import { type Log, reasonOf, stderrLog } from '../base/log.ts'
+import { parseStoreUri } from '../base/store-uri.ts'
 import type { Config } from '../config/config.ts'
 import { exposedSecrets } from '../config/secrets.ts'
 import { UnusableServer } from '../device/store.ts'

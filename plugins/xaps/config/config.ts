@@ -5,7 +5,7 @@
  */
 
 import path from 'node:path'
-import { withoutPassword } from '../base/addresses.ts'
+import { withoutPassword } from '../base/store-uri.ts'
 import { attempt, ConfigError, type Entry, parseIni, readIfThere } from './ini.ts'
 import {
   addresses,
@@ -70,6 +70,9 @@ const KEYS = {
   },
   store: {
     uri: key('uri', storeUri, 'lmdb:xaps'),
+    ca: key('ca', text, ''),
+    certificate: key('certificate', text, ''),
+    key: key('key', text, ''),
     namespace: key('namespace', word, 'xaps'),
     expireAfterMs: key('expire_days', days(1, 3650), 30 * 86_400_000),
     maxDevices: key('max_devices', integer(1, 1000), 50),

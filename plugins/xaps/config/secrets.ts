@@ -5,7 +5,7 @@
 
 import { readFileSync, statSync } from 'node:fs'
 import { primaryGroup } from '../base/accounts.ts'
-import { withoutPassword } from '../base/addresses.ts'
+import { withoutPassword } from '../base/store-uri.ts'
 import { type Config, configFile, pathIn } from './config.ts'
 
 const ROOT_GROUP = 0
@@ -27,8 +27,10 @@ export function exposedSecrets(
 
 function secretFiles(config: Pick<Config, 'apns' | 'store' | 'harakaDir'>): Set<string> {
   const { key, pkcs12, tokenKey, certificate, passphrase } = config.apns
-  const files = [key, pkcs12, tokenKey, certificate].map(name => pathIn(config, name))
-  const secret = files.filter(file => file !== '' && (file !== pathIn(config, certificate) || holdsKey(file)))
+  const { store } = config
+  const files = [key, pkcs12, tokenKey, store.key].map(name => pathIn(config, name))
+  const certificates = [certificate, store.certificate].map(name => pathIn(config, name)).filter(holdsKey)
+  const secret = [...files, ...certificates].filter(file => file !== '')
   const iniToo = passphrase !== '' || withoutPassword(config.store.uri) !== config.store.uri
   return new Set(iniToo ? [...secret, configFile(config.harakaDir)] : secret)
 }

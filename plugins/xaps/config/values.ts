@@ -4,8 +4,9 @@
  */
 
 import { groupId, userId } from '../base/accounts.ts'
-import { parseStoreUri, parseTcpAddress, STORE_URIS } from '../base/addresses.ts'
+import { parseTcpAddress } from '../base/addresses.ts'
 import { reasonOf } from '../base/log.ts'
+import { parseStoreUri, STORE_URIS } from '../base/store-uri.ts'
 
 /** Reads the text after `key =`. Throws an Error whose message completes "expected …". */
 export type Reader<T> = (text: string) => T

@@ -1,21 +1,23 @@
 /** Which device store a URI means. The only file that knows all of them; each loads its own library when it is opened. */
 
 import path from 'node:path'
-import { parseStoreUri, STORE_URIS } from '../base/addresses.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
+import { parseStoreUri, STORE_URIS } from '../base/store-uri.ts'
 import { EMPTY_RECORD } from './device.ts'
 import type { KeyedStore, KeyedStoreOptions } from './keyed-store.ts'
 import type { EnvironmentOptions } from './lmdb/environment.ts'
 import { LmdbStore } from './lmdb/store.ts'
+import type { TlsFiles } from './redis/options.ts'
 import { RedisStore } from './redis/store.ts'
 import type { DeviceStore } from './store.ts'
 
 export interface StoreOptions
   extends Omit<KeyedStoreOptions, 'clock'>,
-    Omit<EnvironmentOptions, 'directory'> {
-  /** `lmdb:PATH`, `redis://…` or `rediss://…`. */
+    Omit<EnvironmentOptions, 'directory'>,
+    TlsFiles {
+  /** As base/store-uri.ts reads it. */
   readonly uri: string
-  /** A relative PATH starts here. */
+  /** Relative paths start here. */
   readonly harakaDir: string
 }
 
@@ -25,12 +27,14 @@ export interface StoreOptions
  * Error of one line when the URI is none of those.
  */
 export function deviceStore(options: StoreOptions, clock: Clock = systemClock): KeyedStore {
-  const { uri, harakaDir, ...common } = options
+  const { uri, harakaDir, ca = '', certificate = '', key = '', ...common } = options
   if (common.namespace === '') throw new Error('the namespace of the device store is empty')
   const place = parseStoreUri(uri)
   if (place?.kind === 'lmdb')
     return new LmdbStore({ ...common, directory: path.resolve(harakaDir, place.directory), clock })
-  if (place?.kind === 'redis') return new RedisStore({ ...common, uri, clock })
+  const file = (name: string) => (name === '' ? '' : path.resolve(harakaDir, name))
+  const tls = { ca: file(ca), certificate: file(certificate), key: file(key) }
+  if (place?.kind === 'redis') return new RedisStore({ ...common, ...tls, place, clock })
   throw new Error(`the URI of the device store must be ${STORE_URIS}`)
 }
 

@@ -8,7 +8,7 @@ import { openStore } from '../../../plugins/xaps/device/open.ts'
 import { RedisStore } from '../../../plugins/xaps/device/redis/store.ts'
 import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
 import { find } from '../../support/need.ts'
-import { missingRedis, type Redis, startRedis } from '../../support/redis.ts'
+import { missingRedis, placeOf, type Redis, startRedis } from '../../support/redis.ts'
 import { freePort, type ServerProcess, startServer } from '../../support/server.ts'
 import { tempDirectory } from '../../support/temp.ts'
 import { until } from '../../support/wait.ts'
@@ -54,7 +54,7 @@ describe('a device store on a Redis that fails', { skip }, () => {
   async function open(uri = redis.uri, deadlineMs = 300) {
     const { log, lines } = recordingLog()
     const common = { namespace: 'xaps', expireAfterMs: 86_400_000, log, clock: systemClock }
-    const store = new RedisStore({ ...common, uri, deadlineMs })
+    const store = new RedisStore({ ...common, place: placeOf(uri), deadlineMs })
     stores.push(store)
     return { store, lines }
   }
@@ -268,10 +268,16 @@ describe('a server that is no single Redis', { skip }, () => {
   const open = (uri: string) =>
     openStore({ uri, namespace: 'x', expireAfterMs: 60_000, harakaDir: '/', log: recordingLog().log })
 
-  test('a node of a Redis Cluster and a sentinel are refused, with the server to name instead', async () => {
+  test('a node of a Redis Cluster and a sentinel are refused, with the URI to give instead', async () => {
     for (const [start, expected] of [
-      [startNode, /^UnusableServer: Redis at \S+: it is a node of a Redis Cluster.*name a Redis server/],
-      [startSentinel, /^UnusableServer: Redis at \S+: it is a Redis Sentinel.*name the Redis server/],
+      [
+        startNode,
+        /^UnusableServer: Redis at \S+: it is a node of a Redis Cluster.*redis\+cluster:\/\/127\.0\.0\.1:\d+$/,
+      ],
+      [
+        startSentinel,
+        /^UnusableServer: Redis at \S+: it is a Redis Sentinel.*redis\+sentinel:\/\/127\.0\.0\.1:\d+\/MASTER$/,
+      ],
     ] as const) {
       const port = await freePort()
       await start(port)

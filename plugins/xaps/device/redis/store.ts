@@ -1,16 +1,20 @@
 /**
- * The device store in a Redis server, for any number of hosts. Each operation touches one key.
+ * The device store in Redis, for any number of hosts. Each operation touches one key, so that it works in a cluster.
  */
 
+import type { RedisClientType } from '@keyv/redis'
 import { reasonOf } from '../../base/log.ts'
+import { addressOf, type Server } from '../../base/store-uri.ts'
 import { keptMs } from '../claim.ts'
 import { encodeRecord, fullKey, pushKey, type Stored, storedIn, USER_PREFIX } from '../codec.ts'
-import { type Change, type CompareAndSet, compareAndSetOver, type Entries } from '../compare-and-set.ts'
+import { type Change, compareAndSetOver, type Entries } from '../compare-and-set.ts'
 import type { UserRecord } from '../device.ts'
 import { type Batch, KeyedStore } from '../keyed-store.ts'
 import type { Claim, ClaimRequest } from '../store.ts'
 import type { Client } from './client.ts'
-import { RedisConnection, type RedisOptions } from './connection.ts'
+import { RedisConnection } from './connection.ts'
+import type { RedisOptions } from './options.ts'
+import { onlineReplicas, untilReplicated } from './replicas.ts'
 
 const BATCH = 1_000
 
@@ -40,7 +44,9 @@ return {2, now}`
 /** While the server is away, the operations reject; it is connected to again by itself. */
 export class RedisStore extends KeyedStore<RedisOptions> {
   readonly #connection = new RedisConnection(this.options)
-  #compareAndSet: CompareAndSet<Stored> | undefined
+  /** Keys whose last change may be in their server alone: it counts as made when it has been written again. */
+  readonly #unconfirmed = new Set<string>()
+  readonly #compareAndSet = compareAndSetOver(entriesIn(this.#connection, this.options, this.#unconfirmed))
 
   async claim(push: string, request: ClaimRequest): Promise<Claim> {
     const { ageMs, windowMs, held } = request
@@ -50,15 +56,13 @@ export class RedisStore extends KeyedStore<RedisOptions> {
   }
 
   async warnings(): Promise<readonly string[]> {
-    const { server } = this.#connection
-    try {
-      return warningsOf(server, await this.#connection.call(({ redis }) => redis.info()))
-    } catch (error) {
-      if (!reasonOf(error).includes('NOPERM')) throw error
-      return [
-        `${server} does not let this user see whether it keeps data on disk: it should have appendonly yes`,
-      ]
-    }
+    const { place, ca, certificate, key } = this.options
+    const found = await this.#connection.call(async client => {
+      const all = (await client.servers()).map(server => warningsOf(server, client.hasSuccessors))
+      return (await Promise.all(all)).flat()
+    })
+    if (place.tls || !(ca || certificate || key)) return found
+    return ['[store] ca, certificate and key have no effect: the URI begins with redis, not rediss', ...found]
   }
 
   onReady(listener: () => void): void {
@@ -74,19 +78,24 @@ export class RedisStore extends KeyedStore<RedisOptions> {
   }
 
   protected change(key: string, change: Change<Stored>): Promise<void> {
-    return this.#connection.call(client => {
-      this.#compareAndSet ??= compareAndSetOver(entriesIn(client, this.options))
-      return this.#compareAndSet(key, change, Date.now() + this.#connection.deadlineMs)
-    })
+    const until = Date.now() + this.#connection.deadlineMs
+    // A copy is written, although nothing is new in it.
+    const again: Change<Stored> = stored => ({ ...(change(stored) as UserRecord) })
+    const made = this.#unconfirmed.has(key) ? again : change
+    return this.#connection.call(() => this.#compareAndSet(key, made, until))
   }
 
   protected async *batches(): AsyncGenerator<Batch> {
+    for (const server of await this.#connection.call(client => client.servers()))
+      yield* this.#batchesOf(server)
+  }
+
+  async *#batchesOf(server: RedisClientType): AsyncGenerator<Batch> {
     const root = fullKey(this.options.namespace, '')
     const match = `${(root + USER_PREFIX).replace(/[*?[\]^\\]/g, '\\$&')}*`
     let cursor = '0'
     do {
-      const scan = { MATCH: match, COUNT: BATCH }
-      const page = await this.#connection.call(({ redis }) => redis.scan(cursor, scan))
+      const page = await this.#connection.call(() => server.scan(cursor, { MATCH: match, COUNT: BATCH }))
       cursor = String(page.cursor)
       const keys = page.keys.map(key => key.slice(root.length))
       const found = await this.#connection.call(({ texts }) => texts(keys))
@@ -103,17 +112,37 @@ function run({ redis }: Client, script: string, key: string, args: readonly (str
  * The records in a server as entries. The text is its own version: when the same is there again, nothing has been
  * missed.
  */
-function entriesIn(client: Client, { namespace, expireAfterMs }: RedisOptions): Entries<Stored, string> {
+function entriesIn(
+  connection: RedisConnection,
+  { namespace, expireAfterMs }: RedisOptions,
+  unconfirmed: Set<string>,
+): Entries<Stored, string> {
   return {
     async load(key) {
-      const [text] = await client.texts([key])
+      const [text] = await connection.client.texts([key])
       return { value: storedIn(text), version: text ?? '' }
     },
     async replace(key, version, stored) {
+      const { client } = connection
+      const full = fullKey(namespace, key)
       const args = [version, encodeRecord(stored) ?? '', Math.ceil(expireAfterMs)]
-      return (await run(client, COMPARE_AND_SET, fullKey(namespace, key), args)) === 1
+      const write = async () => (await run(client, COMPARE_AND_SET, full, args)) === 1
+      if (!client.hasSuccessors) return write()
+      unconfirmed.add(key)
+      if (!(await confirmed(client, full, write))) return false
+      unconfirmed.delete(key)
+      return true
     },
   }
+}
+
+/** Resolves as `write` does, and once what it has written under the full key `key` would outlive its server. */
+async function confirmed(client: Client, key: string, write: () => Promise<boolean>): Promise<boolean> {
+  const server = await client.serverOf(key)
+  if (!(await write())) return false
+  if ((await client.serverOf(key)) !== server) throw new Error('its key moved to another server meanwhile')
+  await untilReplicated(server)
+  return true
 }
 
 function claimOf(answer: unknown): Claim {
@@ -122,16 +151,36 @@ function claimOf(answer: unknown): Claim {
   return kind === 1 ? { kind: 'wait', ms: number } : { kind: 'granted', id: number }
 }
 
-/** The ways in which the server may lose data, by its INFO. */
-function warningsOf(server: string, info: string): string[] {
-  const value = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1]
+/** The ways in which a server may lose data. Rejects when the user lacks a right that changes need. */
+async function warningsOf(server: RedisClientType, hasSuccessors: boolean): Promise<string[]> {
+  const { host, port } = server.options.socket as Server
+  const name = `Redis at ${addressOf({ host, port })}`
+  try {
+    const info = await server.info()
+    if (!hasSuccessors) return lossesOf(name, info)
+    // Asks for nothing but the right.
+    await server.wait(0, 0)
+    return [...lossesOf(name, info), ...withoutReplica(name, info)]
+  } catch (error) {
+    if (hasSuccessors || !reasonOf(error).includes('NOPERM')) throw error
+    return [`${name} does not let this user see whether it keeps data on disk: it should have appendonly yes`]
+  }
+}
+
+function withoutReplica(name: string, info: string): string[] {
+  if (onlineReplicas(info) > 0) return []
+  return [`${name} has no replica online: until it has one, nothing takes its place when it dies`]
+}
+
+function lossesOf(name: string, info: string): string[] {
+  const value = (key: string) => new RegExp(`^${key}:(.*?)\\r?$`, 'm').exec(info)?.[1]
   const warnings: string[] = []
   if (value('aof_enabled') === '0') {
-    warnings.push(`${server} has appendonly no: when it dies, registrations since its last snapshot are lost`)
+    warnings.push(`${name} has appendonly no: when it dies, registrations since its last snapshot are lost`)
   }
   const policy = value('maxmemory_policy')
   if (value('maxmemory') !== '0' && policy !== undefined && policy !== 'noeviction') {
-    warnings.push(`${server} has maxmemory-policy ${policy}: when its memory is full, it drops devices`)
+    warnings.push(`${name} has maxmemory-policy ${policy}: when its memory is full, it drops devices`)
   }
   return warnings
 }
