@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream'
 import { canonicalUser } from '../base/canonical-names.ts'
 import { maskToken, visible } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
-import type { Device } from '../device/device.ts'
+import type { Came, Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
 import { type CommandSpec, withExistingStore } from './context.ts'
 
@@ -16,8 +16,8 @@ export const devices: CommandSpec = {
   run(config, user: string | undefined, { json, full = false }) {
     const show = json ? asJson : asText
     return withExistingStore(config, store =>
-      writeDevices(process.stdout, recordsOf(store, user, config), (owner, device) =>
-        show(owner, device, full),
+      writeDevices(process.stdout, recordsOf(store, user, config), (owner, device, came) =>
+        show(owner, device, full, came),
       ),
     )
   },
@@ -35,11 +35,12 @@ export const exportDevices: CommandSpec = {
 async function* recordsOf(store: DeviceStore, user: string | undefined, config: Config) {
   if (user === undefined) return yield* store.users()
   const name = canonicalUser(user, config.users)
-  yield [name, await store.devices(name)] as const
+  const [owned, came] = await Promise.all([store.devices(name), store.came(name)])
+  yield [name, owned, came] as const
 }
 
-/** The contract's form of a device. Times in ISO 8601. */
-export function asJson(user: string, device: Device, full: boolean): string {
+/** The contract's form of a device. Times in ISO 8601. When a phone came because of a push is known of the user only. */
+export function asJson(user: string, device: Device, full: boolean, came?: Came): string {
   const { account, token, mailboxes, subtopic, topic } = device
   return JSON.stringify({
     user,
@@ -50,12 +51,25 @@ export function asJson(user: string, device: Device, full: boolean): string {
     topic,
     registeredAt: new Date(device.registeredAt).toISOString(),
     lastSeen: new Date(device.lastSeen).toISOString(),
+    ...(came && { userCameAt: new Date(came.at).toISOString(), userCameAfterMs: came.afterMs }),
   })
 }
 
-function asText(user: string, { account, token, mailboxes, lastSeen }: Device, full: boolean): string {
-  const seen = new Date(lastSeen).toISOString().slice(0, 16).replace('T', ' ')
-  return [user, account, full ? token : maskToken(token), seen, mailboxes.join(', ')].join('  ')
+export function asText(
+  user: string,
+  { account, token, mailboxes, lastSeen }: Device,
+  full: boolean,
+  came?: Came,
+): string {
+  const minute = (at: number) => new Date(at).toISOString().slice(0, 16).replace('T', ' ')
+  const columns = [user, account, full ? token : maskToken(token), minute(lastSeen), mailboxes.join(', ')]
+  if (came) columns.push(`user came by push ${minute(came.at)}${afterPush(came)}`)
+  return columns.join('  ')
+}
+
+/** How long after the push, in words; empty where that is not known. */
+export function afterPush({ afterMs }: Came): string {
+  return afterMs === undefined ? '' : `, ${(afterMs / 1000).toFixed(1)} s after it`
 }
 
 /** Lines are written in pieces of about so many characters. */
@@ -68,7 +82,7 @@ const PIECE = 64 * 1024
 export async function writeDevices(
   output: Writable,
   records: ReturnType<DeviceStore['users']>,
-  lineOf: (user: string, device: Device) => string,
+  lineOf: (user: string, device: Device, came?: Came) => string,
 ): Promise<void> {
   let piece = ''
   const flush = () =>
@@ -77,8 +91,8 @@ export async function writeDevices(
       piece = ''
     })
   try {
-    for await (const [user, owned] of records) {
-      for (const device of owned) piece += `${visible(lineOf(user, device))}\n`
+    for await (const [user, owned, came] of records) {
+      for (const device of owned) piece += `${visible(lineOf(user, device, came))}\n`
       if (piece.length >= PIECE) await flush()
     }
   } finally {

@@ -7,8 +7,10 @@ import { type Config, pathIn, pushSources } from '../config/config.ts'
 import { readIfThere } from '../config/ini.ts'
 import { type Address, parseAddress } from '../delivery/address.ts'
 import { openUserLookup } from '../delivery/recipients.ts'
+import type { Came } from '../device/device.ts'
 import type { Fate } from '../intake/exporter-event.ts'
 import { type CommandSpec, Failure, print, withExistingStore } from './context.ts'
+import { afterPush } from './devices.ts'
 import { askCompanion, fieldsOf } from './status.ts'
 
 export const explain: CommandSpec = {
@@ -41,7 +43,9 @@ const SOURCES = {
 
 async function explainDevices(config: Config, user: string): Promise<void> {
   const { topics } = loadCredentials(config.apns, config.harakaDir)
-  const devices = await withExistingStore(config, store => store.devices(user))
+  const [devices, came] = await withExistingStore(config, store =>
+    Promise.all([store.devices(user), store.came(user)]),
+  )
   for (const { token, topic, lastSeen } of devices) {
     const why = topics.includes(topic)
       ? 'pushed'
@@ -49,6 +53,14 @@ async function explainDevices(config: Config, user: string): Promise<void> {
     print(`device ${maskToken(token)}, last seen ${new Date(lastSeen).toISOString()}: ${why}`)
   }
   if (devices.length === 0) print('no device: no phone has registered for this user, or not for too long')
+  else print(`a push last brought a phone of this user: ${came ? cameInWords(came) : NOT_KNOWN}`)
+}
+
+const NOT_KNOWN = "not known; iOS 18.5 and later tell, if Dovecot 2.4's exporter sends imap_id_received"
+
+/** It is the user's that is known, not the device's. */
+function cameInWords(came: Came): string {
+  return `${new Date(came.at).toISOString()}${afterPush(came)} (known of the user, not of the phone)`
 }
 
 /** In words: what became of a mail, by what its event says. */

@@ -36,6 +36,11 @@ export class LastClaims {
     this.#leastKeptMs = leastKeptMs
   }
 
+  /** The time of the last claim of `key`; undefined where none is remembered. */
+  last(key: string): number | undefined {
+    return this.#lasts.get(key)
+  }
+
   /** As claim() would decide. */
   ask(key: string, now: number, request: ClaimRequest): Claim {
     return decideClaim(this.#lasts.get(key), now, request)

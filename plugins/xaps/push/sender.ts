@@ -10,7 +10,7 @@ import { backoffMs, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, maskToken, maskUser, reasonOf } from '../base/log.ts'
 import { Queue } from '../base/queue.ts'
-import type { Device } from '../device/device.ts'
+import { type Device, pushNameOf } from '../device/device.ts'
 import type { Claim, ClaimRequest } from '../device/store.ts'
 import { CircuitBreaker } from './breaker.ts'
 import { Claiming } from './claiming.ts'
@@ -71,7 +71,7 @@ export class Sender {
 
   /** Something happened that `target` is to be told of. */
   add(target: Target, event: DeviceEvent): void {
-    const name = nameOf(target)
+    const name = pushNameOf(target.device)
     if (!this.#closed && !this.#claiming.covers(name, event.at)) this.#coalescer.add(name, target, event)
   }
 
@@ -204,11 +204,6 @@ export class Sender {
       log.info('push accepted by Apple', { ...who(target), ms: this.#clock.now() - startedAt })
     } else log.debug('Apple refuses a device', { ...who(target), verdict: kind })
   }
-}
-
-/** The name of a device's pushes: the same in every process. */
-function nameOf({ device }: Target): string {
-  return `${device.account}/${device.token}`
 }
 
 function who({ user, device }: Target): { user: string; token: string } {
