@@ -68,7 +68,7 @@ test('a real Dovecot 2.4, to which a phone says that a push has brought it', {
     await until(() => new RegExp(`^${tag} OK`, 'm').test(received()), `${tag}:\n${dovecot.log()}`)
   }
   const id = '"name" "com.apple.email.maild" "os" "iOS" "os-version" "18.5 (22F76)" "event"'
-  await command('a1', `ID (${id} "periodic,push")`)
+  await command('a1', `ID (${id} NIL)`)
   await command('a2', `LOGIN ${ALICE.user} ${PASSWORD}`)
   await command('a3', `ID (${id} "periodic,push")`)
   await cameByPush(site, from)

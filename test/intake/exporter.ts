@@ -40,8 +40,6 @@ export function idEvent(fields: Fields = {}): string {
     user: 'alice@example.org',
     session: 'd5IcpAhhWot/AAAB',
     id_param_name: 'com.apple.email.maild',
-    id_param_os: 'iOS',
-    'id_param_os-version': '18.5 (22F76)',
     id_param_event: 'periodic,push',
   }
   return JSON.stringify({ event: 'imap_id_received', hostname: 'vm', fields: { ...usual, ...fields } })

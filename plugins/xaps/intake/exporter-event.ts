@@ -107,19 +107,16 @@ function fateAtTheEnd({ error }: Fields): Fate {
 
 /**
  * Apple TN3189: from iOS 18.5 on Mail's ID has `event`, NIL or a list such as `periodic,push`, which counts only beside a
- * `name` that begins with com.apple. An ID from before the login has no user, and is sent once more after it.
+ * `name` that begins with com.apple. Dovecot 2.4.1 writes NIL as text. An ID from before the login names no user; the one
+ * after it follows.
  */
 function arrivalIn(fields: Fields): Arrival | undefined {
-  const { user, id_param_name: client, id_param_event: event } = fields
+  const { user, id_param_name: client, id_param_event: reasons } = fields
   if (user === undefined || typeof client !== 'string' || !client.startsWith('com.apple.')) return undefined
-  const reasons = typeof event === 'string' ? event.split(/[,\s]+/) : []
-  if (reasons.length === 0 && !saysWhy(fields)) return undefined
-  return { name: 'imap_id_received', user: checkedUser(user), byPush: reasons.includes('push') }
-}
-
-/** By its version: NIL may be no field at all. macOS never says why, and older phones do not either. */
-function saysWhy({ id_param_os: os, 'id_param_os-version': version }: Fields): boolean {
-  if (os !== 'iOS' && os !== 'iPadOS') return false
-  const [, major, minor] = /^(\d{1,3})\.(\d{1,3})/.exec(String(version)) ?? []
-  return Number(major) * 1000 + Number(minor) >= 18_005
+  if (typeof reasons !== 'string') return undefined
+  return {
+    name: 'imap_id_received',
+    user: checkedUser(user),
+    byPush: reasons.split(/[,\s]+/).includes('push'),
+  }
 }
