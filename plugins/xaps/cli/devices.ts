@@ -55,6 +55,7 @@ export function asJson(user: string, device: Device, full: boolean, came?: Came)
   })
 }
 
+/** One line for a person. Times in UTC, to the minute. */
 export function asText(
   user: string,
   { account, token, mailboxes, lastSeen }: Device,

@@ -16,7 +16,8 @@ export function decideClaim(last: number | undefined, now: number, request: Clai
   return ms > 0 ? { kind: 'wait', ms } : granted
 }
 
-const LEAST_KEPT_MS = 10 * 60_000
+/** For so long every claim is remembered, in milliseconds. */
+export const LEAST_KEPT_MS = 10 * 60_000
 
 /** How long a claim is remembered, in milliseconds: a late request must still see that the push was made. */
 export function keptMs({ windowMs }: ClaimRequest): number {

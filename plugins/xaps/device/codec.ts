@@ -1,7 +1,8 @@
 /**
  * A user's record as the store keeps it: the key, and the text `{"value":{"devices":[…],"gone":[…],"came":{…}}}`, which is
- * the form that Keyv 5 and 6 write and read. `came` may be missing; a version that does not know it leaves it out. Without Keyv's own `expires`: its get deletes an expired value, and would
- * delete with it a registration that has just been written.
+ * the form that Keyv 5 and 6 write and read. `came` may be missing; a version that does not know it leaves it out. Without
+ * Keyv's own `expires`: its get deletes an expired value, and would delete with it a registration that has just been
+ * written.
  */
 
 import { MAX_USER_BYTES } from '../base/limits.ts'

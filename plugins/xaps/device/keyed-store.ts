@@ -7,6 +7,7 @@ import { setImmediate } from 'node:timers/promises'
 import { Keyv, type KeyvOptions } from 'keyv'
 import type { Clock } from '../base/clock.ts'
 import { type Log, maskUser, reasonOf } from '../base/log.ts'
+import { LEAST_KEPT_MS } from './claim.ts'
 import { DamagedRecord, decodeRecord, type Stored, storedIn, userKey, userOf } from './codec.ts'
 import type { Change } from './compare-and-set.ts'
 import { type Came, type Device, EMPTY_RECORD, pushNameOf, type UserRecord } from './device.ts'
@@ -63,8 +64,8 @@ export abstract class KeyedStore<Options extends KeyedStoreOptions = KeyedStoreO
   async lastPush(user: string): Promise<number | undefined> {
     const devices = await this.devices(user)
     const claims = await Promise.all(devices.map(device => this.lastClaim(pushNameOf(device))))
-    const known = claims.filter(ms => ms !== undefined)
-    return known.length === 0 ? undefined : Math.min(...known)
+    const last = Math.min(...claims.map(ms => ms ?? Number.POSITIVE_INFINITY))
+    return last <= LEAST_KEPT_MS ? last : undefined
   }
 
   async #recordOf(user: string): Promise<UserRecord> {

@@ -51,8 +51,8 @@ export interface DeviceStore {
   /** Claims the next push to a device. `push` names the device: its account id and token. */
   claim(push: string, request: ClaimRequest): Promise<Claim>
   /**
-   * Milliseconds since the last push to any device of a user was claimed; undefined where none is remembered, which
-   * claims are for ten minutes at least.
+   * Milliseconds since the last push to any device of a user was claimed; undefined where that was more than ten minutes
+   * ago (LEAST_KEPT_MS).
    */
   lastPush(user: string): Promise<number | undefined>
   /**

@@ -34,7 +34,7 @@ const MISS_COUNTED_EVERY_MS = 3_600_000
 const WARNED_EVERY_MS = 86_400_000
 
 export interface ArrivalsParts {
-  /** Milliseconds since the last push to a user (canonical); undefined for one that has not been pushed for some minutes. */
+  /** Milliseconds since the last push to a user (canonical); undefined where that was not in the last minutes. */
   readonly lastPush: (user: string) => Promise<number | undefined>
   /** A push brought a phone of this user at `at`, `afterMs` after the last one. */
   readonly came: (user: string, came: { readonly at: number; readonly afterMs?: number }) => Promise<unknown>

@@ -1,6 +1,6 @@
 /**
- * Dovecot's event exporter → new mail, and phones that a push has brought: takes events from both ways in, POST /event and the stream socket, and remembers
- * that they came. Knows neither store nor Apple; it is given functions.
+ * Dovecot's event exporter → new mail, and phones that a push has brought: takes events from both ways in, POST /event and
+ * the stream socket, and remembers that they came. Knows neither store nor Apple; it is given functions.
  */
 
 import { type Clock, systemClock } from '../base/clock.ts'
