@@ -12,8 +12,9 @@ import { type Config, missingEventsListener, pathIn, pushSources, settingNotes }
 import type { Address, Mode } from './delivery/address.ts'
 import type { HarakaLists } from './delivery/local.ts'
 import { openUserLookup } from './delivery/recipients.ts'
+import type { Came } from './device/device.ts'
 import { deviceStore, openStore } from './device/open.ts'
-import { register } from './device/record.ts'
+import { noteCame, register } from './device/record.ts'
 import type { DeviceStore } from './device/store.ts'
 import { Intake } from './intake/intake.ts'
 import { Pusher } from './push/pusher.ts'
@@ -137,7 +138,7 @@ export async function startServing(
 ): Promise<Serving> {
   const store = deviceStore({ ...config.store, harakaDir: config.harakaDir, log })
   const push = openPushSide(config, credentials, store, log)
-  const intake = openIntake(config, push, log)
+  const intake = openIntake(config, push, store, log)
   const letGo = async () => {
     await intake.close()
     await push.close(STAGES.pushesMs)
@@ -170,13 +171,15 @@ export async function startServing(
   }
 }
 
-/** Dovecot's event exporter → the push side, where it is the source of new mail; otherwise its events are only counted. */
-function openIntake(config: Config, push: Pusher, log: Log): Intake {
+/** Dovecot's event exporter → the push side, where it is the source of new mail; and what a push has brought → the store. */
+function openIntake(config: Config, push: Pusher, store: DeviceStore, log: Log): Intake {
   const isSource = pushSources(config).newMail === 'events'
   // What LMTP or LDA has delivered is local, whatever lists Haraka has.
   const lookup = openUserLookup(config, { get: () => [] }, log)
   const newMail = (user: string, at: number) => isSource && push.submit({ user, kind: 'new', at })
-  return new Intake(config.users, { newMail, ...lookup }, log)
+  const lastPush = (user: string) => store.lastPush(user)
+  const came = (user: string, at: Came) => store.update(user, record => noteCame(record, at))
+  return new Intake(config.users, { newMail, lastPush, came, ...lookup }, log)
 }
 
 /** The registration side, whose notifications feed the push side. */

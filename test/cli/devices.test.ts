@@ -5,7 +5,7 @@ import path from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
-import { asJson, writeDevices } from '../../plugins/xaps/cli/devices.ts'
+import { asJson, asText, writeDevices } from '../../plugins/xaps/cli/devices.ts'
 import type { Device } from '../../plugins/xaps/device/device.ts'
 import { openStore } from '../../plugins/xaps/device/open.ts'
 import { registering, silentLog } from '../device/fixtures.ts'
@@ -86,6 +86,31 @@ test('writes a line for each device, and leaves the output open', async () => {
     registeredAt: '1970-01-01T00:00:00.000Z',
     lastSeen: '1970-01-01T00:00:00.001Z',
   })
+})
+
+test('what a push has brought is shown beside the devices of its user, where it is known', async () => {
+  const came = { at: Date.UTC(2026, 10, 24, 17, 0, 1), afterMs: 1_234 }
+  async function* known() {
+    yield ['alice', [device], came] as const
+    yield ['bob', [device], { at: came.at }] as const
+    yield ['carol', [device]] as const
+  }
+  const output = new PassThrough()
+  await writeDevices(output, known(), (user, owned, _, came) => asJson(user, owned, true, { came }))
+  await writeDevices(output, known(), (user, owned, _, came) => asText(user, owned, true, { came }))
+  const lines = String(output.read()).trim().split('\n')
+  const shown = lines.slice(0, 3).map(line => JSON.parse(line))
+  assert.deepEqual(
+    shown.map(({ userCameAt, userCameAfterMs }) => [userCameAt, userCameAfterMs]),
+    [
+      ['2026-11-24T17:00:01.000Z', 1_234],
+      ['2026-11-24T17:00:01.000Z', undefined],
+      [undefined, undefined],
+    ],
+  )
+  const tail = lines.slice(3).map(line => line.replace(/^.*INBOX/, ''))
+  const at = '  user came by push 2026-11-24 17:00'
+  assert.deepEqual(tail, [`${at}, 1.2 s after it`, at, ''])
 })
 
 test('rejects when the store fails after what it gave before, and when the output does', async () => {

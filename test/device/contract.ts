@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { type Clock, systemClock } from '../../plugins/xaps/base/clock.ts'
-import { type Device, EMPTY_RECORD } from '../../plugins/xaps/device/device.ts'
+import { type Device, EMPTY_RECORD, pushNameOf } from '../../plugins/xaps/device/device.ts'
 import { openStore } from '../../plugins/xaps/device/open.ts'
-import { forget, removeGone } from '../../plugins/xaps/device/record.ts'
+import { forget, noteCame, removeGone } from '../../plugins/xaps/device/record.ts'
 import type { DeviceStore } from '../../plugins/xaps/device/store.ts'
 import { until } from '../support/wait.ts'
 import { movableClock, recordingLog, registering, startWorker, type Worker } from './fixtures.ts'
@@ -254,6 +254,54 @@ export function storeContract(name: string, skip: string | false, makePlace: () 
       assert.ok(first.kind === 'granted')
       assert.equal((await store.claim('push', { ...request, held: first.id })).kind, 'granted')
       assert.equal((await store.claim('push', { ...request, held: first.id - 1 })).kind, 'covered')
+    })
+
+    test('keeps when a push has brought a phone, beside the devices and for as long as them', async () => {
+      const { store } = await fresh()
+      const came = { at: Date.now(), afterMs: 800 }
+      await store.update('alice', record => noteCame(record, came))
+      assert.equal(await store.came('alice'), undefined)
+      await store.update('alice', registering('aa'))
+      await store.update('alice', record => noteCame(record, came))
+      await store.update('alice', registering('bb'))
+      assert.deepEqual(await store.came('alice'), came)
+      for await (const [user, devices, known] of store.users())
+        assert.deepEqual([user, devices.length, known], ['alice', 2, came])
+      await store.update('alice', record => forget(record, () => true))
+      assert.equal(await store.came('alice'), undefined)
+      assert.equal((await allUsers(store)).size, 0)
+    })
+
+    test('reads records without it, and devices beside one that cannot be read', async () => {
+      const { store, namespace } = await fresh()
+      const { devices, gone } = await store.update('alice', registering('aa'))
+      const texts = [undefined, null, 7, {}, { at: 'x' }, { at: 1e99 }, { at: 5, afterMs: 'x' }]
+      for (const came of texts) {
+        await place.writeRaw(namespace, 'device:alice', JSON.stringify({ value: { devices, gone, came } }))
+        assert.equal(await store.came('alice'), undefined)
+        assert.deepEqual(await store.devices('alice'), devices)
+      }
+      await store.update('alice', record => noteCame(record, { at: 5 }))
+      assert.deepEqual(await store.came('alice'), { at: 5 })
+    })
+
+    test('knows the last push to any device of a user, whoever claimed it', async () => {
+      const { store, namespace } = await fresh()
+      await store.update('alice', registering('aa'))
+      await store.update('alice', registering('bb'))
+      assert.equal(await store.lastPush('alice'), undefined)
+      const { store: other } = await fresh(systemClock, namespace)
+      const [device] = await other.devices('alice')
+      assert.ok(device)
+      const from = Date.now()
+      assert.equal((await other.claim(pushNameOf(device), { ageMs: 0, windowMs: 5_000 })).kind, 'granted')
+      const ms = await until(
+        async () => (await store.lastPush('alice')) || undefined,
+        'a millisecond to pass',
+      )
+      // Redis has a clock of its own.
+      assert.ok(ms <= Date.now() - from + 10, String(ms))
+      assert.equal(await store.lastPush('bob'), undefined)
     })
 
     async function inProcesses(count: number, job: Omit<Parameters<typeof startWorker>[0], 'uri' | 'name'>) {

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { EMPTY_RECORD, type UserRecord } from '../../plugins/xaps/device/device.ts'
 import {
   forget,
+  noteCame,
   type Registration,
   register,
   removeGone,
@@ -189,6 +190,32 @@ test('devices and reports older than the expiry time go, younger ones stay', () 
 const token = fc.constantFrom('aa', 'bb', 'cc', 'dd', 'ee')
 const at = fc.integer({ min: 1, max: 20 })
 const step = fc.record({ kind: fc.constantFrom('register', 'gone'), token, at })
+
+test('a phone that came is news once a minute, and for a user with devices only', () => {
+  const record = registered(registration('aa', 5))
+  const came = noteCame(record, { at: 100_000, afterMs: 7 })
+  assert.deepEqual(came, { ...record, came: { at: 100_000, afterMs: 7 } })
+  for (const at of [100_000, 159_999, 40_001]) assert.equal(noteCame(came, { at }), came)
+  assert.deepEqual(noteCame(came, { at: 160_000 }).came, { at: 160_000 })
+  // The clock of another host was ahead.
+  assert.deepEqual(noteCame(came, { at: 40_000 }).came, { at: 40_000 })
+  assert.equal(noteCame(EMPTY_RECORD, { at: 5 }), EMPTY_RECORD)
+})
+
+test('every other change keeps when a phone came', () => {
+  const came = { at: 5 }
+  const record = noteCame(registered(registration('aa', 5), registration('bb', 50)), came)
+  const changed = [
+    register(record, registration('cc', 60), limit),
+    removeGone(record, { account: 'A', token: 'aa' }, 70),
+    forget(record, ({ token }) => token === 'aa'),
+    withoutExpired(record, 60, 20),
+  ]
+  for (const after of changed) {
+    assert.notEqual(after, record)
+    assert.deepEqual(after.came, came)
+  }
+})
 
 test('whatever the order: no device twice, none beyond the limit, none that a report covers', () => {
   fc.assert(

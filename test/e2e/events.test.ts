@@ -114,6 +114,22 @@ test('the socket for events: who may open it, one event lost at most when the co
       /^last event: none of this user since the companion started \d+ seconds ago, of 2 events$/m,
     )
   })
+  await t.test('devices and explain say when a push has brought a phone, and after how long', async () => {
+    const explain = async () => (await site.xaps('explain', ALICE.user)).stdout
+    assert.match(await explain(), /^a push last brought a phone of this user: not known; iOS 18\.5/m)
+    const id = recordedRequest('24-http-id-after-login').split('\r\n\r\n')[1] ?? ''
+    connectTo(t, events).write(`${id.replace('alice@example.org', ALICE.user)}\n`)
+    const devices = async () => JSON.parse((await site.xaps('devices', ALICE.user, '--json')).stdout)
+    const known = await until(async () => {
+      const device = await devices()
+      return device.userCameAt === undefined ? undefined : device
+    }, 'the arrival')
+    assert.ok(known.userCameAfterMs >= 0 && known.userCameAfterMs < 600_000, JSON.stringify(known))
+    const said = /^a push last brought a phone of this user: 20\S+Z, \d+\.\d s after it \(known of the user/m
+    assert.match(await explain(), said)
+    const { stdout } = await site.xaps('export')
+    assert.deepEqual(Object.keys(JSON.parse(stdout)).includes('userCameAt'), false)
+  })
   await site.stop()
   assert.equal(existsSync(events), false)
 })

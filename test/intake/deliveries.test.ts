@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Deliveries, SIEVE_SPEAKS_WITHIN_MS } from '../../plugins/xaps/intake/deliveries.ts'
-import { parseEvent } from '../../plugins/xaps/intake/exporter-event.ts'
 import { heldClock } from '../registration/tools.ts'
-import { endEvent, sieveEvent } from './exporter.ts'
+import { deliveryIn, endEvent, sieveEvent } from './exporter.ts'
 
 const ALICE = 'alice@example.org'
 
@@ -19,7 +18,7 @@ function setup() {
   const deliveries = new Deliveries({ lowercase: true }, parts, clock)
   const take = (...texts: string[]) => {
     for (const text of texts) {
-      const event = parseEvent(text)
+      const event = deliveryIn(text)
       if (event) deliveries.take(event)
     }
   }

@@ -5,13 +5,14 @@ import fc from 'fast-check'
 import { Intake } from '../../plugins/xaps/intake/intake.ts'
 import { connect, heldClock, keptLog } from '../registration/tools.ts'
 import { until } from '../support/wait.ts'
-import { endEvent, recordedRequest, sieveEvent } from './exporter.ts'
+import { endEvent, NO_PHONES, recordedRequest, sieveEvent } from './exporter.ts'
 
 async function setup(t: TestContext) {
   const clock = heldClock()
   const log = keptLog()
   const users: string[] = []
   const parts = {
+    ...NO_PHONES,
     newMail: (user: string) => void users.push(user),
     userOf: async () => undefined,
     close: () => undefined,

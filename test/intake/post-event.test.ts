@@ -5,7 +5,7 @@ import { answers, ask, CLOSE, serve } from '../registration/http-listener.ts'
 import { post } from '../registration/listeners.ts'
 import { connect, heldClock, keptLog } from '../registration/tools.ts'
 import { until } from '../support/wait.ts'
-import { endEvent, recordedRequest, sieveEvent } from './exporter.ts'
+import { endEvent, NO_PHONES, recordedRequest, sieveEvent } from './exporter.ts'
 
 function setup() {
   const users: string[] = []
@@ -14,7 +14,7 @@ function setup() {
   const newMail = (user: string) => void users.push(user)
   const intake = new Intake(
     { lowercase: true },
-    { newMail, userOf, close: () => undefined },
+    { ...NO_PHONES, newMail, userOf, close: () => undefined },
     log,
     heldClock(),
   )

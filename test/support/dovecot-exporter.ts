@@ -2,16 +2,10 @@
 
 import type { Dialect } from './dovecot-conf.ts'
 
-const METRIC = `
-metric xaps {
-  exporter = xaps
-  exporter_include = name fields
-  filter = event=sieve_action_finished OR event=mail_delivery_finished
-}
-`
+const DELIVERIES = 'event=sieve_action_finished OR event=mail_delivery_finished'
 
 /** The event exporter by HTTP, to a port of 127.0.0.1. */
-export function exporterByHttp(port: number, dialect: Dialect): string {
+export function exporterByHttp(port: number, dialect: Dialect, filter = DELIVERIES): string {
   const url = `http://127.0.0.1:${port}/event`
   const lines =
     dialect === '2.3'
@@ -27,13 +21,25 @@ export function exporterByHttp(port: number, dialect: Dialect): string {
           `http_post_url = ${url}`,
           'http_client_request_absolute_timeout = 1 secs',
         ]
-  return `event_exporter xaps {\n  format = json\n  ${lines.join('\n  ')}\n}${METRIC}`
+  return exporter(lines, filter)
+}
+
+function exporter(lines: readonly string[], filter: string): string {
+  return `event_exporter xaps {
+  format = json
+  ${lines.join('\n  ')}
+}
+metric xaps {
+  exporter = xaps
+  exporter_include = name fields
+  filter = ${filter}
+}
+`
 }
 
 /** The event exporter by a Unix socket, which only 2.4 has. */
 export function exporterByUnix(file: string): string {
-  const lines = ['driver = unix', 'time_format = rfc3339', `unix_path = ${file}`]
-  return `event_exporter xaps {\n  format = json\n  ${lines.join('\n  ')}\n}${METRIC}`
+  return exporter(['driver = unix', 'time_format = rfc3339', `unix_path = ${file}`], DELIVERIES)
 }
 
 /** Sieve in LMTP: `script` is a path, in which %d (2.3) or %{user | domain} (2.4) stand for the user's domain. */

@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream'
 import { canonicalUser } from '../base/canonical-names.ts'
 import { maskToken, visible } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
-import type { Device } from '../device/device.ts'
+import type { Came, Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
 import { isSuperseded } from '../device/superseded.ts'
 import { type CommandSpec, withExistingStore } from './context.ts'
@@ -18,8 +18,8 @@ export const devices: CommandSpec = {
     const show = json ? asJson : asText
     const now = Date.now()
     return withExistingStore(config, store =>
-      writeDevices(process.stdout, recordsOf(store, user, config), (owner, device, owned) =>
-        show(owner, device, full, isSuperseded(device, owned, now)),
+      writeDevices(process.stdout, recordsOf(store, user, config), (owner, device, owned, came) =>
+        show(owner, device, full, { superseded: isSuperseded(device, owned, now), came }),
       ),
     )
   },
@@ -37,14 +37,27 @@ export const exportDevices: CommandSpec = {
 async function* recordsOf(store: DeviceStore, user: string | undefined, config: Config) {
   if (user === undefined) return yield* store.users()
   const name = canonicalUser(user, config.users)
-  yield [name, await store.devices(name)] as const
+  const [owned, came] = await Promise.all([store.devices(name), store.came(name)])
+  yield [name, owned, came] as const
 }
 
 /** Of a device that is not pushed, since its phone has another account id by now. */
 export const SUPERSEDED = 'superseded, the phone registers with another account id'
 
-/** The contract's form of a device. Times in ISO 8601; the field `superseded` is there only when it is true. */
-export function asJson(user: string, device: Device, full: boolean, superseded = false): string {
+/** What is known beside the record of a device. */
+interface Remarks {
+  readonly superseded?: boolean
+  /** Known of the user only. */
+  readonly came?: Came | undefined
+}
+
+/** The contract's form of a device, with remarks where there are some. Times in ISO 8601. */
+export function asJson(
+  user: string,
+  device: Device,
+  full: boolean,
+  { superseded, came }: Remarks = {},
+): string {
   const { account, token, mailboxes, subtopic, topic } = device
   return JSON.stringify({
     user,
@@ -56,15 +69,27 @@ export function asJson(user: string, device: Device, full: boolean, superseded =
     registeredAt: new Date(device.registeredAt).toISOString(),
     lastSeen: new Date(device.lastSeen).toISOString(),
     ...(superseded && { superseded }),
+    ...(came && { userCameAt: new Date(came.at).toISOString(), userCameAfterMs: came.afterMs }),
   })
 }
 
-function asText(user: string, device: Device, full: boolean, superseded: boolean): string {
-  const token = full ? device.token : maskToken(device.token)
-  const seen = new Date(device.lastSeen).toISOString().slice(0, 16).replace('T', ' ')
-  const mailboxes = device.mailboxes.join(', ')
-  const mark = superseded ? [`(${SUPERSEDED})`] : []
-  return [user, device.account, token, seen, mailboxes, ...mark].join('  ')
+/** One line for a person. Times in UTC, to the minute. */
+export function asText(
+  user: string,
+  { account, token, mailboxes, lastSeen }: Device,
+  full: boolean,
+  { superseded, came }: Remarks = {},
+): string {
+  const minute = (at: number) => new Date(at).toISOString().slice(0, 16).replace('T', ' ')
+  const columns = [user, account, full ? token : maskToken(token), minute(lastSeen), mailboxes.join(', ')]
+  if (superseded) columns.push(`(${SUPERSEDED})`)
+  if (came) columns.push(`user came by push ${minute(came.at)}${afterPush(came)}`)
+  return columns.join('  ')
+}
+
+/** How long after the push, in words; empty where that is not known. */
+export function afterPush({ afterMs }: Came): string {
+  return afterMs === undefined ? '' : `, ${(afterMs / 1000).toFixed(1)} s after it`
 }
 
 /** Lines are written in pieces of about so many characters. */
@@ -77,7 +102,7 @@ const PIECE = 64 * 1024
 export async function writeDevices(
   output: Writable,
   records: ReturnType<DeviceStore['users']>,
-  lineOf: (user: string, device: Device, owned: readonly Device[]) => string,
+  lineOf: (user: string, device: Device, owned: readonly Device[], came?: Came) => string,
 ): Promise<void> {
   let piece = ''
   const flush = () =>
@@ -86,8 +111,8 @@ export async function writeDevices(
       piece = ''
     })
   try {
-    for await (const [user, owned] of records) {
-      for (const device of owned) piece += `${visible(lineOf(user, device, owned))}\n`
+    for await (const [user, owned, came] of records) {
+      for (const device of owned) piece += `${visible(lineOf(user, device, owned, came))}\n`
       if (piece.length >= PIECE) await flush()
     }
   } finally {

@@ -7,11 +7,11 @@ import { type Config, pathIn, pushSources } from '../config/config.ts'
 import { readIfThere } from '../config/ini.ts'
 import { type Address, parseAddress } from '../delivery/address.ts'
 import { openUserLookup } from '../delivery/recipients.ts'
-import type { Device } from '../device/device.ts'
+import type { Came, Device } from '../device/device.ts'
 import { isSuperseded } from '../device/superseded.ts'
 import type { Fate } from '../intake/exporter-event.ts'
 import { type CommandSpec, Failure, print, withExistingStore } from './context.ts'
-import { SUPERSEDED } from './devices.ts'
+import { afterPush, SUPERSEDED } from './devices.ts'
 import { askCompanion, fieldsOf } from './status.ts'
 
 export const explain: CommandSpec = {
@@ -44,7 +44,9 @@ const SOURCES = {
 
 async function explainDevices(config: Config, user: string): Promise<void> {
   const { topics } = loadCredentials(config.apns, config.harakaDir)
-  const devices = await withExistingStore(config, store => store.devices(user))
+  const [devices, came] = await withExistingStore(config, store =>
+    Promise.all([store.devices(user), store.came(user)]),
+  )
   const now = Date.now()
   const why = (device: Device): string => {
     if (isSuperseded(device, devices, now)) return `not pushed: ${SUPERSEDED}`
@@ -56,6 +58,14 @@ async function explainDevices(config: Config, user: string): Promise<void> {
     print(`device ${maskToken(device.token)}, last seen ${seen}: ${why(device)}`)
   }
   if (devices.length === 0) print('no device: no phone has registered for this user, or not for too long')
+  else print(`a push last brought a phone of this user: ${came ? cameInWords(came) : NOT_KNOWN}`)
+}
+
+const NOT_KNOWN = "not known; iOS 18.5 and later tell, if Dovecot 2.4's exporter sends imap_id_received"
+
+/** It is the user's that is known, not the device's. */
+function cameInWords(came: Came): string {
+  return `${new Date(came.at).toISOString()}${afterPush(came)} (known of the user, not of the phone)`
 }
 
 /** In words: what became of a mail, by what its event says. */

@@ -16,7 +16,8 @@ export function decideClaim(last: number | undefined, now: number, request: Clai
   return ms > 0 ? { kind: 'wait', ms } : granted
 }
 
-const LEAST_KEPT_MS = 10 * 60_000
+/** For so long every claim is remembered, in milliseconds. */
+export const LEAST_KEPT_MS = 10 * 60_000
 
 /** How long a claim is remembered, in milliseconds: a late request must still see that the push was made. */
 export function keptMs({ windowMs }: ClaimRequest): number {
@@ -34,6 +35,11 @@ export class LastClaims {
   /** `leastKeptMs`: claims are remembered for two windows, and for so long at least. */
   constructor(leastKeptMs = LEAST_KEPT_MS) {
     this.#leastKeptMs = leastKeptMs
+  }
+
+  /** The time of the last claim of `key`; undefined where none is remembered. */
+  last(key: string): number | undefined {
+    return this.#lasts.get(key)
   }
 
   /** As claim() would decide. */

@@ -1,7 +1,8 @@
 /**
- * A user's record as the store keeps it: the key, and the text `{"value":{"devices":[…],"gone":[…]}}`, which is the
- * form that Keyv 5 and 6 write and read. Without Keyv's own `expires`: its get deletes an expired value, and would
- * delete with it a registration that has just been written.
+ * A user's record as the store keeps it: the key, and the text `{"value":{"devices":[…],"gone":[…],"came":{…}}}`, which is
+ * the form that Keyv 5 and 6 write and read. `came` may be missing; a version that does not know it leaves it out. Without
+ * Keyv's own `expires`: its get deletes an expired value, and would delete with it a registration that has just been
+ * written.
  */
 
 import { MAX_USER_BYTES } from '../base/limits.ts'
@@ -63,8 +64,8 @@ export function encodeRecord(stored: Stored): string | undefined {
 export function decodeRecord(text: string): UserRecord {
   const { value } = parseJson(text)
   if (!isRecord(value)) throw new DamagedRecord('it is not a list of devices')
-  const { devices, gone } = value as UserRecord
-  return { devices, gone }
+  const { devices, gone, came } = value as UserRecord
+  return came && isCame(came) ? { devices, gone, came } : { devices, gone }
 }
 
 /** The value under a key with this text, or without one. */
@@ -87,6 +88,9 @@ function parseJson(text: string): { readonly value?: unknown } {
 }
 
 type Check = (value: unknown) => boolean
+
+/** In milliseconds, as a Date can have it. */
+const isTime: Check = value => typeof value === 'number' && Math.abs(value) <= 8.64e15
 
 export const isText: Check = value => typeof value === 'string'
 
@@ -119,3 +123,6 @@ const isRecord = shaped({
   ),
   gone: listOf(shaped({ account: isText, token: isText, at: Number.isFinite })),
 })
+
+/** Devices matter more: one that cannot be read counts as none, and does not damage the record. */
+const isCame = shaped({ at: isTime, afterMs: value => value === undefined || isTime(value) })

@@ -26,13 +26,28 @@ export interface GoneDevice {
   readonly at: number
 }
 
+/** A phone of a user's came because of a push, and said so (Apple TN3189); it does not say which of the user's phones it is. */
+export interface Came {
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  /** Milliseconds since the user's last push before it; absent where that was not remembered any more. */
+  readonly afterMs?: number
+}
+
 /** All that the store holds of one user. */
 export interface UserRecord {
   readonly devices: readonly Device[]
   readonly gone: readonly GoneDevice[]
+  /** The last time; absent where none has been told of. */
+  readonly came?: Came
 }
 
 export const EMPTY_RECORD: UserRecord = { devices: [], gone: [] }
+
+/** The name of a device's pushes, under which they are claimed: the same in every process. */
+export function pushNameOf({ account, token }: Pick<Device, 'account' | 'token'>): string {
+  return `${account}/${token}`
+}
 
 /** Whether both are the same device of one user. */
 export function sameDevice(

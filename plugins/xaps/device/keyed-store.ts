@@ -7,9 +7,10 @@ import { setImmediate } from 'node:timers/promises'
 import { Keyv, type KeyvOptions } from 'keyv'
 import type { Clock } from '../base/clock.ts'
 import { type Log, maskUser, reasonOf } from '../base/log.ts'
+import { LEAST_KEPT_MS } from './claim.ts'
 import { DamagedRecord, decodeRecord, type Stored, storedIn, userKey, userOf } from './codec.ts'
 import type { Change } from './compare-and-set.ts'
-import { type Device, EMPTY_RECORD, type UserRecord } from './device.ts'
+import { type Came, type Device, EMPTY_RECORD, pushNameOf, type UserRecord } from './device.ts'
 import { withoutExpired } from './record.ts'
 import type { Claim, ClaimRequest, DeviceStore } from './store.ts'
 
@@ -40,6 +41,8 @@ export abstract class KeyedStore<Options extends KeyedStoreOptions = KeyedStoreO
   abstract onReady(listener: () => void): void
   abstract close(): Promise<void>
 
+  /** Milliseconds since the last claim of this push, whatever process claimed it; undefined where none is remembered. */
+  protected abstract lastClaim(push: string): Promise<number | undefined>
   /** The record under `key` by Keyv's get: one lookup. Rejects with DamagedRecord, too. */
   protected abstract read(key: string): Promise<UserRecord | undefined>
   /**
@@ -51,10 +54,24 @@ export abstract class KeyedStore<Options extends KeyedStoreOptions = KeyedStoreO
   protected abstract batches(): AsyncIterable<Batch>
 
   async devices(user: string): Promise<readonly Device[]> {
+    return (await this.#recordOf(user)).devices
+  }
+
+  async came(user: string): Promise<Came | undefined> {
+    return (await this.#recordOf(user)).came
+  }
+
+  async lastPush(user: string): Promise<number | undefined> {
+    const devices = await this.devices(user)
+    const claims = await Promise.all(devices.map(device => this.lastClaim(pushNameOf(device))))
+    const last = Math.min(...claims.map(ms => ms ?? Number.POSITIVE_INFINITY))
+    return last <= LEAST_KEPT_MS ? last : undefined
+  }
+
+  async #recordOf(user: string): Promise<UserRecord> {
     const key = userKey(user)
     try {
-      const record = await this.read(key)
-      return record ? this.#current(record).devices : []
+      return this.#current((await this.read(key)) ?? EMPTY_RECORD)
     } catch (error) {
       throw error instanceof DamagedRecord ? damagedRecordOf([user]) : error
     }
@@ -72,14 +89,16 @@ export abstract class KeyedStore<Options extends KeyedStoreOptions = KeyedStoreO
     return result
   }
 
-  async *users(): AsyncGenerator<readonly [user: string, devices: readonly Device[]]> {
+  async *users(): AsyncGenerator<
+    readonly [user: string, devices: readonly Device[], came?: Came | undefined]
+  > {
     const damaged: string[] = []
     for await (const batch of this.batches()) {
       for (const [key, text] of batch) {
         const record = this.#readable(storedIn(text), 'passed over', key)
-        const devices = record ? this.#current(record).devices : []
+        const { devices, came } = this.#current(record ?? EMPTY_RECORD)
         if (!record) damaged.push(userOf(key))
-        if (devices.length > 0) yield [userOf(key), devices] as const
+        if (devices.length > 0) yield [userOf(key), devices, came] as const
       }
     }
     if (damaged.length > 0) throw damagedRecordOf(damaged)

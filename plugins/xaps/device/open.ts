@@ -53,11 +53,13 @@ export async function openStore(options: StoreOptions, clock: Clock = systemCloc
 /** Stands for a device store where none has been made yet: it has no devices and rejects every change. */
 export const NO_STORE: DeviceStore = {
   devices: async () => [],
+  came: async () => undefined,
   async update(_user, change) {
     if (change(EMPTY_RECORD) !== EMPTY_RECORD) throw new Error('there is no device store yet')
     return EMPTY_RECORD
   },
   claim: async () => ({ kind: 'granted', id: 0 }),
+  lastPush: async () => undefined,
   async *users() {
     // There are none.
   },

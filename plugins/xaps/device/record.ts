@@ -4,7 +4,7 @@
  * since the epoch.
  */
 
-import { type Device, type GoneDevice, sameDevice, type UserRecord } from './device.ts'
+import { type Came, type Device, type GoneDevice, sameDevice, type UserRecord } from './device.ts'
 
 /** A device as it registers at the time `at`. */
 export type Registration = Omit<Device, 'registeredAt' | 'lastSeen'> & { readonly at: number }
@@ -53,7 +53,7 @@ export function register(record: UserRecord, registration: Registration, rules: 
   const seen = (other: Device) => (rules.live && other === device ? Number.POSITIVE_INFINITY : other.lastSeen)
   const devices = withinText(latest(all, rules.maxDevices, seen), seen)
   if (!devices.includes(device)) return record
-  return { devices, gone: record.gone.filter(gone => !sameDevice(gone, device)) }
+  return { ...record, devices, gone: record.gone.filter(gone => !sameDevice(gone, device)) }
 }
 
 /**
@@ -78,6 +78,7 @@ export function removeGone(
   }
   const others = record.gone.filter(other => other !== reported)
   return {
+    ...record,
     devices: record.devices.filter(other => other !== known),
     gone: latest([...others, gone], MAX_GONE, entry => entry.at),
   }
@@ -95,7 +96,16 @@ export function withoutExpired(record: UserRecord, now: number, expireAfterMs: n
   const isCurrent = ({ lastSeen }: Device) => lastSeen > since
   const isRecent = ({ at }: GoneDevice) => at > since
   if (record.devices.every(isCurrent) && record.gone.every(isRecent)) return record
-  return { devices: record.devices.filter(isCurrent), gone: record.gone.filter(isRecent) }
+  return { ...record, devices: record.devices.filter(isCurrent), gone: record.gone.filter(isRecent) }
+}
+
+/** How exact `came` is, in milliseconds: a phone opens several connections, and each change is written to disk. */
+export const CAME_EXACT_MS = 60_000
+
+/** The record after a phone came because of a push. Changes nothing for a user without devices, nor a minute's second time. */
+export function noteCame(record: UserRecord, came: Came): UserRecord {
+  const isNews = !record.came || Math.abs(came.at - record.came.at) >= CAME_EXACT_MS
+  return isNews && record.devices.length > 0 ? { ...record, came } : record
 }
 
 /** `renewed`: the device was there, and the file holds a later registration of it. */

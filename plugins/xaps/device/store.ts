@@ -1,6 +1,6 @@
 /** The interface of every device store, wherever it keeps its bytes. */
 
-import type { Device, UserRecord } from './device.ts'
+import type { Came, Device, UserRecord } from './device.ts'
 
 /**
  * The answer to "may I push this device now?"
@@ -39,6 +39,8 @@ export class NoStoreYet extends Error {
 export interface DeviceStore {
   /** The devices of a user that have been seen within the expiry time. One lookup. */
   devices(user: string): Promise<readonly Device[]>
+  /** When a push has last brought a phone of a user with devices; undefined where that is not known. One lookup. */
+  came(user: string): Promise<Came | undefined>
   /**
    * Changes one user's record atomically over all processes and hosts. `change` must be pure: it may run again.
    * It gets the record without its expired entries. Returning the very record it got changes nothing else.
@@ -49,11 +51,16 @@ export interface DeviceStore {
   /** Claims the next push to a device. `push` names the device: its account id and token. */
   claim(push: string, request: ClaimRequest): Promise<Claim>
   /**
-   * Every user that has devices, in no order; bounded memory. A user that changes meanwhile may come or not, and a
+   * Milliseconds since the last push to any device of a user was claimed; undefined where that was more than ten minutes
+   * ago (LEAST_KEPT_MS).
+   */
+  lastPush(user: string): Promise<number | undefined>
+  /**
+   * Every user that has devices, in no order, with what came() gives; bounded memory. A user that changes meanwhile may come or not, and a
    * Redis that shrinks its table meanwhile may give a user twice. Damaged records are passed over, and it rejects in
    * the end.
    */
-  users(): AsyncIterable<readonly [user: string, devices: readonly Device[]]>
+  users(): AsyncIterable<readonly [user: string, devices: readonly Device[], came?: Came | undefined]>
   /** Removes expired entries; resolves with the number of devices among them. */
   sweep(): Promise<number>
   /**

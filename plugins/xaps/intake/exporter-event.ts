@@ -1,6 +1,6 @@
 /**
- * One event of Dovecot's exporter (JSON) → what it says of a delivery. Pure. Subject and sender are in these events; they
- * are not read. Recorded from Dovecot 2.3.19 and 2.4.1: test/fixtures/wire/exporter-*.
+ * One event of Dovecot's exporter (JSON) → what it says of a delivery, or of why a phone came. Pure. Subject and sender are
+ * in these events; they are not read. Recorded from Dovecot 2.3.19 and 2.4.1: test/fixtures/wire/exporter-*.
  */
 
 import { isInbox } from '../base/canonical-names.ts'
@@ -24,13 +24,23 @@ export interface DeliveryEvent {
   readonly fate: Fate
 }
 
-/** Undefined for an event that says nothing of a delivery. Throws BadEvent. */
-export function parseEvent(text: string): DeliveryEvent | undefined {
+/** A phone has logged in that says why it comes. */
+export interface Arrival {
+  readonly name: 'imap_id_received'
+  /** Dovecot's name, bounded as in a DeliveryEvent. */
+  readonly user: string
+  /** Whether a push brought it. */
+  readonly byPush: boolean
+}
+
+/** Undefined for an event that says neither. Throws BadEvent. */
+export function parseEvent(text: string): DeliveryEvent | Arrival | undefined {
   const event = objectIn(text)
   const { event: name } = event
   if (typeof name !== 'string') throw new BadEvent('event is missing or not a string')
-  if (name !== 'sieve_action_finished' && name !== 'mail_delivery_finished') return undefined
   const fields = isObject(event.fields) ? event.fields : {}
+  if (name === 'imap_id_received') return arrivalIn(fields)
+  if (name !== 'sieve_action_finished' && name !== 'mail_delivery_finished') return undefined
   const user = checkedUser(fields.user)
   const fate = name === 'sieve_action_finished' ? fateBySieve(fields) : fateAtTheEnd(fields)
   return { name, user, delivery: deliveryOf(fields), fate }
@@ -93,4 +103,20 @@ function fateBySieve({ action_name: action, fileinto_mailbox_name: mailbox, erro
 /** Over quota, say: Dovecot tells of the end of that delivery, too. */
 function fateAtTheEnd({ error }: Fields): Fate {
   return error === undefined ? 'delivered' : 'failed'
+}
+
+/**
+ * Apple TN3189: from iOS 18.5 on Mail's ID has `event`, NIL or a list such as `periodic,push`, which counts only beside a
+ * `name` that begins with com.apple. Dovecot 2.4.1 writes NIL as text. An ID from before the login names no user; the one
+ * after it follows.
+ */
+function arrivalIn(fields: Fields): Arrival | undefined {
+  const { user, id_param_name: client, id_param_event: reasons } = fields
+  if (user === undefined || typeof client !== 'string' || !client.startsWith('com.apple.')) return undefined
+  if (typeof reasons !== 'string') return undefined
+  return {
+    name: 'imap_id_received',
+    user: checkedUser(user),
+    byPush: reasons.split(/[,\s]+/).includes('push'),
+  }
 }

@@ -1,11 +1,12 @@
 /**
- * Dovecot's event exporter → new mail: takes events from both ways in, POST /event and the stream socket, and remembers
- * that they came. Knows neither store nor Apple; it is given functions.
+ * Dovecot's event exporter → new mail, and phones that a push has brought: takes events from both ways in, POST /event and
+ * the stream socket, and remembers that they came. Knows neither store nor Apple; it is given functions.
  */
 
 import { type Clock, systemClock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import { onceAMinute } from '../base/transition-log.ts'
+import { Arrivals, type ArrivalsParts } from './arrivals.ts'
 import { Deliveries, type DeliveriesOptions, type DeliveriesParts } from './deliveries.ts'
 import { type EventServer, makeEventServer } from './event-server.ts'
 import { BadEvent, parseEvent } from './exporter-event.ts'
@@ -14,14 +15,21 @@ export class Intake {
   readonly #log: Log
   readonly #clock: Clock
   readonly #deliveries: Deliveries
+  readonly #arrivals: Arrivals
   readonly #isNew: (cause: string) => boolean
   #count = 0
   #lastAt = 0
 
-  constructor(options: DeliveriesOptions, parts: DeliveriesParts, log: Log, clock: Clock = systemClock) {
+  constructor(
+    options: DeliveriesOptions,
+    parts: DeliveriesParts & ArrivalsParts,
+    log: Log,
+    clock: Clock = systemClock,
+  ) {
     this.#log = log
     this.#clock = clock
     this.#deliveries = new Deliveries(options, parts, clock)
+    this.#arrivals = new Arrivals(options, parts, log, clock)
     this.#isNew = onceAMinute(clock)
   }
 
@@ -33,7 +41,8 @@ export class Intake {
     try {
       const event = parseEvent(text)
       this.#note()
-      if (event) setImmediate(() => this.#deliveries.take(event))
+      if (event?.name === 'imap_id_received') setImmediate(() => this.#arrivals.take(event))
+      else if (event) setImmediate(() => this.#deliveries.take(event))
       return undefined
     } catch (error) {
       if (error instanceof BadEvent) return error.message
@@ -67,6 +76,7 @@ export class Intake {
 
   /** Decides what has not been decided. Resolves soon. */
   close(): Promise<void> {
+    this.#arrivals.close()
     return this.#deliveries.close()
   }
 

@@ -9,6 +9,7 @@ import { backoffMs, STANDARD_BACKOFF } from '../base/backoff.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import { Queue } from '../base/queue.ts'
+import { pushNameOf } from '../device/device.ts'
 import type { Claim, DeviceStore } from '../device/store.ts'
 import { CircuitBreaker } from './breaker.ts'
 import { Claiming } from './claiming.ts'
@@ -67,8 +68,8 @@ export class Sender {
 
   /** Something happened that `target` is to be told of. */
   add(target: Target, event: DeviceEvent): void {
-    const key = `${target.device.account}/${target.device.token}`
-    if (!this.#closed && !this.#claiming.covers(key, event.at)) this.#coalescer.add(key, target, event)
+    const name = pushNameOf(target.device)
+    if (!this.#closed && !this.#claiming.covers(name, event.at)) this.#coalescer.add(name, target, event)
   }
 
   /** Tries at once what waits for Apple: the credentials were renewed. */

@@ -90,6 +90,24 @@ test('a process that starts later knows the claims before it', async () => {
   assert.equal((await late.claim('push', REQUEST)).kind, 'covered')
 })
 
+test('how long ago another process claimed a push is known without a claim of one’s own', async () => {
+  const { directory, a, b } = twoProcesses()
+  assert.equal(b.claims.sinceLast('push'), undefined)
+  await a.claims.claim('push', REQUEST)
+  b.clock.move(800)
+  assert.equal(b.claims.sinceLast('push'), 800)
+  assert.equal(b.claims.sinceLast('another'), undefined)
+  a.clock.move(20 * 60_000)
+  b.clock.move(20 * 60_000)
+  await a.claims.claim('push', REQUEST)
+  assert.equal(b.claims.sinceLast('push'), 800)
+  b.clock.move(-3_600_000)
+  assert.equal(b.claims.sinceLast('push'), undefined)
+  fs.rmSync(directory, { recursive: true })
+  a.clock.move(20 * 60_000)
+  assert.equal(a.claims.sinceLast('push'), 20 * 60_000)
+})
+
 test('foreign lines are passed over', async () => {
   const { directory, a, b } = twoProcesses()
   await a.claims.claim('push', REQUEST)

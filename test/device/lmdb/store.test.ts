@@ -7,6 +7,7 @@ import { after, test } from 'node:test'
 import { promisify } from 'node:util'
 import { systemClock } from '../../../plugins/xaps/base/clock.ts'
 import { reasonOf } from '../../../plugins/xaps/base/log.ts'
+import { pushNameOf } from '../../../plugins/xaps/device/device.ts'
 import { createStore, deviceFiles } from '../../../plugins/xaps/device/lmdb/directory.ts'
 import { openDatabase } from '../../../plugins/xaps/device/lmdb/environment.ts'
 import { LmdbStore, type LmdbStoreOptions } from '../../../plugins/xaps/device/lmdb/store.ts'
@@ -15,7 +16,7 @@ import { FakeClock, turns } from '../../support/fake-clock.ts'
 import { tempDirectory } from '../../support/temp.ts'
 import { until } from '../../support/wait.ts'
 import { storeContract } from '../contract.ts'
-import { recordingLog, registering } from '../fixtures.ts'
+import { movableClock, recordingLog, registering } from '../fixtures.ts'
 
 storeContract('LMDB', false, async () => {
   const temp = tempDirectory()
@@ -130,6 +131,18 @@ test('a store is opened at its first use, or later where that fails, and then sa
   assert.deepEqual(await store.devices('alice'), [])
   await store.update('alice', registering('aa'))
   assert.equal(heard, 1)
+  await store.close()
+})
+
+test('a push of more than ten minutes ago is none that could have brought a phone', async () => {
+  const clock = movableClock()
+  const { store } = await open(freshDirectory(), { clock })
+  const record = await store.update('alice', registering('aa', clock.now()))
+  for (const device of record.devices) await store.claim(pushNameOf(device), { ageMs: 0, windowMs: 5_000 })
+  clock.move(10 * 60_000)
+  assert.equal(await store.lastPush('alice'), 10 * 60_000)
+  clock.move(1)
+  assert.equal(await store.lastPush('alice'), undefined)
   await store.close()
 })
 

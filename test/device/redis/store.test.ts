@@ -63,6 +63,8 @@ describe('a device store on a Redis that fails', { skip }, () => {
     store.devices('alice'),
     store.update('alice', registering(`t${Math.random()}`)),
     store.claim('push', { ageMs: 0, windowMs: 5_000 }),
+    store.came('alice'),
+    store.lastPush('alice'),
     store.users()[Symbol.asyncIterator]().next(),
     store.sweep(),
     store.warnings(),

@@ -73,6 +73,18 @@ export class HostClaims {
     return new Promise(resolve => this.#ask({ key, request, resolve }))
   }
 
+  /** Milliseconds since the last claim of this push by any process; undefined where none is remembered. Never throws. */
+  sinceLast(key: string): number | undefined {
+    const now = this.#clock.now()
+    try {
+      if (!this.#closed) for (const text of this.#shared.read(now)) this.#applyText(text)
+    } catch {
+      // Then this process's own are known, and what it has read before.
+    }
+    const ms = now - (this.#lasts.last(key) ?? Number.POSITIVE_INFINITY)
+    return ms < 0 ? undefined : ms
+  }
+
   close(): void {
     this.#closed = true
     this.#shared.close()
@@ -94,9 +106,8 @@ export class HostClaims {
       const own = JSON.stringify(line)
       let mine: Claim[] | undefined
       for (const text of this.#shared.append(own, line.at)) {
-        const other = text === own ? undefined : lineIn(text)
         if (text === own) mine = this.#apply(line)
-        else if (other) this.#apply(other)
+        else this.#applyText(text)
       }
       if (!mine) throw new Error('what was appended cannot be read')
       this.#alone = false
@@ -106,6 +117,12 @@ export class HostClaims {
       this.#alone = true
       return undefined
     }
+  }
+
+  /** What another process has asked for. */
+  #applyText(text: string): void {
+    const line = lineIn(text)
+    if (line) this.#apply(line)
   }
 
   #apply({ at, asked }: Line): Claim[] {

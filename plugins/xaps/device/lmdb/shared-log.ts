@@ -47,6 +47,12 @@ export class SharedLog {
     // Begins a line of its own even after one that a full disk has cut off.
     const bytes = Buffer.from(`\n${line}\n`)
     if (fs.writeSync(fd, bytes) < bytes.length) throw new Error('only a part of it could be written')
+    return this.read(now)
+  }
+
+  /** Returns, in their order, the lines that were not returned yet. `now` as for append. Throws the system's errors. */
+  read(now: number): string[] {
+    this.#partOf(Math.floor(now / PERIOD_MS))
     const lines = this.#parts.flatMap(readOn)
     this.#closeAllBut(1)
     return lines

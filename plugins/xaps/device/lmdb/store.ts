@@ -36,6 +36,10 @@ export class LmdbStore extends KeyedStore<LmdbStoreOptions> {
     return this.#claims.claim(fullKey(this.options.namespace, pushKey(push)), request)
   }
 
+  protected async lastClaim(push: string): Promise<number | undefined> {
+    return this.#claims.sinceLast(fullKey(this.options.namespace, pushKey(push)))
+  }
+
   async warnings(): Promise<readonly string[]> {
     const { readOnly } = await this.#kept.toRead()
     return readOnly === undefined ? [] : [`${readOnly}: registrations wait in the spool until it can be`]

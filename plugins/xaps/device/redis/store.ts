@@ -41,6 +41,12 @@ end
 redis.call('SET', KEYS[1], string.format('%.0f', now), 'PX', ARGV[4])
 return {2, now}`
 
+/** How long ago the last claim was, in milliseconds by the server's clock; -1 where none is remembered. */
+const LAST_CLAIM = `
+local last = tonumber(redis.call('GET', KEYS[1]) or '')
+local time = redis.call('TIME')
+return last and time[1] * 1000 + math.floor(time[2] / 1000) - last or -1`
+
 /** While the server is away, the operations reject; it is connected to again by itself. */
 export class RedisStore extends KeyedStore<RedisOptions> {
   readonly #connection = new RedisConnection(this.options)
@@ -53,6 +59,12 @@ export class RedisStore extends KeyedStore<RedisOptions> {
     const args = [ageMs, windowMs, held ?? '', Math.ceil(keptMs(request))]
     const key = fullKey(this.options.namespace, pushKey(push))
     return claimOf(await this.#connection.call(client => run(client, CLAIM, key, args)))
+  }
+
+  protected async lastClaim(push: string): Promise<number | undefined> {
+    const key = fullKey(this.options.namespace, pushKey(push))
+    const ms = await this.#connection.call(client => run(client, LAST_CLAIM, key, []))
+    return Number(ms) < 0 ? undefined : Number(ms)
   }
 
   async warnings(): Promise<readonly string[]> {
