@@ -41,14 +41,15 @@ export interface RegisterRules {
  * that is older still.
  */
 export function register(record: UserRecord, registration: Registration, rules: RegisterRules): UserRecord {
-  const { at, ...identity } = registration
-  const known = record.devices.find(device => sameDevice(device, identity))
+  const { account, token, mailboxes, subtopic, topic, at } = registration
+  const known = record.devices.find(device => sameDevice(device, registration))
   const isLater = (time: number) => time >= at && time <= (rules.now ?? Number.POSITIVE_INFINITY)
   if (!rules.live) {
     if (known && isLater(known.lastSeen)) return record
-    if (record.gone.some(gone => sameDevice(gone, identity) && isLater(gone.at))) return record
+    if (record.gone.some(gone => sameDevice(gone, registration) && isLater(gone.at))) return record
   }
-  const device: Device = { ...identity, registeredAt: Math.min(known?.registeredAt ?? at, at), lastSeen: at }
+  const registeredAt = Math.min(known?.registeredAt ?? at, at)
+  const device: Device = { account, token, mailboxes, subtopic, topic, registeredAt, lastSeen: at }
   const all = [...record.devices.filter(other => other !== known), device]
   const seen = (other: Device) => (rules.live && other === device ? Number.POSITIVE_INFINITY : other.lastSeen)
   const devices = withinText(latest(all, rules.maxDevices, seen), seen)
