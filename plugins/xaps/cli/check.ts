@@ -40,7 +40,7 @@ export const check: CommandSpec = {
   name: 'check',
   description: 'check configuration, credentials, Apple, store and companion',
   options: { '--offline': 'do not connect to Apple' },
-  async run(config, _, { offline = false }) {
+  async run(config, { offline = false }) {
     const findings: Finding[] = []
     for await (const finding of checkAll(config, offline)) findings.push(finding)
     for (const { level, text } of findings) print(`${level.padEnd(4)}  ${text}`)

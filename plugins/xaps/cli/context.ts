@@ -12,12 +12,12 @@ import { openDeviceStore } from '../service.ts'
 export interface CommandSpec {
   readonly name: string
   readonly description: string
-  /** The one argument as commander writes it, `<user>` or `[user]`, and what it means where that is not plain. */
-  readonly argument?: readonly [name: string, description?: string]
+  /** Each argument as commander writes it, `<user>` or `[user]`, and what it means where that is not plain. */
+  readonly arguments?: readonly (readonly [name: string, description?: string])[]
   /** Options as commander writes them, with what they mean. */
   readonly options?: Readonly<Record<string, string>>
-  /** Rejects with what main.ts prints before exit status 1. `argument` is missing only where it may be. */
-  run(config: Config, argument: string, options: Options): Promise<void>
+  /** Rejects with what main.ts prints before exit status 1. An argument is missing only where it may be. */
+  run(config: Config, options: Options, ...args: string[]): Promise<void>
 }
 
 /** The options of all commands. */

@@ -12,9 +12,9 @@ import { type CommandSpec, withExistingStore } from './context.ts'
 export const devices: CommandSpec = {
   name: 'devices',
   description: 'list registered devices',
-  argument: ['[user]', "one user's only"],
+  arguments: [['[user]', "one user's only"]],
   options: { '--json': 'one JSON object a line', '--full': 'show device tokens in full' },
-  run(config, user: string | undefined, { json, full = false }) {
+  run(config, { json, full = false }, user?: string) {
     const show = json ? asJson : asText
     const now = Date.now()
     return withExistingStore(config, store =>

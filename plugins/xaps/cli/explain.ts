@@ -17,8 +17,8 @@ import { askCompanion, fieldsOf } from './status.ts'
 export const explain: CommandSpec = {
   name: 'explain',
   description: 'say whose devices are pushed for mail to an address',
-  argument: ['<address>'],
-  async run(config, text) {
+  arguments: [['<address>']],
+  async run(config, _, text) {
     const address = addressIn(text)
     const lookup = openUserLookup(config, { get: file => listIn(config, file) }, stderrLog())
     try {

@@ -7,12 +7,12 @@ import { type CommandSpec, Failure, print, withExistingStore } from './context.t
 export const forgetDevices: CommandSpec = {
   name: 'forget',
   description: "remove a user's devices; a phone that still has the account registers again within a day",
-  argument: ['<user>'],
+  arguments: [['<user>']],
   options: {
     '--account <id>': 'only the devices of this account id',
     '--token <prefix>': 'only the devices whose token begins so',
   },
-  async run(config, name, { account, token = '' }) {
+  async run(config, { account, token = '' }, name) {
     const user = canonicalUser(name, config.users)
     let removed = 0
     await withExistingStore(config, store =>

@@ -16,9 +16,9 @@ const MAX_FILE_BYTES = 500 * 1024 * 1024
 export const importDevices: CommandSpec = {
   name: 'import',
   description: "take the devices of an old xapsd's database, or of xaps export; may be repeated",
-  argument: ['<file>', 'the file, or - for standard input'],
+  arguments: [['<file>', 'the file, or - for standard input']],
   options: { '--dry-run': 'change nothing, only say what would be done' },
-  run(config, file, { dryRun = false }) {
+  run(config, { dryRun = false }, file) {
     return importFile(file, dryRun, config).catch((error: unknown) => {
       throw new Failure(`${file === '-' ? 'standard input' : file}: ${reasonOf(error)}`)
     })

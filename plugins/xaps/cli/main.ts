@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander'
 import { reasonOf, visible } from '../base/log.ts'
 import { check } from './check.ts'
 import { type CommandSpec, configOf, type Options } from './context.ts'
+import { copy } from './copy.ts'
 import { devices, exportDevices } from './devices.ts'
 import { explain } from './explain.ts'
 import { forgetDevices } from './forget.ts'
@@ -24,6 +25,7 @@ const COMMANDS: readonly CommandSpec[] = [
   explain,
   importDevices,
   exportDevices,
+  copy,
   status,
 ]
 
@@ -50,13 +52,14 @@ function program(): Command {
   return xaps
 }
 
-function addCommand(xaps: Command, { name, description, argument, options = {}, run }: CommandSpec): void {
+function addCommand(xaps: Command, spec: CommandSpec): void {
+  const { name, description, options = {}, run } = spec
   const command = xaps.command(name).description(description)
-  if (argument) command.argument(...argument)
+  for (const argument of spec.arguments ?? []) command.argument(...argument)
   for (const [flags, meaning] of Object.entries(options)) command.option(flags, meaning)
   command.action(async () => {
     const { configs, ...given } = command.optsWithGlobals<Options & { configs?: string }>()
-    await run(configOf(configs), command.processedArgs[0], given)
+    await run(configOf(configs), given, ...command.processedArgs)
   })
 }
 

@@ -13,8 +13,8 @@ import { SUPERSEDED } from './devices.ts'
 export const push: CommandSpec = {
   name: 'push',
   description: "push all of a user's devices now; done when Apple accepts at least one",
-  argument: ['<user>'],
-  async run(config, name) {
+  arguments: [['<user>']],
+  async run(config, _, name) {
     const user = canonicalUser(name, config.users)
     const log = stderrLog()
     const transport = new Transport(loadCredentials(config.apns, config.harakaDir), config.apns, log)

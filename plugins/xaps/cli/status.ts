@@ -10,7 +10,7 @@ export const status: CommandSpec = {
   name: 'status',
   description: 'ask the companion whether it serves',
   options: { '--json': 'as one JSON object' },
-  async run(config, _, { json }) {
+  async run(config, { json }) {
     const socket = pathIn(config, config.registration.socket)
     const said = await askCompanion(socket).catch((error: unknown) => {
       throw new Failure(`no companion answers at ${socket}: ${reasonOf(error)}`)
