@@ -174,7 +174,7 @@ export async function startServing(
 /** Dovecot's event exporter → the push side, where it is the source of new mail; and what a push has brought → the store. */
 function openIntake(config: Config, push: Pusher, store: DeviceStore, log: Log): Intake {
   const isSource = pushSources(config).newMail === 'events'
-  // What LMTP or LDA has delivered is local, whatever lists Haraka has.
+  // Mail that LMTP or LDA has delivered is local, whichever lists Haraka has.
   const lookup = openUserLookup(config, { get: () => [] }, log)
   const newMail = (user: string, at: number) => isSource && push.submit({ user, kind: 'new', at })
   const lastPush = (user: string) => store.lastPush(user)

@@ -42,7 +42,7 @@ export function keepCompanion(
   const listeners = keepListeners(listenersOf(config, smtpIni, log), () => companion?.renew(), log)
   process.once('exit', () => listeners.remove())
   const { uid, gid } = smtpIni
-  // What follows the script is not read: it says in the list of processes what this is.
+  // The words after the script are not read: they name the process in a list of processes.
   const args = [path.join(__dirname, 'companion-process.js'), '-c', config.harakaDir, 'serve', '--for-haraka']
   const fds = () => listeners.bound().map(({ fd }) => fd)
   const hello = (): CompanionStart => {

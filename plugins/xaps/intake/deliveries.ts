@@ -1,7 +1,7 @@
 /**
  * Which deliveries of Dovecot's are new mail in INBOX. Knows no wire format and no device.
  *
- * What Sieve says decides, at once. `mail_delivery_finished` comes for each delivery, also for a mail that Sieve files
+ * Sieve's word decides, at once. `mail_delivery_finished` comes for each delivery, also for a mail that Sieve files
  * elsewhere, and before or after what Sieve says (seen: 0.3 to 3.5 ms apart). So it counts only when a second has passed in
  * which Sieve has said nothing of the same delivery: then there is no Sieve, or no script for this user.
  */

@@ -88,7 +88,7 @@ export class Tally {
     this.#onDevice = onDevice
   }
 
-  /** Whatever is no outcome of a device that the store has now is a reason to skip it; `device` names it to the operator. */
+  /** Any outcome that leaves a device out of the store is a reason to skip it; `device` names it to the operator. */
   add(outcome: string, device: string): void {
     const counts = this.#counts.has(outcome) ? this.#counts : this.#reasons
     counts.set(outcome, (counts.get(outcome) ?? 0) + 1)
