@@ -26,5 +26,5 @@ export function isSuperseded(device: Device, devices: readonly Device[], now: nu
 
 /** The devices of one user that are worth a push, in the order given. */
 export function withoutSuperseded(devices: readonly Device[], now: number): readonly Device[] {
-  return devices.filter(device => !isSuperseded(device, devices, now))
+  return devices.length < 2 ? devices : devices.filter(device => !isSuperseded(device, devices, now))
 }
