@@ -34,6 +34,11 @@ export interface Settings {
   readonly credentials: Credentials
 }
 
+/** The device store that the configuration names, opened at its first use. */
+function storeOf(config: Config, log: Log): DeviceStore {
+  return deviceStore({ ...config.store, harakaDir: config.harakaDir, log })
+}
+
 /**
  * Opens the device store that the configuration names. Rejects when it cannot be opened, and with NoStoreYet instead of
  * making one that must exist.
@@ -89,7 +94,7 @@ export function openDeliverySide(
   lists: HarakaLists,
   log: Log,
 ): DeliverySide {
-  const store = deviceStore({ ...config.store, harakaDir: config.harakaDir, log })
+  const store = storeOf(config, log)
   const lookup = openUserLookup(config, lists, log)
   const push = openPushSide(config, credentials, store, log)
   const logged = (message: string) => (error: unknown) => log.error(message, { cause: reasonOf(error) })
@@ -136,7 +141,7 @@ export async function startServing(
   listening: Listening,
   log: Log,
 ): Promise<Serving> {
-  const store = deviceStore({ ...config.store, harakaDir: config.harakaDir, log })
+  const store = storeOf(config, log)
   const push = openPushSide(config, credentials, store, log)
   const intake = openIntake(config, push, store, log)
   const letGo = async () => {

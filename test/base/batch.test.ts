@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
-import { inBatches } from '../../plugins/xaps/base/batch.ts'
+import { forEachAtOnce, inBatches } from '../../plugins/xaps/base/batch.ts'
 import { until } from '../support/wait.ts'
 
 function collecting(everyMs: number) {
@@ -35,4 +35,39 @@ test('what comes alone leaves at the end of its turn', async () => {
   add(2)
   await setImmediate()
   assert.deepEqual(batches, [[1], [2]])
+})
+
+async function* numbers(end: number, error?: Error) {
+  for (let number = 1; number <= end; number++) yield number
+  if (error) throw error
+}
+
+test('each item is worked on once, so many at a time', async () => {
+  const done: number[] = []
+  let underWay = 0
+  let most = 0
+  await forEachAtOnce(numbers(10), 3, async number => {
+    most = Math.max(most, ++underWay)
+    await setImmediate()
+    underWay--
+    done.push(number)
+  })
+  assert.deepEqual(
+    done.sort((a, b) => a - b),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+  )
+  assert.equal(most, 3)
+})
+
+test('an error of one item, or of the items, comes after the others are done', async () => {
+  const done: number[] = []
+  const work = async (number: number) => {
+    await setImmediate()
+    if (number === 2) throw new Error('the second')
+    done.push(number)
+  }
+  await assert.rejects(forEachAtOnce([1, 2, 3, 4], 2, work), /the second/)
+  assert.deepEqual(done, [1, 3, 4])
+  await assert.rejects(forEachAtOnce(numbers(1, new Error('unreadable')), 2, work), /unreadable/)
+  assert.deepEqual(done, [1, 3, 4, 1])
 })

@@ -47,7 +47,7 @@ export function parseStoreUri(uri: string): StorePlace | undefined {
   try {
     const common = { kind: 'redis', form, tls: base === 'rediss' } as const
     const servers = serversOf(hosts, form)
-    return { ...common, servers, ...loginOf(login, scheme), ...within(scheme, path, query) }
+    return { ...common, servers, ...loginOf(login, scheme), ...dataOf(scheme, path, query) }
   } catch {
     // A part that is not as it should be, or not encoded as it should be.
     return undefined
@@ -75,8 +75,8 @@ function optional(username: string | null, password: string | null): Login {
   return { ...(username ? { username } : {}), ...(password ? { password } : {}) }
 }
 
-/** What stands behind the hosts. */
-function within(scheme: string, path: string, query: string) {
+/** The database, and with Sentinel the master, behind the hosts. */
+function dataOf(scheme: string, path: string, query: string) {
   if (!scheme.endsWith('sentinel')) {
     if (scheme.endsWith('cluster') && `${path}${query}` !== '') throw new Error('a cluster has one database')
     return { database: databaseOf(path), master: '', sentinel: {} }

@@ -126,7 +126,7 @@ async function checkApple({ apns }: Config, credentials: Credentials): Promise<F
     const level = consequenceOf(verdict).check
     if (level === 'ok') return ok(`${host}: credentials and topic accepted`)
     const advice = adviceFor(verdict, credentials.auth.kind)
-    return { level, text: [`${host}: ${inWords(verdict)}`, ...(advice ? [advice] : [])].join('; ') }
+    return { level, text: `${host}: ${inWords(verdict)}${advice ? `; ${advice}` : ''}` }
   } finally {
     await transport.close()
   }

@@ -1,5 +1,6 @@
 /** `xaps copy`: the devices of one store into another, for a move that phones do not notice. */
 
+import { forEachAtOnce } from '../base/batch.ts'
 import { type Outcome, restore } from '../device/record.ts'
 import type { DeviceStore } from '../device/store.ts'
 import { prepareState } from '../state.ts'
@@ -28,37 +29,25 @@ export const copy: CommandSpec = {
   },
 }
 
-/** Prints how many devices the target has taken. Rejects at the first user that it cannot take. */
+/** Prints how many devices the target has taken. Rejects when a user cannot be read or written, after all others. */
 async function copyAll(source: DeviceStore, target: DeviceStore, maxDevices: number): Promise<void> {
   const counts: Record<Outcome, number> = { taken: 0, renewed: 0, known: 0, gone: 0, 'no room': 0 }
-  const underWay = new Set<Promise<void>>()
-  const copyUser = async (user: string, devices: Awaited<ReturnType<DeviceStore['devices']>>) => {
-    let outcomes: Outcome[] = []
-    await target.update(user, record => {
-      outcomes = []
-      return devices.reduce((before, device) => {
-        const { record: after, outcome } = restore(before, device, { maxDevices, dated: true })
-        outcomes.push(outcome)
-        return after
-      }, record)
-    })
-    for (const outcome of outcomes) counts[outcome] += 1
-  }
   try {
-    for await (const [user, devices] of source.users()) {
-      const work = copyUser(user, devices)
-      underWay.add(work)
-      // Its error is that of the race, or of the wait for all.
-      work.then(
-        () => underWay.delete(work),
-        () => undefined,
-      )
-      if (underWay.size >= AT_ONCE) await Promise.race(underWay)
-    }
-    await Promise.all(underWay)
+    await forEachAtOnce(source.users(), AT_ONCE, async ([user, devices]) => {
+      let outcomes: Outcome[] = []
+      await target.update(user, record => {
+        outcomes = []
+        return devices.reduce((before, device) => {
+          const { record: after, outcome } = restore(before, device, { maxDevices, dated: true })
+          outcomes.push(outcome)
+          return after
+        }, record)
+      })
+      for (const outcome of outcomes) counts[outcome] += 1
+    })
   } finally {
-    await Promise.allSettled(underWay)
-    for (const [outcome, count] of Object.entries(counts))
+    for (const [outcome, count] of Object.entries(counts)) {
       print(`${outcome.padEnd(8)}${String(count).padStart(10)}`)
+    }
   }
 }

@@ -29,19 +29,21 @@ export const flag = reader('true or false', value => {
 
 /** A whole number from `min` to `max`. */
 export function integer(min: number, max: number): Reader<number> {
-  return reader(`a whole number from ${min} to ${max}`, value => within(min, max, /^(\d{1,15})$/.exec(value)))
+  return reader(`a whole number from ${min} to ${max}`, value =>
+    inRange(min, max, /^(\d{1,15})$/.exec(value)),
+  )
 }
 
 /** Seconds in the file (a fraction is fine, a trailing `s` too), milliseconds in the code. */
 export function seconds(min: number, max: number): Reader<number> {
   return reader(`seconds, from ${min} to ${max}`, value => {
-    const number = within(min, max, /^(\d{1,9}(?:\.\d{1,3})?)\s*s?$/.exec(value))
+    const number = inRange(min, max, /^(\d{1,9}(?:\.\d{1,3})?)\s*s?$/.exec(value))
     return number === undefined ? undefined : Math.round(number * 1000)
   })
 }
 
 /** The number of a match, when there is one and it is not out of range. */
-function within(min: number, max: number, match: RegExpExecArray | null): number | undefined {
+function inRange(min: number, max: number, match: RegExpExecArray | null): number | undefined {
   const number = Number(match?.[1] ?? Number.NaN)
   return number >= min && number <= max ? number : undefined
 }

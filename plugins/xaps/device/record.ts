@@ -101,7 +101,7 @@ export function withoutExpired(record: UserRecord, now: number, expireAfterMs: n
 }
 
 /** How exact `came` is, in milliseconds: a phone opens several connections, and each change is written to disk. */
-export const CAME_EXACT_MS = 60_000
+const CAME_EXACT_MS = 60_000
 
 /** The record after a phone came because of a push. Changes nothing for a user without devices, nor a minute's second time. */
 export function noteCame(record: UserRecord, came: Came): UserRecord {

@@ -88,6 +88,7 @@ export class Deliveries {
   /** Decides at once what waits. Resolves when that is done, soon. */
   async close(): Promise<void> {
     const left = [...this.#waiting.keys()].map(delivery => this.#decide(delivery))
+    // An event is a hint: one whose user is not found by then is let go.
     await within(Promise.all(left), CLOSE_MS, 'userdb', this.#clock).catch(() => undefined)
     this.#parts.close()
   }

@@ -17,7 +17,7 @@ import { consequenceOf, type TroubleKind } from './consequences.ts'
 export const SETUP_RETRY_MS = 60_000
 
 /** After an outage those that waited are pushed at this rate at most: every push makes a phone fetch mail. */
-export const RECOVERY_PACE = { pushes: 100, perMs: 100 } as const
+const RECOVERY_PACE = { pushes: 100, perMs: 100 } as const
 
 /** Pushes that fail each by itself open the breaker when there are so many without one answer in between, … */
 export const ALONE_IN_A_ROW = 10

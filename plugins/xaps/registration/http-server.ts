@@ -214,6 +214,6 @@ export function isShortTopic(topic: string): boolean {
 }
 
 /** `pad`: a short topic is answered as freswa's plugin needs it; otherwise as timlaing's does. */
-export function topicBody(topic: string, pad: boolean): string {
+function topicBody(topic: string, pad: boolean): string {
   return pad && isShortTopic(topic) ? topic.padEnd(PADDED_BYTES, '\0') : topic
 }

@@ -1,5 +1,6 @@
 /** Entries of a file → the store, many at a time. Counts the outcomes, and names the devices that are skipped. */
 
+import { forEachAtOnce } from '../../base/batch.ts'
 import { maskToken } from '../../base/log.ts'
 import type { UserRecord } from '../../device/device.ts'
 import { type Outcome, restore } from '../../device/record.ts'
@@ -27,14 +28,7 @@ export async function importAll(
   rules: ImportRules,
   tally: Tally,
 ): Promise<void> {
-  const shared = entries[Symbol.iterator]()
-  const worker = async (): Promise<void> => {
-    for (let next = shared.next(); !next.done; next = shared.next())
-      await importEntry(next.value, update, rules, tally)
-  }
-  const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))
-  const failure = ends.find(end => end.status === 'rejected')
-  if (failure) throw failure.reason
+  await forEachAtOnce(entries, AT_ONCE, entry => importEntry(entry, update, rules, tally))
 }
 
 async function importEntry(entry: Entry, update: Update, rules: ImportRules, tally: Tally): Promise<void> {

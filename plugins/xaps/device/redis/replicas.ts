@@ -20,6 +20,7 @@ export async function untilReplicated(server: RedisClientType): Promise<void> {
   if (onlineReplicas(await server.info('replication')) === 0) return
   const under = waits.get(server)
   if (!under) return wait(server)
+  // A failure of the one under way is that of its own callers.
   under.next ??= under.now.catch(() => undefined).then(() => wait(server))
   await under.next
 }
