@@ -1,0 +1,64 @@
+/** All processes of an instance, as the companion knows them: for GET /metrics, the page and `xaps status`. Plain data. */
+
+import type { Sums } from './metrics.ts'
+import type { AppleState, StoreState } from './report.ts'
+
+/** Times are milliseconds since the epoch. */
+export interface Overview {
+  readonly at: number
+  readonly version: string
+  readonly health: Health
+  readonly processes: readonly ProcessState[]
+  /** Of all processes. */
+  readonly sums: Sums
+  /** Registrations in the spool. */
+  readonly spooled: number
+  /** Absent until they have been counted the first time. */
+  readonly devices?: DeviceCounts
+  /** The last quarter of an hour, a sample every five seconds, the oldest first. */
+  readonly samples: readonly Sample[]
+}
+
+export interface ProcessState {
+  readonly process: string
+  readonly pid: number
+  readonly startedAt: number
+  readonly pending: number
+  readonly apple: AppleState
+  readonly store: StoreState
+}
+
+/** Whether push works, in one sentence; where it does not, since when, and what to do. */
+export interface Health {
+  readonly state: 'works' | 'impaired' | 'down'
+  readonly sentence: string
+  readonly since?: number
+  readonly remedy?: string
+}
+
+export interface DeviceCounts {
+  readonly countedAt: number
+  readonly users: number
+  readonly devices: number
+  /** Devices by when they were last seen: within a day, two days, a week, longer ago. */
+  readonly lastSeen: {
+    readonly day: number
+    readonly twoDays: number
+    readonly week: number
+    readonly longer: number
+  }
+  /** Devices that listen to a topic that the credentials are not good for. */
+  readonly otherTopic: number
+}
+
+/** What happened in five seconds that end at `at`, in all processes. */
+export interface Sample {
+  readonly at: number
+  /** Decisions and pushes by label, those that occurred. */
+  readonly decisions: Readonly<Record<string, number>>
+  readonly verdicts: Readonly<Record<string, number>>
+  /** From a mail to the start of its push, in seconds; absent where none was pushed. */
+  readonly p50?: number
+  readonly p99?: number
+  readonly pending: number
+}
