@@ -6,4 +6,6 @@ export interface MailEvent {
   readonly kind: 'new' | 'change'
   /** When, in milliseconds since the epoch. */
   readonly at: number
+  /** The mail's uuid in Haraka, or the session of Dovecot's delivery, where it is known: for the log. */
+  readonly mail?: string | undefined
 }

@@ -29,7 +29,7 @@ function bench(): Bench {
   const resume = () => {
     b.resumed += 1
   }
-  const parts = { resume, waiting: () => b.waiting, log: noLog, random: () => 1 }
+  const parts = { resume, changed: () => undefined, waiting: () => b.waiting, log: noLog, random: () => 1 }
   const b: Bench = {
     clock,
     waiting: 0,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { Observer } from '../../plugins/xaps/observe/observer.ts'
 import type { Device } from '../../plugins/xaps/device/device.ts'
 import type { MailEvent } from '../../plugins/xaps/event.ts'
 import { Lookup } from '../../plugins/xaps/push/lookup.ts'
@@ -38,7 +39,7 @@ function bench(keepForMs = 86_400_000): Bench {
           return b.devices(user)
         },
       },
-      (target, event) => b.found.push({ target, event }),
+      { found: (target, event) => b.found.push({ target, event }), observer: new Observer(log, clock) },
       keepForMs,
       log,
       clock,

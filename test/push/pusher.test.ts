@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict'
 import test, { type TestContext } from 'node:test'
+import { systemClock } from '../../plugins/xaps/base/clock.ts'
+import { Observer } from '../../plugins/xaps/observe/observer.ts'
 import type { Credentials } from '../../plugins/xaps/apns/credentials.ts'
 import { type Device, EMPTY_RECORD, type UserRecord } from '../../plugins/xaps/device/device.ts'
 import { Pusher } from '../../plugins/xaps/push/pusher.ts'
@@ -62,6 +64,7 @@ async function side(t: TestContext): Promise<Side> {
         credentials: credentialsFor(apple),
         files: [],
         load: () => credentialsFor(apple),
+        observer: new Observer(log, systemClock),
         log,
       },
     ),

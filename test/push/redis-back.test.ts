@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { Observer } from '../../plugins/xaps/observe/observer.ts'
 import { systemClock } from '../../plugins/xaps/base/clock.ts'
 import { register } from '../../plugins/xaps/device/record.ts'
 import { RedisStore } from '../../plugins/xaps/device/redis/store.ts'
@@ -35,7 +36,7 @@ test('the return of Redis is enough: no timer has to go off', { skip: missingRed
   const credentials = certificateFor(apple)
   const pusher = new Pusher(
     { ...SETTINGS, ...endpointOf(apple) },
-    { store, credentials, files: [], load: () => credentials, log },
+    { store, credentials, files: [], load: () => credentials, observer: new Observer(log, clock), log },
     clock,
   )
   t.after(() => pusher.close(0))

@@ -1,5 +1,6 @@
 /** Senders with one Apple and one store that a test can direct, on a clock that is held. */
 
+import { Observer } from '../../plugins/xaps/observe/observer.ts'
 import { type Verdict, verdictOf } from '../../plugins/xaps/apns/verdict.ts'
 import type { DeviceStore } from '../../plugins/xaps/device/store.ts'
 import { Sender, type SenderSettings } from '../../plugins/xaps/push/sender.ts'
@@ -62,7 +63,7 @@ export function bench(options: BenchOptions = {}): Bench {
     if (settleMs > 0) await clock.sleep(settleMs)
   }
   const store = { claim: claim(claims.claim, clock) }
-  const parts = { transport: apple, store, settler: { settle }, log, random: () => 1 }
+  const parts = { transport: apple, store, settler: { settle }, observer: new Observer(log, clock), log, random: () => 1 }
   const senders = Array.from({ length: processes }, () => new Sender({ ...SETTINGS, ...rest }, parts, clock))
   const happen = (device: number, kind: 'new' | 'change' = 'new', process = 0): void =>
     senders[process]?.add(targetOf(device), { kind, at: clock.now() })

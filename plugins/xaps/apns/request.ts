@@ -23,7 +23,8 @@ type AnswerHeaders = IncomingHttpHeaders & IncomingHttpStatusHeader
 /** Characters of an answer that are kept. Apple's have about a hundred. */
 const MOST_TEXT = 4_096
 
-const ACCEPTED: Outcome = { status: 200, reason: '' }
+/** And of its name; Apple's have 36. */
+const MOST_ID = 64
 
 /**
  * Sends `push` over `session`, which may be on its way up still. The whole of the answer may take `timeoutMs`
@@ -58,7 +59,8 @@ function listen(
     stream.close(http2.NGHTTP2_CANCEL)
   })
   stream.on('response', headers => {
-    if (headers[':status'] === 200) stream.resume().on('end', () => tell(ACCEPTED))
+    if (headers[':status'] === 200)
+      stream.resume().on('end', () => tell({ status: 200, reason: '', id: idIn(headers) }))
     else readText(stream, text => tell(refusalIn(headers, text, clock.now())))
   })
   stream.on('error', error => tell({ fault: reasonOf(error), timedOut: false }))
@@ -90,9 +92,15 @@ function refusalIn(headers: AnswerHeaders, text: string, now: number): Outcome {
   return {
     status,
     reason,
+    id: idIn(headers),
     ...(typeof timestamp === 'number' && timestamp > 0 ? { timestamp } : {}),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   }
+}
+
+/** A UUID. */
+function idIn({ 'apns-id': id }: AnswerHeaders): string | undefined {
+  return typeof id === 'string' ? id.slice(0, MOST_ID) : undefined
 }
 
 function objectIn(text: string): Readonly<Record<string, unknown>> {

@@ -13,6 +13,8 @@ export interface Answer {
   readonly timestamp?: number
   /** The Retry-After header, in milliseconds. */
   readonly retryAfterMs?: number
+  /** Apple's name for the push: the apns-id header. */
+  readonly id?: string | undefined
 }
 
 /**
@@ -38,12 +40,12 @@ export interface Verdict {
   readonly since?: number
   /** Where Apple or its rules say when to try again: in how many milliseconds at the earliest. */
   readonly afterMs?: number
+  /** Apple's name for the push, where Apple answered. */
+  readonly id?: string | undefined
 }
 
 /** Apple allows a new provider token every 20 minutes. */
 export const PROVIDER_TOKEN_MIN_AGE_MS = 20 * 60_000
-
-const SENT: Verdict = { kind: 'sent', reason: '' }
 
 /** The table. `*` stands for every other reason with that status; a number is the wait where Apple names none, in ms. */
 const TABLE: Readonly<Record<string, readonly [kind: VerdictKind, afterMs?: number]>> = {
@@ -64,12 +66,12 @@ const TABLE: Readonly<Record<string, readonly [kind: VerdictKind, afterMs?: numb
 }
 
 /** What `answer` means. `now`, ms since the epoch: a 410 counts from then where it names no time, or a later one. */
-export function verdictOf({ status, reason, timestamp, retryAfterMs }: Answer, now: number): Verdict {
-  if (status === 200) return SENT
+export function verdictOf({ status, reason, timestamp, retryAfterMs, id }: Answer, now: number): Verdict {
+  if (status === 200) return { kind: 'sent', reason, id }
   const row = TABLE[`${status} ${reason}`] ?? TABLE[`${status} *`]
   const [kind, standardMs] = row ?? [status >= 500 ? 'later push' : 'refused setup']
   // Nothing can be gone since later than now: that is a clock's fault, ours or Apple's.
-  if (kind === 'gone') return { kind, reason, since: Math.min(timestamp ?? now, now) }
+  if (kind === 'gone') return { kind, reason, id, since: Math.min(timestamp ?? now, now) }
   const afterMs = kind.startsWith('later') ? (retryAfterMs ?? standardMs) : undefined
-  return afterMs === undefined ? { kind, reason } : { kind, reason, afterMs }
+  return afterMs === undefined ? { kind, reason, id } : { kind, reason, id, afterMs }
 }

@@ -28,6 +28,8 @@ export const LAST_PUSHES = 50
 export interface BreakerParts {
   /** Called when pushes may be tried again. */
   readonly resume: () => void
+  /** Called when pushes begin to wait, and why, and when they do no longer. */
+  readonly changed: (trouble: TroubleKind | undefined) => void
   /** How many pushes wait at present. */
   readonly waiting: () => number
   readonly log: Log
@@ -130,6 +132,7 @@ export class CircuitBreaker {
 
   #openFor(trouble: TroubleKind, cause: string, leastMs = 0): void {
     const ms = this.#backoff.next()
+    this.#parts.changed(trouble)
     const level = trouble === 'setup' ? 'error' : 'warn'
     this.#transitions.to(trouble, counted => this.#parts.log[level](SAID[trouble], { cause, ...counted }))
     this.#timer?.cancel()
@@ -149,6 +152,7 @@ export class CircuitBreaker {
   #recover(since: number): void {
     const seconds = Math.round((this.#clock.now() - since) / 1000)
     const waiting = this.#parts.waiting()
+    this.#parts.changed(undefined)
     this.#transitions.to('closed', counted => {
       this.#parts.log.notice('Apple accepts pushes again', { after_seconds: seconds, waiting, ...counted })
     })

@@ -5,8 +5,15 @@
  */
 
 import type { Clock, Timer } from '../base/clock.ts'
+import { type Mails, NO_MAILS } from '../observe/observer.ts'
 import { type Batch, batchOf, covers, type DeviceEvent, merge, type Rule } from './rule.ts'
 import type { Target } from './settle.ts'
+
+/** Events that nothing has been decided of yet; changes only, or mails among them. */
+export interface Fresh {
+  readonly mails: Mails
+  readonly isChange: boolean
+}
 
 /** One device with events that no push covers yet. */
 export class Entry {
@@ -67,7 +74,7 @@ export class Coalescer {
   }
 
   /** An event for the device `key`. */
-  add(key: string, target: Target, event: DeviceEvent): void {
+  add(key: string, target: Target, event: DeviceEvent): Entry {
     const entry = this.#entries.get(key) ?? this.#create(key, target)
     entry.target = target
     const batch = batchOf(event, this.#rule)
@@ -75,6 +82,16 @@ export class Coalescer {
       entry.inFlight = merge(entry.inFlight, batch)
     } else entry.pending = merge(entry.pending, batch)
     this.#schedule(entry)
+    return entry
+  }
+
+  /** Those of the next push, or of the one under way, that nothing has been decided of yet. From now on something has been. */
+  takeFresh(entry: Entry): Fresh {
+    const place = entry.inFlight ? 'inFlight' : 'pending'
+    const batch = entry[place]
+    if (!batch) return { mails: NO_MAILS, isChange: true }
+    entry[place] = { ...batch, fresh: NO_MAILS }
+    return { mails: batch.fresh, isChange: !Number.isFinite(batch.mailAt) }
   }
 
   /** A push of `entry` is being prepared. Returns the time of the newest event that it is for. */

@@ -11,14 +11,22 @@ import type { Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
 import { withoutSuperseded } from '../device/superseded.ts'
 import type { MailEvent } from '../event.ts'
+import type { Decision } from '../observe/decisions.ts'
+import { mailsOf, type Observer } from '../observe/observer.ts'
 import type { Target } from './settle.ts'
 
 /** How many lookups at a time make up for an outage of the store: it has just come back. */
 const AT_ONCE = 50
 
+export interface LookupParts {
+  /** Called for every device of an event's user that is worth a push. */
+  readonly found: (target: Target, event: MailEvent) => void
+  readonly observer: Pick<Observer, 'decided'>
+}
+
 export class Lookup {
   readonly #store: Pick<DeviceStore, 'devices'>
-  readonly #found: (target: Target, event: MailEvent) => void
+  readonly #parts: LookupParts
   readonly #keepForMs: number
   readonly #log: Log
   readonly #clock: Clock
@@ -35,16 +43,16 @@ export class Lookup {
   #closed = false
   #idle: (() => void)[] = []
 
-  /** Calls `found` for every device of an event's user that is worth a push, and drops events that had to wait for longer than `keepForMs`. */
+  /** Drops events that had to wait for longer than `keepForMs`. */
   constructor(
     store: Pick<DeviceStore, 'devices'>,
-    found: (target: Target, event: MailEvent) => void,
+    parts: LookupParts,
     keepForMs: number,
     log: Log,
     clock: Clock,
   ) {
     this.#store = store
-    this.#found = found
+    this.#parts = parts
     this.#keepForMs = keepForMs
     this.#log = log
     this.#clock = clock
@@ -63,7 +71,10 @@ export class Lookup {
   submit(event: MailEvent, known?: readonly Device[]): void {
     if (this.#closed) return
     if (known) this.#tell(event, known)
-    else if (this.#backoff.failures > 0 || this.#waiting.has(event.user)) this.#note(event)
+    else if (this.#backoff.failures > 0 || this.#waiting.has(event.user)) {
+      this.#note(event)
+      this.#decide('waits_store', event)
+    }
     else void this.#look(event)
   }
 
@@ -92,26 +103,34 @@ export class Lookup {
   }
 
   /** Never rejects; the event is noted when the store does not answer. */
-  async #look(event: MailEvent): Promise<void> {
+  async #look(event: MailEvent, waited = false): Promise<void> {
     this.#underWay += 1
     const timesBack = this.#timesBack
-    let devices: readonly Device[] = []
     try {
-      devices = await this.#store.devices(event.user)
+      const devices = await this.#store.devices(event.user)
       this.#storeAnswers()
+      this.#tell(event, devices)
     } catch (error) {
       this.#note(event)
+      if (!waited) this.#decide('waits_store', event)
       this.#storeIsAway(reasonOf(error), timesBack)
     }
     this.#underWay -= 1
-    this.#tell(event, devices)
     if (this.#backoff.failures === 0) this.#catchUp()
     if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve()
   }
 
   #tell(event: MailEvent, devices: readonly Device[]): void {
-    for (const device of withoutSuperseded(devices, this.#clock.now()))
-      this.#found({ user: event.user, device }, event)
+    const { user } = event
+    const live = withoutSuperseded(devices, this.#clock.now())
+    for (const device of live) this.#parts.found({ user, device }, event)
+    if (devices.length === 0) this.#decide('no_device', event)
+    for (const device of devices) if (!live.includes(device)) this.#decide('superseded', event, device)
+  }
+
+  #decide(decision: Decision, { user, kind, mail }: MailEvent, device?: Device): void {
+    const isChange = kind === 'change'
+    this.#parts.observer.decided(decision, { user, token: device?.token, isChange, mails: mailsOf(mail) })
   }
 
   #note(event: MailEvent): void {
@@ -147,7 +166,7 @@ export class Lookup {
   #probe(): void {
     this.#timer = undefined
     const event = this.#next()
-    if (event) void this.#look(event)
+    if (event) void this.#look(event, true)
     else this.#backoff.reset()
   }
 
@@ -155,7 +174,7 @@ export class Lookup {
   #catchUp(): void {
     while (this.#waiting.size > 0 && this.#underWay < AT_ONCE) {
       const event = this.#next()
-      if (event) void this.#look(event)
+      if (event) void this.#look(event, true)
     }
   }
 
@@ -164,6 +183,7 @@ export class Lookup {
     for (const [user, event] of this.#waiting) {
       this.#waiting.delete(user)
       if (this.#clock.now() - event.at <= this.#keepForMs) return event
+      this.#decide('expired', event)
     }
     return undefined
   }

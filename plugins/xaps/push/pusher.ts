@@ -11,6 +11,7 @@ import type { Log } from '../base/log.ts'
 import type { Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
 import type { MailEvent } from '../event.ts'
+import type { Observer } from '../observe/observer.ts'
 import { Lookup } from './lookup.ts'
 import { Sender, type SenderSettings } from './sender.ts'
 import { Settler, type Target } from './settle.ts'
@@ -22,6 +23,7 @@ export interface PusherParts {
   /** The files to watch for newer credentials, and what reads them; it may throw. */
   readonly files: readonly string[]
   readonly load: () => Credentials
+  readonly observer: Observer
   readonly log: Log
 }
 
@@ -38,14 +40,14 @@ export class Pusher {
     parts: PusherParts,
     clock: Clock = systemClock,
   ) {
-    const { store, credentials, files, load, log } = parts
+    const { store, credentials, files, load, observer, log } = parts
     this.#clock = clock
     this.#transport = new Transport(credentials, settings, log, clock)
     this.#settler = new Settler(store, log, clock)
-    const sending = { transport: this.#transport, store, settler: this.#settler, log }
+    const sending = { transport: this.#transport, store, settler: this.#settler, observer, log }
     this.#sender = new Sender(settings, sending, clock)
     const found = (target: Target, event: MailEvent) => this.#sender.add(target, event)
-    this.#lookup = new Lookup(store, found, settings.keepForMs, log, clock)
+    this.#lookup = new Lookup(store, { found, observer }, settings.keepForMs, log, clock)
     store.onReady(() => this.#lookup.storeIsBack())
     this.#renewal = watchCredentials(files, load, renewed => this.renew(renewed), log, clock)
   }

@@ -5,6 +5,7 @@
  */
 
 import type { MailEvent } from '../event.ts'
+import { bothMails, type Mails, mailsOf } from '../observe/observer.ts'
 
 export interface Rule {
   /** The least time from the start of one push to the start of the next, in milliseconds. */
@@ -14,7 +15,7 @@ export interface Rule {
 }
 
 /** Of an event, all that the rule asks for. */
-export type DeviceEvent = Pick<MailEvent, 'kind' | 'at'>
+export type DeviceEvent = Pick<MailEvent, 'kind' | 'at' | 'mail'>
 
 /** Events of one device that one push is for. */
 export interface Batch {
@@ -22,15 +23,29 @@ export interface Batch {
   readonly newest: number
   /** When a push for them is due, but for the window of the push before. */
   readonly due: number
+  /** When the oldest new mail among them came; infinity where there are changes only. */
+  readonly mailAt: number
+  readonly mails: Mails
+  /** Those of them that nothing has been decided of yet. */
+  readonly fresh: Mails
 }
 
-export function batchOf({ kind, at }: DeviceEvent, { changeDelayMs }: Rule): Batch {
-  return { newest: at, due: kind === 'new' ? at : at + changeDelayMs }
+export function batchOf({ kind, at, mail }: DeviceEvent, { changeDelayMs }: Rule): Batch {
+  const mails = mailsOf(mail)
+  const isNew = kind === 'new'
+  return { newest: at, due: isNew ? at : at + changeDelayMs, mailAt: isNew ? at : Number.POSITIVE_INFINITY, mails, fresh: mails }
 }
 
 /** One push for both: it is as urgent as the more urgent one. */
 export function merge(a: Batch | undefined, b: Batch): Batch {
-  return a ? { newest: Math.max(a.newest, b.newest), due: Math.min(a.due, b.due) } : b
+  if (!a) return b
+  return {
+    newest: Math.max(a.newest, b.newest),
+    due: Math.min(a.due, b.due),
+    mailAt: Math.min(a.mailAt, b.mailAt),
+    mails: bothMails(a.mails, b.mails),
+    fresh: bothMails(a.fresh, b.fresh),
+  }
 }
 
 /** Whether a push that started at `startedAt` makes one for an event at `at` needless. */

@@ -11,10 +11,12 @@ import { type Log, reasonOf } from '../base/log.ts'
 import { Queue } from '../base/queue.ts'
 import { pushNameOf } from '../device/device.ts'
 import type { Claim, DeviceStore } from '../device/store.ts'
+import type { Decision } from '../observe/decisions.ts'
+import { mailsOf, NO_MAILS, type Observer } from '../observe/observer.ts'
 import { CircuitBreaker } from './breaker.ts'
 import { Claiming } from './claiming.ts'
 import { Coalescer, type Entry } from './coalesce.ts'
-import { consequenceOf } from './consequences.ts'
+import { consequenceOf, inWords } from './consequences.ts'
 import type { DeviceEvent, Rule } from './rule.ts'
 import { masked, type Settler, type Target } from './settle.ts'
 
@@ -30,6 +32,7 @@ export interface SenderParts {
   readonly transport: Pick<Transport, 'push' | 'mayPush'>
   readonly store: Pick<DeviceStore, 'claim'>
   readonly settler: Pick<Settler, 'settle'>
+  readonly observer: Pick<Observer, 'decided' | 'pushed' | 'failed' | 'apple'>
   readonly log: Log
   readonly random?: () => number
 }
@@ -49,13 +52,19 @@ export class Sender {
   #idle: (() => void) | undefined
 
   constructor(settings: SenderSettings, parts: SenderParts, clock: Clock = systemClock) {
-    const { log, random } = parts
+    const { log, random, observer } = parts
     this.#settings = settings
     this.#parts = parts
     this.#clock = clock
     this.#claiming = new Claiming(parts.store, log, clock)
     this.#breaker = new CircuitBreaker(
-      { resume: () => this.#pushDue(), waiting: () => this.#ready.size, log, random },
+      {
+        resume: () => this.#pushDue(),
+        waiting: () => this.#ready.size,
+        changed: trouble => observer.apple(trouble),
+        log,
+        random,
+      },
       clock,
     )
     this.#coalescer = new Coalescer(settings, entry => this.#enqueue(entry), clock)
@@ -68,8 +77,15 @@ export class Sender {
 
   /** Something happened that `target` is to be told of. */
   add(target: Target, event: DeviceEvent): void {
+    if (this.#closed) return
     const name = pushNameOf(target.device)
-    if (!this.#closed && !this.#claiming.covers(name, event.at)) this.#coalescer.add(name, target, event)
+    if (this.#claiming.covers(name, event.at)) {
+      const isChange = event.kind === 'change'
+      return this.#parts.observer.decided('covered', { ...subjectOf(target), mails: mailsOf(event.mail), isChange })
+    }
+    const entry = this.#coalescer.add(name, target, event)
+    const waits = this.#waitOf(entry)
+    if (waits) this.#decide(entry, waits)
   }
 
   /** Tries at once what waits for Apple: the credentials were renewed. */
@@ -121,10 +137,10 @@ export class Sender {
     this.#inFlight += 1
     try {
       const claim = await this.#claimFor(entry)
-      if (claim.kind === 'covered') this.#coalescer.done(entry)
-      else if (claim.kind === 'wait') this.#coalescer.wait(entry, claim.ms)
+      if (claim.kind === 'covered') this.#drop(entry, 'covered')
+      else if (claim.kind === 'wait') this.#rest(entry, 'waits_window', claim.ms)
       // Since the claim was asked for, pushes have come to wait for Apple, or the end has come.
-      else if (this.#breaker.open || this.#closed) this.#coalescer.wait(entry, 0)
+      else if (this.#breaker.open || this.#closed) this.#rest(entry, 'waits_apple', 0)
       else await this.#send(entry)
     } catch (error) {
       this.#giveUp(entry, error)
@@ -155,30 +171,52 @@ export class Sender {
   }
 
   /** Whether a push for events up to `newest` is not worth the try any more. */
-  #isPointless({ target }: Entry, newest: number): boolean {
-    const { log, transport } = this.#parts
-    if (!transport.mayPush(target.device)) {
-      log.debug('not pushed: the phone listens to another topic until it registers again', {
-        ...masked(target),
-        topic: target.device.topic,
-      })
-      return true
-    }
-    if (this.#clock.now() - newest <= this.#settings.keepForMs) return false
-    log.info('a push that could not be sent is dropped: older than [push] keep_for', masked(target))
+  #isPointless(entry: Entry, newest: number): boolean {
+    const { device } = entry.target
+    const isOld = this.#clock.now() - newest > this.#settings.keepForMs
+    if (!isOld && this.#parts.transport.mayPush(device)) return false
+    // Those that have waited are dropped with a line of their own.
+    entry.inFlight = entry.inFlight && { ...entry.inFlight, fresh: entry.inFlight.mails }
+    this.#decide(entry, isOld ? 'expired' : 'other_topic')
     return true
+  }
+
+  /** Why the events of `entry` wait; undefined when a push for them is about to be made. */
+  #waitOf({ state, failures, notBefore, pending }: Entry): Decision | undefined {
+    if (state === 'ready' && this.#breaker.open) return 'waits_apple'
+    if (state !== 'resting') return undefined
+    if (failures > 0) return 'waits_apple'
+    return pending && pending.due > notBefore ? 'waits_change' : 'waits_window'
+  }
+
+  /** Tells what has become of the events of `entry` that nothing had been decided of. */
+  #decide(entry: Entry, decision: Decision): void {
+    const fresh = this.#coalescer.takeFresh(entry)
+    if (fresh.mails.count > 0) this.#parts.observer.decided(decision, { ...subjectOf(entry.target), ...fresh })
+  }
+
+  /** The events of `entry` need no push any more. */
+  #drop(entry: Entry, decision: Decision): void {
+    this.#decide(entry, decision)
+    this.#coalescer.done(entry)
+  }
+
+  #rest(entry: Entry, decision: Decision, ms: number): void {
+    this.#decide(entry, decision)
+    this.#coalescer.wait(entry, ms)
   }
 
   /** Applies the table of consequences to the breaker and to the device's entry. */
   #followUp(entry: Entry, verdict: Verdict, startedAt: number): void {
-    const next = consequenceOf(verdict).entry
+    const { entry: next, breaker } = consequenceOf(verdict)
     this.#breaker.settle(verdict, startedAt)
-    if (next === 'retry') this.#coalescer.wait(entry, 0)
+    this.#tell(entry, verdict, startedAt)
+    if (breaker !== 'answered') this.#parts.observer.failed(inWords(verdict))
+    if (next === 'retry') this.#rest(entry, 'waits_apple', 0)
     else if (next === 'backOff') this.#backOff(entry, verdict)
     else {
-      this.#sayDone(entry.target, verdict, startedAt)
       this.#claiming.pushed(entry.key, startedAt, this.#coalescer.windowMs)
-      this.#coalescer.done(entry)
+      this.#drop(entry, 'refused')
     }
   }
 
@@ -187,13 +225,17 @@ export class Sender {
     entry.failures += 1
     const doubled = backoffMs(entry.failures, STANDARD_BACKOFF, this.#parts.random)
     this.#parts.log.debug('a push is tried again', { ...masked(entry.target), reason })
-    this.#coalescer.wait(entry, Math.max(afterMs, doubled))
+    this.#rest(entry, 'waits_apple', Math.max(afterMs, doubled))
   }
 
-  #sayDone(target: Target, { kind }: Verdict, startedAt: number): void {
-    const { log } = this.#parts
-    if (kind === 'sent') {
-      log.info('push accepted by Apple', { ...masked(target), ms: this.#clock.now() - startedAt })
-    } else log.debug('Apple refuses a device', { ...masked(target), verdict: kind })
+  #tell(entry: Entry, { kind: verdict, id: apnsId }: Verdict, startedAt: number): void {
+    const { mails = NO_MAILS, mailAt = Number.POSITIVE_INFINITY } = entry.inFlight ?? {}
+    const fresh = verdict === 'sent' ? this.#coalescer.takeFresh(entry).mails : NO_MAILS
+    const subject = { ...subjectOf(entry.target), mails, fresh }
+    this.#parts.observer.pushed({ ...subject, verdict, apnsId, startedAt, mailAt })
   }
+}
+
+function subjectOf({ user, device }: Target): { readonly user: string; readonly token: string } {
+  return { user, token: device.token }
 }
