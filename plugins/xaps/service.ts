@@ -3,15 +3,18 @@
  * has a delivery side, the companion serves; both have a push side of their own.
  */
 
-import { type Credentials, credentialFiles, loadCredentials } from './apns/credentials.ts'
+import { isDeepStrictEqual } from 'node:util'
+import type { Credentials } from './apns/credentials.ts'
 import { announceExpiry } from './apns/renewal.ts'
 import type { Clock } from './base/clock.ts'
 import { STAGES } from './base/limits.ts'
 import { type Log, reasonOf } from './base/log.ts'
+import { digestOf, joined, takeUp } from './config/changes.ts'
 import { type Config, missingEventsListener, pathIn, pushSources, settingNotes } from './config/config.ts'
 import type { Address, Mode } from './delivery/address.ts'
 import type { HarakaLists } from './delivery/local.ts'
 import { openUserLookup } from './delivery/recipients.ts'
+import type { KeyedStore } from './device/keyed-store.ts'
 import { deviceStore, openStore } from './device/open.ts'
 import { register } from './device/record.ts'
 import type { DeviceStore } from './device/store.ts'
@@ -19,6 +22,7 @@ import { Intake } from './intake/intake.ts'
 import { Pusher } from './push/pusher.ts'
 import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
 import { Spool } from './registration/spool.ts'
+import type { Settings } from './settings.ts'
 import { foreignState, isUsed, prepareSpool, spoolDirectory } from './state.ts'
 
 /** How often expired devices are swept out of the store. */
@@ -26,12 +30,6 @@ const SWEEP_EVERY_MS = 6 * 3_600_000
 
 /** From the companion's start to its connection to Apple, for which no phone waits, in milliseconds. */
 const WARM_UP_AFTER_MS = 1_000
-
-/** All that a process works with; plain data, to be sent to another process. */
-export interface Settings {
-  readonly config: Config
-  readonly credentials: Credentials
-}
 
 /**
  * Opens the device store that the configuration names. Rejects when it cannot be opened, and with NoStoreYet instead of
@@ -53,18 +51,16 @@ export function openPushSide(
   log: Log,
   clock?: Clock,
 ): Pusher {
-  const { apns, push, harakaDir } = config
-  return new Pusher(
-    { ...apns, ...push },
-    {
-      store,
-      credentials,
-      files: credentialFiles(apns, harakaDir),
-      load: () => loadCredentials(apns, harakaDir),
-      log,
-    },
-    clock,
-  )
+  return new Pusher(joined(config.apns, config.push), { store, credentials, log }, clock)
+}
+
+/** Has a running side work with `next`. `config` is its own; `stores` are those that it has open. */
+function change(config: Config, push: Pusher, stores: readonly KeyedStore[], next: Settings): void {
+  const known = [config.apns, push.credentials]
+  const isSame = isDeepStrictEqual(known, [next.config.apns, next.credentials])
+  takeUp(config, next.config)
+  for (const store of stores) store.expireAfter(config.store.expireAfterMs)
+  if (!isSame) push.renew(next.credentials)
 }
 
 /** A mail that is in the mailboxes of `recipients` since `at` (ms since the epoch). */
@@ -78,16 +74,15 @@ export interface Delivery {
 export interface DeliverySide {
   /** Pushes to the users behind the recipients. Returns at once. */
   push(delivery: Delivery): void
+  /** Works with these settings from now on, but for what needs a restart. */
+  takeUp(settings: Settings): void
   /** Sends what is pending, for a bounded time. */
   close(): Promise<void>
 }
 
 /** Connects to store and Apple before the first mail has to wait for them, which would cost it a quarter of a second. */
-export function openDeliverySide(
-  { config, credentials }: Settings,
-  lists: HarakaLists,
-  log: Log,
-): DeliverySide {
+export function openDeliverySide(settings: Settings, lists: HarakaLists, log: Log): DeliverySide {
+  const { config, credentials } = structuredClone(settings)
   const store = deviceStore({ ...config.store, harakaDir: config.harakaDir, log })
   const lookup = openUserLookup(config, lists, log)
   const push = openPushSide(config, credentials, store, log)
@@ -106,6 +101,7 @@ export function openDeliverySide(
         .then(users => submit(users, at))
         .catch(logged('recipients could not be resolved'))
     },
+    takeUp: next => change(config, push, [store], next),
     async close() {
       closed = true
       lookup.close()
@@ -122,6 +118,8 @@ export type Listening = Pick<CompanionOptions, 'inherited' | 'socketOwner' | 're
 export interface Serving {
   /** Opens the store, and says what is wrong with it; rejects when that is impossible. */
   openStore(): Promise<void>
+  /** Works with these settings from now on, but for what needs a restart. */
+  takeUp(settings: Settings): void
   /** Lets go of everything, for a bounded time. */
   close(): Promise<void>
 }
@@ -130,11 +128,9 @@ export interface Serving {
  * Opens the listeners. The store is opened after them: a registration that comes first opens it, and waits no longer than it
  * would for one that does not answer. Rejects when a listener cannot be opened, unless `listening.retry` is set.
  */
-export async function startServing(
-  { config, credentials }: Settings,
-  listening: Listening,
-  log: Log,
-): Promise<Serving> {
+export async function startServing(settings: Settings, listening: Listening, log: Log): Promise<Serving> {
+  const { config, credentials } = structuredClone(settings)
+  const spooled = spoolStore(config, log)
   const store = deviceStore({ ...config.store, harakaDir: config.harakaDir, log })
   const push = openPushSide(config, credentials, store, log)
   const intake = openIntake(config, push, log)
@@ -143,10 +139,10 @@ export async function startServing(
     await push.close(STAGES.pushesMs)
     await store.close()
   }
-  for (const line of settingNotes(config)) log.notice(line)
-  const missing = missingEventsListener(config)
-  if (missing !== undefined) log.error(missing)
-  const companion = await startRegistration(config, push, intake, store, listening, log).catch(
+  const sayNotes = notesTo(log)
+  sayNotes(config)
+  const spool = makeSpool(config, spooled, log)
+  const companion = await startRegistration(config, push, intake, store, spool, listening, log).catch(
     async error => {
       await letGo()
       throw error
@@ -160,6 +156,10 @@ export async function startServing(
       for (const problem of foreignState(config)) log.error(problem)
       for (const warning of await store.warnings()) log.warn(warning)
     },
+    takeUp(next) {
+      change(config, push, [store, spooled], next)
+      sayNotes(config)
+    },
     async close() {
       expiry.close()
       clearTimeout(warmUp)
@@ -170,12 +170,24 @@ export async function startServing(
   }
 }
 
+/** Says what is to be known of a configuration, each line when it begins to hold. */
+function notesTo(log: Log): (config: Config) => void {
+  let said: readonly string[] = []
+  return config => {
+    const notes = settingNotes(config)
+    const missing = missingEventsListener(config)
+    for (const line of notes) if (!said.includes(line)) log.notice(line)
+    if (missing !== undefined && !said.includes(missing)) log.error(missing)
+    said = missing === undefined ? notes : [...notes, missing]
+  }
+}
+
 /** Dovecot's event exporter → the push side, where it is the source of new mail; otherwise its events are only counted. */
 function openIntake(config: Config, push: Pusher, log: Log): Intake {
-  const isSource = pushSources(config).newMail === 'events'
+  const isSource = () => pushSources(config).newMail === 'events'
   // What LMTP or LDA has delivered is local, whatever lists Haraka has.
   const lookup = openUserLookup(config, { get: () => [] }, log)
-  const newMail = (user: string, at: number) => isSource && push.submit({ user, kind: 'new', at })
+  const newMail = (user: string, at: number) => isSource() && push.submit({ user, kind: 'new', at })
   return new Intake(config.users, { newMail, ...lookup }, log)
 }
 
@@ -185,49 +197,59 @@ function startRegistration(
   push: Pusher,
   events: Intake,
   store: DeviceStore,
+  spool: Spool,
   listening: Listening,
   log: Log,
 ): Promise<Companion> {
-  const { newMail, changes } = pushSources(config)
-  const rules = { maxDevices: config.store.maxDevices }
-  return startCompanion(
-    {
-      ...config.registration,
-      ...listening,
-      socket: pathIn(config, config.registration.socket),
-      eventsSocket: pathIn(config, config.delivery.eventsSocket),
-      notified: { newMail: newMail === 'plugin', changes },
-      lowercase: config.users.lowercase,
+  const { registration, users, delivery } = config
+  const notified = {
+    get newMail() {
+      return pushSources(config).newMail === 'plugin'
     },
-    {
-      save: (user, registration) =>
-        store.update(user, record => register(record, registration, { ...rules, live: true })),
-      replay: (user, registration) =>
-        store.update(user, record => register(record, registration, { ...rules, now: Date.now() })),
-      spool: makeSpool(config, log),
-      onReady: listener => store.onReady(listener),
-      devices: user => store.devices(user),
-      events,
-      submit: (event, devices) => push.submit(event, devices),
-      pending: () => push.pending,
-      topic: () => push.credentials.topic,
-      log,
+    get changes() {
+      return pushSources(config).changes
     },
-  )
+  }
+  const paths = {
+    socket: pathIn(config, registration.socket),
+    eventsSocket: pathIn(config, delivery.eventsSocket),
+  }
+  const maxDevices = () => config.store.maxDevices
+  return startCompanion(joined(joined(registration, users), { ...listening, ...paths, notified }), {
+    save: (user, registration) =>
+      store.update(user, record => register(record, registration, { maxDevices: maxDevices(), live: true })),
+    replay: (user, registration) =>
+      store.update(user, record =>
+        register(record, registration, { maxDevices: maxDevices(), now: Date.now() }),
+      ),
+    spool,
+    onReady: listener => store.onReady(listener),
+    devices: user => store.devices(user),
+    events,
+    submit: (event, devices) => push.submit(event, devices),
+    pending: () => push.pending,
+    topic: () => push.credentials.topic,
+    configuration: () => digestOf(config),
+    log,
+  })
+}
+
+/** A store in LMDB beside the one that the configuration names. */
+function spoolStore(config: Config, log: Log): KeyedStore {
+  const directory = spoolDirectory(config)
+  const prepare = () => prepareSpool(directory)
+  const place = { uri: `lmdb:${directory}`, harakaDir: config.harakaDir }
+  return deviceStore({ ...config.store, ...place, prepare, log })
 }
 
 /**
- * A store in LMDB beside the one that the configuration names. Beside a store on this host it is opened when it is
+ * Beside a store on this host it is opened when it is
  * needed, or when an earlier run has left it; beside one that is elsewhere at the start: an outage leaves no time for it.
  */
-function makeSpool(config: Config, log: Log): Spool {
+function makeSpool(config: Config, local: KeyedStore, log: Log): Spool {
   const directory = spoolDirectory(config)
-  const { uri, maxDevices } = config.store
-  const prepare = () => prepareSpool(directory)
-  const place = { uri: `lmdb:${directory}`, harakaDir: config.harakaDir }
-  const local = deviceStore({ ...config.store, ...place, prepare, log })
-  const openAtStart = !uri.startsWith('lmdb:') || isUsed(directory)
-  return new Spool({ local, directory, openAtStart, maxDevices }, log)
+  const openAtStart = !config.store.uri.startsWith('lmdb:') || isUsed(directory)
+  return new Spool(joined(config.store, { local, directory, openAtStart }), log)
 }
 
 function sweepRegularly(store: DeviceStore, log: Log): NodeJS.Timeout {

@@ -39,7 +39,7 @@ function bench(keepForMs = 86_400_000): Bench {
         found: (user, device, event) => b.found.push({ user, device, event }),
         log,
       },
-      keepForMs,
+      { keepForMs },
       clock,
     ),
   }

@@ -60,14 +60,14 @@ const PROVIDER_TOKEN_MAX_AGE_S = 55 * 60
 /** One `apn` client: one set of credentials, one provider token over all its connections, one try per request. */
 export class ApnClient {
   readonly #client: Client
-  readonly #timeoutMs: number
+  readonly #endpoint: Endpoint
   readonly #clock: Clock
   /** The socket of the connection being made. */
   #socket: TLSSocket | undefined
 
   /** Throws when the credentials are of no use. */
   constructor(credentials: Credentials, endpoint: Endpoint, clock: Clock = systemClock) {
-    this.#timeoutMs = endpoint.requestTimeoutMs
+    this.#endpoint = endpoint
     this.#clock = clock
     this.#client = (new Provider(optionsOf(credentials, endpoint)) as unknown as { client: Client }).client
     const { config } = this.#client
@@ -116,7 +116,7 @@ export class ApnClient {
   }
 
   #request(session: ClientHttp2Session, push: Push): Promise<Outcome> {
-    return request(session, push, this.#timeoutMs, this.#clock)
+    return request(session, push, this.#endpoint.requestTimeoutMs, this.#clock)
   }
 }
 

@@ -23,6 +23,8 @@ const CLOSED: Answer = { fault: 'the connection was closed', of: 'connection' }
 
 export class Transport {
   readonly #endpoint: Endpoint
+  /** All that a client is made for. */
+  #madeFor: unknown
   readonly #log: Log
   readonly #clock: Clock
   #credentials: Credentials
@@ -35,6 +37,7 @@ export class Transport {
   constructor(credentials: Credentials, endpoint: Endpoint, log: Log, clock: Clock = systemClock) {
     this.#credentials = credentials
     this.#endpoint = endpoint
+    this.#madeFor = madeFor(credentials, endpoint)
     this.#log = log
     this.#clock = clock
   }
@@ -51,12 +54,13 @@ export class Transport {
     return 'unusable' in connection ? Promise.resolve(connection) : connection.send(push)
   }
 
-  /** From the next push on, uses a new connection with these credentials. */
+  /** From the next push on, uses a new connection with these credentials, to the endpoint as it is set. */
   renew(credentials: Credentials): void {
-    const { auth, ca } = this.#credentials
     this.#credentials = credentials
+    const before = this.#madeFor
+    this.#madeFor = madeFor(credentials, this.#endpoint)
     // A new client would sign a new provider token, and Apple counts those.
-    if (isDeepStrictEqual([auth, ca], [credentials.auth, credentials.ca])) return
+    if (isDeepStrictEqual(before, this.#madeFor)) return
     this.#disposeClient()
     this.#connection?.retire()
     this.#connection = undefined
@@ -102,4 +106,8 @@ export class Transport {
     })
     this.#client = undefined
   }
+}
+
+function madeFor({ auth, ca }: Credentials, { host, port, environment }: Endpoint): unknown {
+  return { auth, ca, host, port, environment }
 }

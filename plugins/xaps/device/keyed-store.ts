@@ -32,7 +32,12 @@ export abstract class KeyedStore<Options extends KeyedStoreOptions = KeyedStoreO
   protected readonly options: Options
 
   constructor(options: Options) {
-    this.options = options
+    this.options = { ...options }
+  }
+
+  /** From now on devices not seen for `ms` milliseconds count as gone. */
+  expireAfter(ms: number): void {
+    Object.assign(this.options, { expireAfterMs: ms })
   }
 
   abstract claim(push: string, request: ClaimRequest): Promise<Claim>

@@ -22,7 +22,7 @@ export interface LookupParts {
 
 export class Lookup {
   readonly #parts: LookupParts
-  readonly #keepForMs: number
+  readonly #rule: { readonly keepForMs: number }
   readonly #clock: Clock
   readonly #transitions: TransitionLog
   /** Events whose devices are not known yet: of each user the newest, as urgent as the most urgent. */
@@ -37,9 +37,9 @@ export class Lookup {
   #closed = false
   #idle: (() => void)[] = []
 
-  constructor(parts: LookupParts, keepForMs: number, clock: Clock = systemClock) {
+  constructor(parts: LookupParts, rule: { readonly keepForMs: number }, clock: Clock = systemClock) {
     this.#parts = parts
-    this.#keepForMs = keepForMs
+    this.#rule = rule
     this.#clock = clock
     this.#transitions = new TransitionLog('answers', clock)
   }
@@ -155,7 +155,7 @@ export class Lookup {
   #next(): MailEvent | undefined {
     for (const [user, event] of this.#waiting) {
       this.#waiting.delete(user)
-      if (this.#clock.now() - event.at <= this.#keepForMs) return event
+      if (this.#clock.now() - event.at <= this.#rule.keepForMs) return event
     }
     return undefined
   }

@@ -103,14 +103,15 @@ function run({ redis }: Client, script: string, key: string, args: readonly (str
  * The records in a server as entries. The text is its own version: when the same is there again, nothing has been
  * missed.
  */
-function entriesIn(client: Client, { namespace, expireAfterMs }: RedisOptions): Entries<Stored, string> {
+function entriesIn(client: Client, options: RedisOptions): Entries<Stored, string> {
+  const { namespace } = options
   return {
     async load(key) {
       const [text] = await client.texts([key])
       return { value: storedIn(text), version: text ?? '' }
     },
     async replace(key, version, stored) {
-      const args = [version, encodeRecord(stored) ?? '', Math.ceil(expireAfterMs)]
+      const args = [version, encodeRecord(stored) ?? '', Math.ceil(options.expireAfterMs)]
       return (await run(client, COMPARE_AND_SET, fullKey(namespace, key), args)) === 1
     },
   }
