@@ -41,6 +41,17 @@ for (const [domains, mode, local, foreign] of CASES) {
   })
 }
 
+test('other domains count from the moment on that they are set', () => {
+  const settings = { domains: ['one.example'] }
+  const isLocal = watchLocalDomains(settings, fakeConfig(lists), log)
+  const local = () => ['one.example', 'two.example', 'example.com'].filter(host => isLocal(host, 'SMTP'))
+  assert.deepEqual(local(), ['one.example'])
+  settings.domains = ['Two.example', 'host_list']
+  assert.deepEqual(local(), ['two.example', 'example.com'])
+  settings.domains = ['one.example']
+  assert.deepEqual(local(), ['one.example'])
+})
+
 test('a change of host_list is followed, more than once', () => {
   const config = fakeConfig({ host_list: ['one.example'] })
   const isLocal = watchLocalDomains({ domains: ['host_list'] }, config, log)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
@@ -204,6 +204,14 @@ async function serves(t: TestContext, site: Site): Promise<void> {
   const second = await xaps(['-c', site.dir, 'serve'])
   assert.equal(second.status, 1, 'the socket is taken')
   assert.match(second.stderr, /another process serves it/)
+  const ini = path.join(site.dir, 'config', 'xaps.ini')
+  appendFileSync(ini, '[push]\nwindow = 61\n')
+  process.kill(server.pid, 'SIGHUP')
+  await server.waitForOutput(/xaps\.ini has changed and is in use changes="\[push\] window: \d+ -> 61"/)
+  const another = /warn +the companion works with another configuration/
+  assert.doesNotMatch((await xaps(['-c', site.dir, 'check'])).stdout, another)
+  appendFileSync(ini, '[store]\nnamespace = other\n')
+  assert.match((await xaps(['-c', site.dir, 'check'])).stdout, another)
   await server.end('SIGTERM')
   assert.throws(() => readFileSync(site.socket), { code: 'ENOENT' })
 }
