@@ -9,8 +9,8 @@ import { announceExpiry } from './apns/renewal.ts'
 import type { Clock } from './base/clock.ts'
 import { STAGES } from './base/limits.ts'
 import { type Log, reasonOf } from './base/log.ts'
-import { digestOf, joined, takeUp } from './config/changes.ts'
-import { type Config, missingEventsListener, pathIn, pushSources, settingNotes } from './config/config.ts'
+import { digestOf, joined, notesTo, takeUp } from './config/changes.ts'
+import { type Config, pathIn, pushSources } from './config/config.ts'
 import type { Address, Mode } from './delivery/address.ts'
 import type { HarakaLists } from './delivery/local.ts'
 import { openUserLookup } from './delivery/recipients.ts'
@@ -170,18 +170,6 @@ export async function startServing(settings: Settings, listening: Listening, log
   }
 }
 
-/** Says what is to be known of a configuration, each line when it begins to hold. */
-function notesTo(log: Log): (config: Config) => void {
-  let said: readonly string[] = []
-  return config => {
-    const notes = settingNotes(config)
-    const missing = missingEventsListener(config)
-    for (const line of notes) if (!said.includes(line)) log.notice(line)
-    if (missing !== undefined && !said.includes(missing)) log.error(missing)
-    said = missing === undefined ? notes : [...notes, missing]
-  }
-}
-
 /** Dovecot's event exporter → the push side, where it is the source of new mail; otherwise its events are only counted. */
 function openIntake(config: Config, push: Pusher, log: Log): Intake {
   const isSource = () => pushSources(config).newMail === 'events'
@@ -214,14 +202,12 @@ function startRegistration(
     socket: pathIn(config, registration.socket),
     eventsSocket: pathIn(config, delivery.eventsSocket),
   }
-  const maxDevices = () => config.store.maxDevices
+  const limit = () => ({ maxDevices: config.store.maxDevices })
   return startCompanion(joined(joined(registration, users), { ...listening, ...paths, notified }), {
     save: (user, registration) =>
-      store.update(user, record => register(record, registration, { maxDevices: maxDevices(), live: true })),
+      store.update(user, record => register(record, registration, { ...limit(), live: true })),
     replay: (user, registration) =>
-      store.update(user, record =>
-        register(record, registration, { maxDevices: maxDevices(), now: Date.now() }),
-      ),
+      store.update(user, record => register(record, registration, { ...limit(), now: Date.now() })),
     spool,
     onReady: listener => store.onReady(listener),
     devices: user => store.devices(user),

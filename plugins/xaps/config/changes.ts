@@ -5,7 +5,8 @@
 
 import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { ALL, type Config, withoutSecret } from './config.ts'
+import type { Log } from '../base/log.ts'
+import { ALL, type Config, missingEventsListener, settingNotes, withoutSecret } from './config.ts'
 
 type Key = (typeof ALL)[number]
 type Sections = Record<string, Record<string, unknown>>
@@ -50,6 +51,18 @@ function shown({ name, inFile }: Key, value: unknown): string {
 export function digestOf(config: Config): string {
   const all = ALL.map(key => `[${key.section}] ${key.inFile} = ${shown(key, settingOf(config, key))}`)
   return `v${createHash('sha256').update(all.join('\n')).digest('hex').slice(0, 8)}`
+}
+
+/** Says what is to be known of a configuration, each line when it begins to hold. */
+export function notesTo(log: Log): (config: Config) => void {
+  let said: readonly string[] = []
+  return config => {
+    const notes = settingNotes(config)
+    const missing = missingEventsListener(config)
+    for (const line of notes) if (!said.includes(line)) log.notice(line)
+    if (missing !== undefined && !said.includes(missing)) log.error(missing)
+    said = missing === undefined ? notes : [...notes, missing]
+  }
 }
 
 /** One object with the keys of all `sections`, each with the value that it has when it is read. */
