@@ -39,7 +39,7 @@ function bench(keepForMs = 86_400_000): Bench {
         },
       },
       (target, event) => b.found.push({ target, event }),
-      keepForMs,
+      { keepForMs },
       log,
       clock,
     ),

@@ -60,8 +60,6 @@ async function side(t: TestContext): Promise<Side> {
           onReady: () => undefined,
         },
         credentials: credentialsFor(apple),
-        files: [],
-        load: () => credentialsFor(apple),
         log,
       },
     ),

@@ -19,7 +19,7 @@ const AT_ONCE = 50
 export class Lookup {
   readonly #store: Pick<DeviceStore, 'devices'>
   readonly #found: (target: Target, event: MailEvent) => void
-  readonly #keepForMs: number
+  readonly #rule: { readonly keepForMs: number }
   readonly #log: Log
   readonly #clock: Clock
   readonly #transitions: TransitionLog
@@ -39,13 +39,13 @@ export class Lookup {
   constructor(
     store: Pick<DeviceStore, 'devices'>,
     found: (target: Target, event: MailEvent) => void,
-    keepForMs: number,
+    rule: { readonly keepForMs: number },
     log: Log,
     clock: Clock,
   ) {
     this.#store = store
     this.#found = found
-    this.#keepForMs = keepForMs
+    this.#rule = rule
     this.#log = log
     this.#clock = clock
     this.#transitions = new TransitionLog('answers', clock)
@@ -163,7 +163,7 @@ export class Lookup {
   #next(): MailEvent | undefined {
     for (const [user, event] of this.#waiting) {
       this.#waiting.delete(user)
-      if (this.#clock.now() - event.at <= this.#keepForMs) return event
+      if (this.#clock.now() - event.at <= this.#rule.keepForMs) return event
     }
     return undefined
   }
