@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict'
-import { renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import path from 'node:path'
-import test, { type TestContext } from 'node:test'
+import test from 'node:test'
 import type { Credentials } from '../../plugins/xaps/apns/credentials.ts'
-import { announceExpiry, expiryWarning, watchCredentials } from '../../plugins/xaps/apns/renewal.ts'
+import { announceExpiry, expiryWarning } from '../../plugins/xaps/apns/renewal.ts'
 import { TOPIC } from '../push/parts.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { type RecordedLog, recordedLog } from '../support/recorded-log.ts'
-import { tempDirectory } from '../support/temp.ts'
 
 const DAY_MS = 86_400_000
 
@@ -15,118 +12,6 @@ function credentials(notAfter?: number): Credentials {
   const auth = { kind: 'certificate', cert: '', key: '' } as const
   return { auth, topic: TOPIC, topics: [TOPIC], ...(notAfter === undefined ? {} : { notAfter }) }
 }
-
-interface Watched {
-  readonly clock: FakeClock
-  readonly log: RecordedLog
-  readonly renewed: Credentials[]
-  load: () => Credentials
-  file(name: string): string
-  write(name: string, content: string): void
-  stop(): void
-}
-
-/** Watches the files `cert` and `key` in a directory of their own. */
-function watched(t: TestContext): Watched {
-  const directory = tempDirectory()
-  t.after(() => directory.remove())
-  const w: Watched = {
-    clock: new FakeClock(),
-    log: recordedLog(),
-    renewed: [],
-    load: () => credentials(),
-    file: name => path.join(directory.path, name),
-    write: (name, content) => writeFileSync(w.file(name), content),
-    stop: () => renewal.close(),
-  }
-  w.write('cert', 'first')
-  w.write('key', 'first')
-  const renewal = watchCredentials(
-    [w.file('cert'), w.file('key')],
-    () => w.load(),
-    renewed => w.renewed.push(renewed),
-    w.log,
-    w.clock,
-  )
-  return w
-}
-
-test('a changed file is read within 10 seconds, once; files that do not change are not, and a closed watch ends', async t => {
-  const w = watched(t)
-  await w.clock.advance(600_000)
-  assert.deepEqual(w.log.lines, [])
-  w.write('cert', 'second, longer')
-  await w.clock.advance(10_000)
-  assert.equal(w.renewed.length, 1)
-  await w.clock.advance(60_000)
-  assert.equal(w.renewed.length, 1)
-  assert.deepEqual(w.log.loud(), [
-    'notice: the credentials for Apple changed on disk; the new ones are in use',
-  ])
-  w.stop()
-  assert.equal(w.clock.timers, 0)
-})
-
-test('a file that is replaced by another is noticed, also through a symbolic link', async t => {
-  const w = watched(t)
-  w.write('new', 'first')
-  renameSync(w.file('new'), w.file('cert'))
-  await w.clock.advance(10_000)
-  assert.equal(w.renewed.length, 1)
-  w.write('elsewhere', 'third one')
-  rmSync(w.file('cert'))
-  symlinkSync(w.file('elsewhere'), w.file('cert'))
-  await w.clock.advance(10_000)
-  assert.equal(w.renewed.length, 2)
-})
-
-test('certificate and key that are written one after the other are read when both are there', async t => {
-  const w = watched(t)
-  w.load = () => {
-    throw new Error('certificate and key do not belong together')
-  }
-  await w.clock.advance(4_999)
-  w.write('cert', 'second, longer')
-  await w.clock.advance(500)
-  w.write('key', 'second, longer')
-  w.load = () => credentials(1)
-  await w.clock.advance(10_000)
-  assert.equal(w.renewed.length, 1)
-  assert.equal(w.log.loud().length, 1)
-})
-
-test('a bad new file leaves the old credentials in use and is said once; a good one is taken', async t => {
-  const w = watched(t)
-  w.load = () => {
-    throw new Error('expected a PEM certificate')
-  }
-  w.write('cert', 'garbage, longer')
-  await w.clock.advance(120_000)
-  assert.equal(w.renewed.length, 0)
-  assert.deepEqual(w.log.loud(), [
-    'error: the changed credentials are of no use; the old ones stay in use cause="expected a PEM certificate"',
-  ])
-  w.load = () => credentials(2)
-  w.write('cert', 'good again, and longer')
-  await w.clock.advance(10_000)
-  assert.deepEqual(w.renewed, [credentials(2)])
-})
-
-test('a file that is gone, or that may not be looked at, ends nothing', async t => {
-  const w = watched(t)
-  w.load = () => {
-    throw new Error('cannot be read')
-  }
-  rmSync(w.file('cert'))
-  symlinkSync(w.file('cert'), w.file('cert'))
-  await w.clock.advance(10_000)
-  assert.equal(w.log.loud().length, 1)
-  w.load = () => credentials(3)
-  rmSync(w.file('cert'))
-  w.write('cert', 'back')
-  await w.clock.advance(10_000)
-  assert.deepEqual(w.renewed, [credentials(3)])
-})
 
 const NOW = Date.UTC(2030, 0, 1)
 

@@ -35,15 +35,26 @@ const CASES: readonly (readonly [domains: string, mode: Mode, local: string[], f
 
 for (const [domains, mode, local, foreign] of CASES) {
   test(`domains = ${domains}, over ${mode}`, () => {
-    const isLocal = watchLocalDomains(domains.split(','), fakeConfig(lists), log)
+    const isLocal = watchLocalDomains({ domains: domains.split(',') }, fakeConfig(lists), log)
     for (const host of local) assert.equal(isLocal(host, mode), true, host)
     for (const host of foreign) assert.equal(isLocal(host, mode), false, host)
   })
 }
 
+test('other domains count from the moment on that they are set', () => {
+  const settings = { domains: ['one.example'] }
+  const isLocal = watchLocalDomains(settings, fakeConfig(lists), log)
+  const local = () => ['one.example', 'two.example', 'example.com'].filter(host => isLocal(host, 'SMTP'))
+  assert.deepEqual(local(), ['one.example'])
+  settings.domains = ['Two.example', 'host_list']
+  assert.deepEqual(local(), ['two.example', 'example.com'])
+  settings.domains = ['one.example']
+  assert.deepEqual(local(), ['one.example'])
+})
+
 test('a change of host_list is followed, more than once', () => {
   const config = fakeConfig({ host_list: ['one.example'] })
-  const isLocal = watchLocalDomains(['host_list'], config, log)
+  const isLocal = watchLocalDomains({ domains: ['host_list'] }, config, log)
   for (const host of ['two.example', 'three.example']) {
     config.files.host_list = [host]
     config.changed('host_list')
@@ -54,7 +65,11 @@ test('a change of host_list is followed, more than once', () => {
 
 test('a host_list_regex that is no pattern is said once, and host_list still counts', () => {
   errors.length = 0
-  const isLocal = watchLocalDomains(['host_list'], fakeConfig({ ...lists, host_list_regex: ['('] }), log)
+  const isLocal = watchLocalDomains(
+    { domains: ['host_list'] },
+    fakeConfig({ ...lists, host_list_regex: ['('] }),
+    log,
+  )
   assert.equal(isLocal('example.com', 'SMTP'), true)
   assert.equal(isLocal('a.example.net', 'SMTP'), false)
   assert.equal(errors.length, 1)

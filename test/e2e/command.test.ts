@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { appendFileSync, existsSync } from 'node:fs'
 import path from 'node:path'
 import { test } from 'node:test'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
@@ -90,6 +90,16 @@ test('serve serves until it is told to end, and no second one beside it', async 
   assert.equal(await registerByLine(here.socket, ALICE), OK)
   assert.equal((await here.xaps('status')).status, 0)
   await failsToServe(here, /xapsd\.sock: another process serves it/)
+  await t.test('takes up a change at SIGHUP, and check says what differs', async () => {
+    const change = (text: string) => appendFileSync(path.join(here.dir, 'config', 'xaps.ini'), text)
+    const differs = /^warn +the companion works with another configuration/m
+    change('[push]\nwindow = 61\n')
+    process.kill(server.pid, 'SIGHUP')
+    await server.waitForOutput(/xaps\.ini has changed and is in use changes="\[push\] window: 5 -> 61"/)
+    assert.doesNotMatch((await here.xaps('check')).stdout, differs)
+    change('[store]\nnamespace = other\n')
+    assert.match((await here.xaps('check')).stdout, differs)
+  })
   assert.equal(await server.end('SIGTERM'), 0)
   assert.equal(existsSync(here.socket), false)
 })

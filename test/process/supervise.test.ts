@@ -190,6 +190,20 @@ test('the child is told first what to do, at each start anew', async t => {
   await until(() => log.messages().includes('info hello2'), 'the second')
 })
 
+test('a child that runs is told what is new, also before it has read the first message', async t => {
+  const script = `const link = require(${JSON.stringify(PARENT_LINK)}).linkToParent()
+    link.onNews(({ text }) => process.stderr.write('<6>' + text + '\\n'))`
+  const { clock, child, log } = setup(t, script, { hello: () => ({ text: 'first' }) })
+  child.tell({ text: 'second' })
+  await clock.advance(2_000)
+  child.tell({ text: 'third' })
+  await until(() => log.messages().includes('info third'), 'the news')
+  assert.deepEqual(
+    log.messages().filter(message => message.startsWith('info')),
+    ['info second', 'info third'],
+  )
+})
+
 test('a child in an attacker’s hands can do nothing over the channel', async t => {
   const script = `require('fs').writeSync(3, '{no json\\n' + 'x'.repeat(100_000)); process.stderr.write('<6>written\\n'); ${DEAF}`
   const { clock, child, log } = setup(t, script)

@@ -40,7 +40,7 @@ function bench(keepForMs = 86_400_000): Bench {
         },
       },
       { found: (target, event) => b.found.push({ target, event }), observer: new Observer(log, clock) },
-      keepForMs,
+      { keepForMs },
       log,
       clock,
     ),

@@ -62,8 +62,6 @@ async function side(t: TestContext): Promise<Side> {
           onReady: () => undefined,
         },
         credentials: credentialsFor(apple),
-        files: [],
-        load: () => credentialsFor(apple),
         observer: new Observer(log, systemClock),
         log,
       },

@@ -59,10 +59,9 @@ const PROVIDER_TOKEN_MAX_AGE_S = 55 * 60
 
 /** One `apn` client: one set of credentials, one provider token over all its connections, one try per request. */
 export class ApnClient {
-  /** How long Apple may take, in milliseconds. */
-  readonly timeoutMs: number
   readonly clock: Clock
   readonly #client: Client
+  readonly #endpoint: Endpoint
   /** When the provider token was signed, in ms since the epoch. */
   #renewedAt: number
   /** The socket of the connection being made. */
@@ -70,8 +69,8 @@ export class ApnClient {
 
   /** Throws when the credentials are of no use. */
   constructor(credentials: Credentials, endpoint: Endpoint, clock: Clock = systemClock) {
-    this.timeoutMs = endpoint.requestTimeoutMs
     this.clock = clock
+    this.#endpoint = endpoint
     this.#renewedAt = clock.now()
     this.#client = (new Provider(optionsOf(credentials, endpoint)) as unknown as { client: Client }).client
     const { config } = this.#client
@@ -84,6 +83,11 @@ export class ApnClient {
     }
     // A stream that the peer opens would have nobody to listen to its errors.
     config.settings = { enablePush: false }
+  }
+
+  /** How long Apple may take, in milliseconds: as the endpoint is set now. */
+  get timeoutMs(): number {
+    return this.#endpoint.requestTimeoutMs
   }
 
   /** Starts a connection of the caller's own; it may still be on its way up when this resolves. */

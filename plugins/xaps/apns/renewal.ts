@@ -1,70 +1,16 @@
-/**
- * Credentials renewed on disk are picked up while running, and the end of a certificate is announced in time. Looks
- * at the files by stat, which works for symbolic links that certbot-like tools switch, and on any file system.
- */
+/** The end of a certificate is announced in time. */
 
-import { statSync } from 'node:fs'
 import { type Clock, systemClock } from '../base/clock.ts'
-import { type Log, reasonOf } from '../base/log.ts'
+import type { Log } from '../base/log.ts'
 import type { Credentials } from './credentials.ts'
-
-/** How soon a changed file is noticed. */
-const LOOK_EVERY_MS = 5_000
-
-/** For how long the files must not have changed before they are read: certificate and key are written in turn. */
-const SETTLED_AFTER_MS = 1_000
 
 const DAY_MS = 86_400_000
 
 /** So many days before a certificate's end an operator is told. */
 const WARN_DAYS = [0, 1, 7, 14, 30] as const
 
-export interface Renewal {
+export interface Announcing {
   close(): void
-}
-
-/**
- * Calls `renewed` with the result of `load` whenever one of `files` has changed. If that throws, the old ones
- * stay in use, which is said once per change.
- */
-export function watchCredentials(
-  files: readonly string[],
-  load: () => Credentials,
-  renewed: (credentials: Credentials) => void,
-  log: Log,
-  clock: Clock = systemClock,
-): Renewal {
-  let used = fingerprint(files)
-  let seen = used
-  const take = (): void => {
-    try {
-      renewed(load())
-      log.notice('the credentials for Apple changed on disk; the new ones are in use')
-    } catch (error) {
-      log.error('the changed credentials are of no use; the old ones stay in use', { cause: reasonOf(error) })
-    }
-  }
-  return repeat(LOOK_EVERY_MS, clock, () => {
-    const before = seen
-    seen = fingerprint(files)
-    if (seen !== used && seen !== before) return SETTLED_AFTER_MS
-    if (seen !== used) take()
-    used = seen
-    return LOOK_EVERY_MS
-  })
-}
-
-/** Text that changes when one of the files is written, replaced or linked to another. */
-export function fingerprint(files: readonly string[]): string {
-  const stamp = (file: string): string => {
-    try {
-      const { ino, size, mtimeMs } = statSync(file)
-      return `${ino} ${size} ${mtimeMs}`
-    } catch (error) {
-      return reasonOf(error)
-    }
-  }
-  return files.map(stamp).join('\n')
 }
 
 /** One sentence when a certificate has ended or ends within 30 days, else undefined. Times in ms since the epoch. */
@@ -78,7 +24,7 @@ export function expiryWarning(notAfter: number | undefined, now: number): string
 }
 
 /** Writes the warning at the start and again when 30, 14, 7 and 1 days are left, and when none is. */
-export function announceExpiry(current: () => Credentials, log: Log, clock: Clock = systemClock): Renewal {
+export function announceExpiry(current: () => Credentials, log: Log, clock: Clock = systemClock): Announcing {
   let announced: string | undefined
   return repeat(0, clock, () => {
     const { notAfter } = current()
@@ -96,7 +42,7 @@ function daysLeft(notAfter = Number.POSITIVE_INFINITY, now: number): number {
 }
 
 /** Calls `run` in `ms` milliseconds, and again in as many as it returns. */
-function repeat(ms: number, clock: Clock, run: () => number): Renewal {
+function repeat(ms: number, clock: Clock, run: () => number): Announcing {
   let timer = clock.after(ms, function again() {
     timer = clock.after(run(), again)
   })

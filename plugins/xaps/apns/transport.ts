@@ -22,6 +22,8 @@ const CLOSE_MS = 500
 
 export class Transport {
   readonly #settings: Endpoint & PushSettings
+  /** All that a client is made for. */
+  #madeFor: unknown
   readonly #log: Log
   readonly #clock: Clock
   #credentials: Credentials
@@ -39,6 +41,7 @@ export class Transport {
   ) {
     this.#credentials = credentials
     this.#settings = settings
+    this.#madeFor = madeFor(credentials, settings)
     this.#log = log
     this.#clock = clock
   }
@@ -63,12 +66,13 @@ export class Transport {
     return this.#send(makePush(device, this.#settings, this.#clock.now()))
   }
 
-  /** From the next push on, uses a new connection with these credentials. */
+  /** From the next push on, uses a new connection with these credentials, to the endpoint as it is set. */
   renew(credentials: Credentials): void {
-    const { auth, ca } = this.#credentials
     this.#credentials = credentials
+    const before = this.#madeFor
+    this.#madeFor = madeFor(credentials, this.#settings)
     // A new client would sign a new provider token, and Apple counts those.
-    if (isDeepStrictEqual([auth, ca], [credentials.auth, credentials.ca])) return
+    if (isDeepStrictEqual(before, this.#madeFor)) return
     this.#disposeClient()
     this.#connection?.retire()
     this.#connection = undefined
@@ -119,4 +123,8 @@ export class Transport {
     })
     this.#client = undefined
   }
+}
+
+function madeFor({ auth, ca }: Credentials, { host, port, environment }: Endpoint): unknown {
+  return { auth, ca, host, port, environment }
 }

@@ -7,6 +7,7 @@ import { expiryWarning } from '../apns/renewal.ts'
 import { Transport } from '../apns/transport.ts'
 import { noLog, reasonOf } from '../base/log.ts'
 import { withoutPassword } from '../base/store-uri.ts'
+import { digestOf } from '../config/changes.ts'
 import {
   type Config,
   configFile,
@@ -165,11 +166,26 @@ async function checkCompanion(config: Config): Promise<Finding[]> {
   const where = pathIn(config, config.registration.socket)
   try {
     const said = await askCompanion(where)
-    return [ok(`companion at ${where}: ${said}`), ...checkEvents(config, fieldsOf(said))]
+    const fields = fieldsOf(said)
+    return [
+      ok(`companion at ${where}: ${said}`),
+      ...checkInUse(config, fields),
+      ...checkEvents(config, fields),
+    ]
   } catch (error) {
     const hint = config.registration.enabled ? 'is Haraka running?' : 'is `xaps serve` running?'
     return [warn(`companion at ${where} does not answer: ${reasonOf(error)}; ${hint}`)]
   }
+}
+
+/** Whether the companion works with what the file says. */
+function checkInUse(config: Config, { configuration }: Fields): Finding[] {
+  if (configuration === undefined || String(configuration) === digestOf(config)) return []
+  return [
+    warn(
+      'the companion works with another configuration than the file: a change is taken up within 10 seconds, or needs a restart, which the log says',
+    ),
+  ]
 }
 
 /** Whether the event exporter of Dovecot's, where it is the source of new mail, has told of anything. */

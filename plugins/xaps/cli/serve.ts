@@ -1,6 +1,5 @@
 /** `xaps serve`: the companion as a service of its own. Haraka's own is haraka/companion.ts. */
 
-import { loadCredentials } from '../apns/credentials.ts'
 import { type Log, reasonOf, stderrLog } from '../base/log.ts'
 import { parseStoreUri } from '../base/store-uri.ts'
 import type { Config } from '../config/config.ts'
@@ -9,7 +8,8 @@ import { UnusableServer } from '../device/store.ts'
 import { isRoot } from '../process/only-root.ts'
 import { NOBODY_ELSE, type Owner, socketOwner } from '../process/socket-owner.ts'
 import { makeSystemd } from '../process/systemd.ts'
-import { type Serving, startServing } from '../service.ts'
+import { type Serving, startServing } from '../serving.ts'
+import { CurrentSettings } from '../settings.ts'
 import { prepareState, stateOwner } from '../state.ts'
 import type { CommandSpec } from './context.ts'
 
@@ -19,17 +19,19 @@ export const serve: CommandSpec = {
     "serve Dovecot's plugin; only where [registration] enabled = false, otherwise Haraka starts it",
   async run(config) {
     const log = stderrLog()
-    const credentials = loadCredentials(config.apns, config.harakaDir)
+    const settings = new CurrentSettings(config, log)
     const owner = isRoot() ? stateOwner(config) : NOBODY_ELSE
     for (const warning of exposedSecrets(config, [process.getgid?.(), owner.gid])) log.warn(warning)
     prepareState(config, owner)
     const socket = config.registration.socket || config.delivery.eventsSocket
     const listening = { socketOwner: socketOwner({ ...config.registration, socket }, owner, log) }
-    const serving = await startServing({ config, credentials }, listening, log)
+    const serving = await startServing(settings.latest, listening, log)
     becomeUser(owner)
     await openStore(config, serving, log)
     const systemd = makeSystemd(log)
-    log.notice('companion ready', { topic: credentials.topic })
+    settings.watch(changed => serving.takeUp(changed))
+    process.on('SIGHUP', () => settings.readAgain())
+    log.notice('companion ready', { topic: settings.latest.credentials.topic })
     await systemd.ready()
     endOnSignals(async () => {
       await systemd.stopping()

@@ -1,7 +1,8 @@
 /**
  * config/xaps.ini → Config. The only file that knows the names of its keys: `KEYS` is the whole contract, one line per
  * key with its name in the code, its name in the file, the kind of value and the default. In the code a name is written in
- * camel case, and a duration is in milliseconds and ends in `Ms`, whatever the unit in the file.
+ * camel case, and a duration is in milliseconds and ends in `Ms`, whatever the unit in the file. Whether a running process
+ * takes up a change of a key is said there too: changes.ts does it.
  */
 
 import path from 'node:path'
@@ -28,45 +29,58 @@ interface Key<T = unknown> {
   readonly inFile: string
   readonly read: Reader<T>
   readonly standard: T
+  /** Whether a running process takes up another value; otherwise a restart does. */
+  readonly isLive: boolean
 }
 
-const key = <T>(inFile: string, read: Reader<T>, standard: T): Key<T> => ({ inFile, read, standard })
+const live = <T>(inFile: string, read: Reader<T>, standard: T): Key<T> => ({
+  inFile,
+  read,
+  standard,
+  isLive: true,
+})
+
+/** A key that needs a restart. */
+const key = <T>(inFile: string, read: Reader<T>, standard: T): Key<T> => ({
+  ...live(inFile, read, standard),
+  isLive: false,
+})
 
 const KEYS = {
   delivery: {
-    source: key('source', oneOf('haraka', 'plugin', 'events'), 'haraka'),
+    source: live('source', oneOf('haraka', 'plugin', 'events'), 'haraka'),
     eventsSocket: key('events_socket', text, ''),
-    domains: key('domains', someOf, ['host_list']),
+    domains: live('domains', someOf, ['host_list']),
   },
   users: {
-    username: key('username', oneOf('address', 'local_part'), 'address'),
-    recipientDelimiter: key('recipient_delimiter', text, '+'),
-    lowercase: key('lowercase', flag, true),
+    username: live('username', oneOf('address', 'local_part'), 'address'),
+    recipientDelimiter: live('recipient_delimiter', text, '+'),
+    lowercase: live('lowercase', flag, true),
     dovecotUserdb: key('dovecot_userdb', text, ''),
   },
   apns: {
-    certificate: key('certificate', text, ''),
-    key: key('key', text, ''),
-    pkcs12: key('pkcs12', text, ''),
-    passphrase: key('passphrase', text, ''),
-    tokenKey: key('token_key', text, ''),
-    keyId: key('key_id', text, ''),
-    teamId: key('team_id', text, ''),
-    topic: key('topic', text, ''),
-    environment: key('environment', oneOf('production', 'sandbox'), 'production'),
-    host: key('host', text, ''),
-    port: key('port', integer(1, 65535), 443),
-    ca: key('ca', text, ''),
-    priority: key('priority', oneOf('5', '10', 'none'), '5'),
-    expirationMs: key('expiration', seconds(0, 2_592_000), 86_400_000),
-    collapseId: key('collapse_id', flag, false),
-    maxInFlight: key('max_in_flight', integer(1, 1000), 500),
-    requestTimeoutMs: key('request_timeout', seconds(1, 120), 10_000),
+    certificate: live('certificate', text, ''),
+    key: live('key', text, ''),
+    pkcs12: live('pkcs12', text, ''),
+    passphrase: live('passphrase', text, ''),
+    tokenKey: live('token_key', text, ''),
+    keyId: live('key_id', text, ''),
+    teamId: live('team_id', text, ''),
+    topic: live('topic', text, ''),
+    environment: live('environment', oneOf('production', 'sandbox'), 'production'),
+    host: live('host', text, ''),
+    port: live('port', integer(1, 65535), 443),
+    ca: live('ca', text, ''),
+    priority: live('priority', oneOf('5', '10', 'none'), '5'),
+    expirationMs: live('expiration', seconds(0, 2_592_000), 86_400_000),
+    collapseId: live('collapse_id', flag, false),
+    maxInFlight: live('max_in_flight', integer(1, 1000), 500),
+    requestTimeoutMs: live('request_timeout', seconds(1, 120), 10_000),
   },
   push: {
-    windowMs: key('window', seconds(0, 3600), 5_000),
-    changeDelayMs: key('change_delay', seconds(0, 3600), 30_000),
-    keepForMs: key('keep_for', seconds(1, 2_592_000), 86_400_000),
+    windowMs: live('window', seconds(0, 3600), 5_000),
+    changeDelayMs: live('change_delay', seconds(0, 3600), 30_000),
+    keepForMs: live('keep_for', seconds(1, 2_592_000), 86_400_000),
   },
   store: {
     uri: key('uri', storeUri, 'lmdb:xaps'),
@@ -74,8 +88,8 @@ const KEYS = {
     certificate: key('certificate', text, ''),
     key: key('key', text, ''),
     namespace: key('namespace', word, 'xaps'),
-    expireAfterMs: key('expire_days', days(1, 3650), 30 * 86_400_000),
-    maxDevices: key('max_devices', integer(1, 1000), 50),
+    expireAfterMs: live('expire_days', days(1, 3650), 30 * 86_400_000),
+    maxDevices: live('max_devices', integer(1, 1000), 50),
   },
   registration: {
     enabled: key('enabled', flag, true),
@@ -84,14 +98,14 @@ const KEYS = {
     socketUser: key('socket_user', userName, ''),
     socketGroup: key('socket_group', groupName, ''),
     listen: key('listen', addresses, []),
-    subtopics: key('subtopics', someOf, ['com.apple.mobilemail']),
-    notify: key('notify', oneOf('changes', 'all', 'off'), 'changes'),
-    padTopic: key('pad_topic', flag, true),
+    subtopics: live('subtopics', someOf, ['com.apple.mobilemail']),
+    notify: live('notify', oneOf('changes', 'all', 'off'), 'changes'),
+    padTopic: live('pad_topic', flag, true),
   },
 } as const
 
 /** Each key with its section and its name in the code. */
-const ALL = Object.entries(KEYS).flatMap(([section, keys]) =>
+export const ALL = Object.entries(KEYS).flatMap(([section, keys]) =>
   Object.entries<Key>(keys).map(([name, key]) => ({ section, name, ...key })),
 )
 
@@ -183,10 +197,13 @@ function findKey(entry: Entry, file: string): (typeof ALL)[number] {
   return found
 }
 
-/** An entry as it may be shown: a passphrase never is, nor the password inside a store's URI. */
+/** A value as it may be shown: a passphrase never is, nor the password inside a store's URI. */
+export function withoutSecret(keyInFile: string, value: string): string {
+  return keyInFile === 'passphrase' && value !== '' ? '***' : withoutPassword(value)
+}
+
 function described({ section, key, value, line }: Entry): string {
-  const shown = key === 'passphrase' ? '***' : withoutPassword(value)
-  return `[${section}] ${key} = ${shown} (line ${line})`
+  return `[${section}] ${key} = ${withoutSecret(key, value)} (line ${line})`
 }
 
 /** The name in xaps.ini of a setting, for messages. */

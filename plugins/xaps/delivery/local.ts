@@ -12,17 +12,29 @@ export interface HarakaLists {
 /**
  * Returns a function: whether mail to `host` (lower case) that was handed over by `mode` has reached one of our users. LMTP
  * is final delivery and always local (RFC 2033); for SMTP the domain decides. `domains` is [delivery] domains: `*` is any
- * domain, `host_list` stands for Haraka's own lists, which are read again when they change.
+ * domain, `host_list` stands for Haraka's own lists, which are read again when they change. It may change, too.
  */
 export function watchLocalDomains(
-  domains: readonly string[],
+  settings: { readonly domains: readonly string[] },
   lists: HarakaLists,
   log: Pick<Log, 'error'>,
 ): (host: string, mode: Mode) => boolean {
-  const listed = domains.includes('host_list') ? watchHostLists(lists, log) : () => false
-  const named = new Set(domains.map(domain => domain.toLowerCase()))
-  return (host, mode) =>
-    mode === 'LMTP' || (host !== '' && (named.has('*') || named.has(host) || listed(host)))
+  let domains: readonly string[] = []
+  let named: ReadonlySet<string> = new Set()
+  let listed: ((host: string) => boolean) | undefined
+  const look = (): void => {
+    if (settings.domains === domains) return
+    domains = settings.domains
+    named = new Set(domains.map(domain => domain.toLowerCase()))
+    if (domains.includes('host_list')) listed ??= watchHostLists(lists, log)
+  }
+  const isNamed = (host: string) =>
+    named.has('*') || named.has(host) || (domains.includes('host_list') && listed?.(host) === true)
+  look()
+  return (host, mode) => {
+    look()
+    return mode === 'LMTP' || (host !== '' && isNamed(host))
+  }
 }
 
 /** config/host_list and host_list_regex, matched as rcpt_to.in_host_list does. */

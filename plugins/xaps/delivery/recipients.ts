@@ -24,7 +24,7 @@ export function openUserLookup(
   userDb: Pick<UserDb, 'lookup' | 'close'> | undefined = userDbOf(config, log),
 ): UserLookup {
   const { users } = config
-  const isLocal = watchLocalDomains(config.delivery.domains, lists, log)
+  const isLocal = watchLocalDomains(config.delivery, lists, log)
   /** Dovecot's answer wins, also when it is that there is no such user; without one the address decides. */
   const userOf = async (recipient: Address): Promise<string | undefined> => {
     const answer = await userDb?.lookup(addressWithoutDetail(recipient, users.recipientDelimiter))

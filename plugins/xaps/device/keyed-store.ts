@@ -17,8 +17,8 @@ import type { Claim, ClaimRequest, DeviceStore } from './store.ts'
 export interface KeyedStoreOptions {
   /** All keys in the store start with it. */
   readonly namespace: string
-  /** Devices not seen for so long, in milliseconds, count as gone. */
-  readonly expireAfterMs: number
+  /** Devices not seen for so long, in milliseconds, count as gone. Read when it is needed: expireAfter() changes it. */
+  expireAfterMs: number
   readonly log: Log
   readonly clock: Clock
 }
@@ -34,6 +34,11 @@ export abstract class KeyedStore<Options extends KeyedStoreOptions = KeyedStoreO
 
   constructor(options: Options) {
     this.options = options
+  }
+
+  /** From now on devices not seen for `ms` milliseconds count as gone. */
+  expireAfter(ms: number): void {
+    this.options.expireAfterMs = ms
   }
 
   abstract claim(push: string, request: ClaimRequest): Promise<Claim>

@@ -1,20 +1,34 @@
 /**
- * The companion as Haraka's child (companion.ts keeps it). It reads no configuration: its parent tells it the settings and
- * passes on the listeners, bound. Phones wait while it starts, so nothing is loaded that the answer to one does not need.
+ * The companion as Haraka's child (companion.ts keeps it). It reads no configuration: its parent tells it the settings, at its
+ * start and when they change, and passes on the listeners, bound. Phones wait while it starts, so nothing is loaded that the answer to one does not need.
  */
 
 import { reasonOf, stderrLog } from '../base/log.ts'
 import { linkToParent } from '../process/parent-link.ts'
-import { startServing } from '../service.ts'
+import { type Serving, startServing } from '../serving.ts'
+import type { Settings } from '../settings.ts'
 import type { CompanionStart } from './companion.ts'
 
 const log = stderrLog()
 const parent = linkToParent()
 
-async function main(): Promise<void> {
-  const { inherited, ...settings } = (await parent.hello) as CompanionStart
+async function start(hello: unknown): Promise<Serving> {
+  const { inherited, ...settings } = hello as CompanionStart
   const serving = await startServing(settings, { inherited, socketOwner: {}, retry: true }, log)
   log.notice('companion ready', { topic: settings.credentials.topic })
+  return serving
+}
+
+const starting = parent.hello.then(start)
+parent.onNews(news => {
+  starting.then(
+    serving => serving.takeUp(news as Settings),
+    () => undefined,
+  )
+})
+
+async function main(): Promise<void> {
+  const serving = await starting
   serving
     .openStore()
     .catch((error: unknown) => log.error('the device store does not answer', { cause: reasonOf(error) }))

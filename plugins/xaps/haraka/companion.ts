@@ -15,11 +15,13 @@ import { NOBODY_ELSE, socketOwner } from '../process/socket-owner.ts'
 import { FIRST_FD, type Supervised, supervise } from '../process/supervise.ts'
 import { bindUnixSocket } from '../process/unix-socket.ts'
 import type { InheritedListener } from '../registration/companion.ts'
-import type { Settings } from '../service.ts'
+import type { Settings } from '../settings.ts'
 
 export interface CompanionKeeper {
   /** Starts the companion and keeps it running. */
   start(): void
+  /** Tells it to work with other settings. */
+  tell(settings: Settings): void
   /** Ends it, and the sockets. Never rejects. */
   stop(): Promise<void>
 }
@@ -53,6 +55,7 @@ export function keepCompanion(
     start() {
       companion = supervise({ command: process.execPath, args, fds, hello, uid, gid }, log)
     },
+    tell: settings => companion?.tell(settings),
     async stop() {
       await listeners.stop()
       await companion?.stop()

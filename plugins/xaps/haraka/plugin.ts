@@ -7,15 +7,16 @@
 import cluster from 'node:cluster'
 import { CredentialsError } from '../apns/credentials.ts'
 import { type Fields, type Log, makeLog, reasonOf, visible } from '../base/log.ts'
-import { type Config, pushSources } from '../config/config.ts'
+import { type Config, loadConfig, pushSources } from '../config/config.ts'
 import { ConfigError, readSmtpIni, type SmtpIni } from '../config/ini.ts'
 import { exposedSecrets } from '../config/secrets.ts'
 import type { Address, Mode } from '../delivery/address.ts'
 import { confirmedByDelivered, confirmedByQueueOk } from '../delivery/confirmed.ts'
-import { type Delivery, type DeliverySide, openDeliverySide, type Settings } from '../service.ts'
+import { type Delivery, type DeliverySide, openDeliverySide } from '../service.ts'
+import { CurrentSettings, type Settings } from '../settings.ts'
 import { prepareState } from '../state.ts'
-import { type CompanionKeeper, keepCompanion } from './companion.ts'
-import { answerWorkers, askPrimary, CurrentSettings } from './settings.ts'
+import { keepCompanion } from './companion.ts'
+import { answerWorkers, askPrimary, tellWorkers } from './settings.ts'
 import { finishWorkers, onTermination } from './termination.ts'
 import type { Connection, DeliveredParams, Hmail, Logger, Plugin } from './types.ts'
 
@@ -44,17 +45,30 @@ export function startInHaraka(plugin: Plugin): HarakaProcess | undefined {
 
 function startInPrimary(plugin: Plugin, log: Log): HarakaProcess | undefined {
   let settings: CurrentSettings | undefined
-  answerWorkers(() => settings?.latest())
+  answerWorkers(() => settings?.latest)
   try {
     const harakaDir = process.env.HARAKA ?? process.cwd()
-    const current = new CurrentSettings(harakaDir, log)
-    const { config } = current.known
+    const config = loadConfig(harakaDir)
+    const current = new CurrentSettings(config, log)
     const smtpIni = readSmtpIni(harakaDir)
     prepareFiles(config, smtpIni, log)
     const { enabled } = config.registration
-    const companion = enabled ? keepCompanion(config, () => current.latest(), smtpIni, log) : undefined
-    const here = new HarakaProcess(plugin, log, companion)
-    if (smtpIni.singleProcess) here.use(current.known)
+    const companion = enabled ? keepCompanion(config, () => current.latest, smtpIni, log) : undefined
+    const here = new HarakaProcess(plugin, log, {
+      start() {
+        companion?.start()
+        current.watch(changed => {
+          tellWorkers(changed)
+          companion?.tell(changed)
+          if (smtpIni.singleProcess) here.use(changed)
+        })
+      },
+      async stop() {
+        current.close()
+        await companion?.stop()
+      },
+    })
+    if (smtpIni.singleProcess) here.use(current.latest)
     settings = current
     return here
   } catch (error) {
@@ -84,44 +98,57 @@ function startInWorker(plugin: Plugin, log: Log): HarakaProcess {
   return here
 }
 
+/** What the primary does beside. */
+interface PrimaryPart {
+  start(): void
+  /** Never rejects. */
+  stop(): Promise<void>
+}
+
 export class HarakaProcess {
   readonly #plugin: Plugin
   readonly #log: Log
-  readonly #companion: CompanionKeeper | undefined
+  readonly #primary: PrimaryPart | undefined
   #isReady = false
-  /** Undefined until they are known; `off` where the hooks push nothing. */
-  #settings: Settings | 'off' | undefined
-  /** Opened when Haraka is ready and the settings are known. */
+  /** Undefined until they are known, and where push is off. */
+  #settings: Settings | undefined
+  /** Whether the hooks push; undefined until it is known. */
+  #pushes: boolean | undefined
+  /** Opened when Haraka is ready and the hooks are known to push. */
   #deliveries: DeliverySide | undefined
   /** Deliveries from before that, in their order. */
   #waiting: Delivery[] = []
   #ending: Promise<void> | undefined
 
-  constructor(plugin: Plugin, log: Log, companion?: CompanionKeeper) {
+  constructor(plugin: Plugin, log: Log, primary?: PrimaryPart) {
     this.#plugin = plugin
     this.#log = log
-    this.#companion = companion
+    this.#primary = primary
     onTermination(() => this.#end())
   }
 
-  /** Undefined where push is off, which the primary has logged. Where Dovecot is the source of new mail the hooks push nothing. */
+  /**
+   * Works with these settings from now on. Undefined where push is off, which the primary has logged. Where Dovecot is the source
+   * of new mail the hooks push nothing.
+   */
   use(settings: Settings | undefined): void {
-    const pushes = settings !== undefined && pushSources(settings.config).newMail === 'haraka'
-    this.#settings = pushes ? settings : 'off'
-    if (!pushes) this.#waiting = []
+    this.#settings = settings
+    this.#pushes = settings !== undefined && pushSources(settings.config).newMail === 'haraka'
+    if (!this.#pushes) this.#waiting = []
+    if (settings) this.#caught(() => this.#deliveries?.takeUp(settings))
     this.#openDeliveries()
   }
 
   /** Haraka listens and has dropped its privileges; in the primary, it is about to start its workers. */
   ready(): void {
     this.#isReady = true
-    this.#companion?.start()
+    this.#primary?.start()
     this.#openDeliveries()
   }
 
   #openDeliveries(): void {
     const settings = this.#settings
-    if (!this.#isReady || settings === undefined || settings === 'off') return
+    if (!this.#isReady || !settings || !this.#pushes || this.#deliveries) return
     this.#caught(() => {
       const deliveries = openDeliverySide(settings, this.#plugin.config, this.#log)
       this.#deliveries = deliveries
@@ -145,7 +172,7 @@ export class HarakaProcess {
 
   /** Pushes to the users behind `recipients`. Returns at once. */
   push(recipients: readonly Address[], mode: Mode): void {
-    if (recipients.length === 0 || this.#ending || this.#settings === 'off') return
+    if (recipients.length === 0 || this.#ending || this.#pushes === false) return
     const delivery = { recipients, mode, at: Date.now() }
     if (this.#deliveries) this.#caught(() => this.#deliveries?.push(delivery))
     else if (this.#waiting.length < MOST_WAITING) this.#waiting.push(delivery)
@@ -169,7 +196,7 @@ export class HarakaProcess {
 
   /** Sends what is pending and lets go of everything; never rejects. */
   #end(): Promise<void> {
-    this.#ending ??= Promise.all([this.#companion?.stop(), this.#deliveries?.close()]).then(
+    this.#ending ??= Promise.all([this.#primary?.stop(), this.#deliveries?.close()]).then(
       () => undefined,
       (error: unknown) => this.#log.warn('the plugin could not end in order', { cause: reasonOf(error) }),
     )

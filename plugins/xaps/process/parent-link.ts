@@ -1,4 +1,4 @@
-/** The child's side of supervise.ts: what its parent tells it first, signs of life, and to end when the parent has. */
+/** The child's side of supervise.ts: what its parent tells it, first and later, signs of life, and to end when the parent has. */
 
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -12,11 +12,13 @@ export const CHANNEL_FD = 3
 export interface ParentLink {
   /** The parent's first message. Rejects when the parent is gone before it. */
   readonly hello: Promise<unknown>
+  /** Has `listener` called with each message after the first that says something from now on. */
+  onNews(listener: (message: unknown) => void): void
   /** When the parent is gone, which the kernel tells of one that was killed, too: calls `end`, then exits. */
   endWithParent(end: () => Promise<unknown>): void
 }
 
-/** Answers every message from now on; those after the first ask for nothing else. */
+/** Answers every message from now on; an empty one asks for nothing else. */
 export function linkToParent(
   channel: Duplex = new Socket({ fd: CHANNEL_FD }),
   exit: (code: number) => void = process.exit,
@@ -25,10 +27,15 @@ export function linkToParent(
   const gone = new Promise<void>(resolve => {
     channel.on('end', resolve).on('close', resolve)
   })
+  let listener: (message: unknown) => void = () => undefined
   const hello = new Promise<unknown>((resolve, reject) => {
+    let isFirst = true
     const onLine = (line: string) => {
       channel.write('\n')
-      resolve(JSON.parse(line))
+      const message: unknown = JSON.parse(line)
+      if (isFirst) resolve(message)
+      else if (line !== '{}') listener(message)
+      isFirst = false
     }
     eachLine(channel, onLine, Number.POSITIVE_INFINITY)
     void gone.then(() => reject(new Error('there is no parent process that tells what to do')))
@@ -37,6 +44,9 @@ export function linkToParent(
   hello.catch(() => undefined)
   return {
     hello,
+    onNews(wanted) {
+      listener = wanted
+    },
     endWithParent(end) {
       void gone.then(() => {
         clock.after(EXIT_AFTER_MS, () => exit(1))

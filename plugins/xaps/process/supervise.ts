@@ -74,6 +74,7 @@ export class Supervised {
   readonly #clock: Clock
   readonly #spawn: typeof nodeSpawn
   #child: ChildProcess | undefined
+  #channel: Duplex | undefined
   /** Of the next start, or of the report that the child is up. */
   #timer: Timer | undefined
   /** Of the next question to the child. */
@@ -108,6 +109,11 @@ export class Supervised {
     } catch (error) {
       this.#onGone(reasonOf(error))
     }
+  }
+
+  /** Sends plain data to the child, if one runs; another is told by `hello`. */
+  tell(message: object): void {
+    if (this.#child && this.#channel) send(this.#channel, message)
   }
 
   /** Ends the child and starts another one, with what `fds` and `hello` say then. Returns at once. */
@@ -161,6 +167,7 @@ export class Supervised {
     child.on('exit', (code, signal) => this.#onGone(signal ?? `exit code ${code}`))
     const stderr = child.stderr as Readable
     const channel = child.stdio[CHANNEL_FD] as Duplex
+    this.#channel = channel
     eachLine(stderr, line => {
       const { level, text } = parseLogLine(line)
       this.#log[level](text)
@@ -170,7 +177,7 @@ export class Supervised {
     channel.on('data', () => {
       this.#unanswered = 0
     })
-    if (hello) tell(channel, hello)
+    if (hello) send(channel, hello)
     this.#unanswered = 0
     this.#askLater(child, channel)
     // All three have it; the type of a stream does not say so.
@@ -184,7 +191,7 @@ export class Supervised {
       this.#silent = this.#unanswered >= MOST_UNANSWERED
       if (this.#silent) return void child.kill('SIGKILL')
       this.#unanswered += 1
-      tell(channel, {})
+      send(channel, {})
     })
   }
 
@@ -217,7 +224,7 @@ export class Supervised {
   }
 }
 
-function tell(channel: Duplex, message: object): void {
+function send(channel: Duplex, message: object): void {
   channel.write(`${JSON.stringify(message)}\n`)
 }
 

@@ -27,7 +27,7 @@ export interface LookupParts {
 export class Lookup {
   readonly #store: Pick<DeviceStore, 'devices'>
   readonly #parts: LookupParts
-  readonly #keepForMs: number
+  readonly #rule: { readonly keepForMs: number }
   readonly #log: Log
   readonly #clock: Clock
   readonly #transitions: TransitionLog
@@ -47,13 +47,13 @@ export class Lookup {
   constructor(
     store: Pick<DeviceStore, 'devices'>,
     parts: LookupParts,
-    keepForMs: number,
+    rule: { readonly keepForMs: number },
     log: Log,
     clock: Clock,
   ) {
     this.#store = store
     this.#parts = parts
-    this.#keepForMs = keepForMs
+    this.#rule = rule
     this.#log = log
     this.#clock = clock
     this.#transitions = new TransitionLog('answers', clock)
@@ -182,7 +182,7 @@ export class Lookup {
   #next(): MailEvent | undefined {
     for (const [user, event] of this.#waiting) {
       this.#waiting.delete(user)
-      if (this.#clock.now() - event.at <= this.#keepForMs) return event
+      if (this.#clock.now() - event.at <= this.#rule.keepForMs) return event
       this.#decide('expired', event)
     }
     return undefined

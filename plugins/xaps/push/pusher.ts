@@ -3,7 +3,6 @@
 import type { Endpoint } from '../apns/client.ts'
 import type { Credentials } from '../apns/credentials.ts'
 import type { PushSettings } from '../apns/payload.ts'
-import { type Renewal, watchCredentials } from '../apns/renewal.ts'
 import { Transport } from '../apns/transport.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
@@ -20,9 +19,6 @@ export interface PusherParts {
   readonly store: Pick<DeviceStore, 'devices' | 'update' | 'claim' | 'onReady'>
   /** The first ones. */
   readonly credentials: Credentials
-  /** The files to watch for newer credentials, and what reads them; it may throw. */
-  readonly files: readonly string[]
-  readonly load: () => Credentials
   readonly observer: Observer
   readonly log: Log
 }
@@ -33,23 +29,22 @@ export class Pusher {
   readonly #settler: Settler
   readonly #sender: Sender
   readonly #lookup: Lookup
-  readonly #renewal: Renewal
 
+  /** `settings` are read when they are needed, and may change; renew() is to be called when those of the endpoint have. */
   constructor(
     settings: SenderSettings & Endpoint & PushSettings,
     parts: PusherParts,
     clock: Clock = systemClock,
   ) {
-    const { store, credentials, files, load, observer, log } = parts
+    const { store, credentials, observer, log } = parts
     this.#clock = clock
     this.#transport = new Transport(credentials, settings, log, clock)
     this.#settler = new Settler(store, log, clock)
     const sending = { transport: this.#transport, store, settler: this.#settler, observer, log }
     this.#sender = new Sender(settings, sending, clock)
     const found = (target: Target, event: MailEvent) => this.#sender.add(target, event)
-    this.#lookup = new Lookup(store, { found, observer }, settings.keepForMs, log, clock)
+    this.#lookup = new Lookup(store, { found, observer }, settings, log, clock)
     store.onReady(() => this.#lookup.storeIsBack())
-    this.#renewal = watchCredentials(files, load, renewed => this.renew(renewed), log, clock)
   }
 
   /** The credentials in use. */
@@ -72,7 +67,7 @@ export class Pusher {
     this.#lookup.submit(event, devices)
   }
 
-  /** Uses these credentials from now on. */
+  /** Uses these credentials, and the endpoint as it is set, from now on. */
   renew(credentials: Credentials): void {
     this.#settler.credentialsRenewed()
     this.#transport.renew(credentials)
@@ -86,7 +81,6 @@ export class Pusher {
     // When the time is over, devices that are not known or not pushed by then are let go.
     const inTime = (work: Promise<void>): Promise<void> =>
       within(work, left(), 'pushing all that is pending', this.#clock).catch(() => undefined)
-    this.#renewal.close()
     this.#sender.hurry()
     await inTime(this.#lookup.settled())
     await inTime(this.#sender.drain())

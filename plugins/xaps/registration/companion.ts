@@ -34,6 +34,7 @@ export interface InheritedListener {
 /** Of st3fan's plugin, of the others, and of Dovecot's event exporter. */
 type Protocol = 'line' | 'http' | 'events'
 
+/** Those that are read for each request are `subtopics`, `notified` (its members), `padTopic` and `lowercase`: they may change. */
 export interface CompanionOptions {
   /** All listeners, where the parent has bound them; otherwise `socket` and `listen` are opened. */
   readonly inherited?: readonly InheritedListener[] | undefined
@@ -81,6 +82,8 @@ export interface CompanionParts {
   readonly pending: () => number
   /** The topic that phones are told. Throws when there is none. */
   readonly topic: () => string
+  /** A word for the configuration in use. */
+  readonly configuration: () => string
   readonly log: Log
 }
 
@@ -158,30 +161,37 @@ function makeListeners(
 
 /** How each protocol is served. */
 function makeServers(
-  { notified, listen, padTopic, ...rules }: CompanionOptions,
-  { save, spool, devices, events, submit, pending, topic, log }: CompanionParts,
+  options: CompanionOptions,
+  { save, spool, devices, events, submit, pending, topic, configuration, log }: CompanionParts,
   outages: Outages,
   clock: Clock,
 ): Record<Protocol, () => Served> {
   const startedAt = clock.now()
   const upSeconds = () => Math.round((clock.now() - startedAt) / 1000)
   const status = () =>
-    `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()}`
+    `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()} configuration=${configuration()}`
   const shared: ListenerParts = {
     status: user =>
       [status(), user === undefined ? events.status() : events.statusOf(user)].join(' ').trimEnd(),
     takeEvent: text => events.take(text),
     accept: makeAccept({ save, spool, outages, topic }, clock),
-    notify: makeNotify({ devices, submit, notified }, clock),
-    rules,
+    notify: makeNotify({ devices, submit, notified: options.notified }, clock),
+    rules: options,
     logRefusal: makeLogRefusal(log, clock),
     unfinished: new Unfinished(UNFINISHED_REQUESTS_BYTES),
     connections: new Connections(connectionLimit(), log, clock),
   }
-  const health = () => devices(PROBE_USER)
+  const httpParts = {
+    ...shared,
+    health: () => devices(PROBE_USER),
+    listen: options.listen,
+    get padTopic() {
+      return options.padTopic
+    },
+  }
   return {
     line: () => makeLineServer(shared, clock),
-    http: () => makeHttpServer({ ...shared, health, listen, padTopic }, clock),
+    http: () => makeHttpServer(httpParts, clock),
     events: () => events.makeServer(),
   }
 }

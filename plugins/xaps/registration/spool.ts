@@ -24,7 +24,7 @@ export interface SpoolOptions {
   readonly openAtStart: boolean
   /** Devices per user, as in the store: the spool drops none that the store would keep. */
   readonly maxDevices: number
-  /** Bytes of all records at most. */
+  /** Bytes of all records at most; MAX_BYTES without it. */
   readonly maxBytes?: number
 }
 
@@ -32,6 +32,8 @@ export interface SpoolOptions {
 export type Save = (user: string, registration: Registration) => Promise<unknown>
 
 const BACKOFF = { firstMs: 500, lastMs: 5_000 }
+
+const MAX_BYTES = 16 * 1024 * 1024
 
 /** A store that says nothing at all does not hold up the spool for ever. */
 const SAVE_TIMEOUT_MS = 10_000
@@ -48,7 +50,7 @@ interface Size {
 }
 
 export class Spool {
-  readonly #options: Required<SpoolOptions>
+  readonly #options: SpoolOptions
   readonly #log: Log
   readonly #clock: Clock
   readonly #backoff = new Backoff(BACKOFF, NO_JITTER)
@@ -67,7 +69,7 @@ export class Spool {
   #closed = false
 
   constructor(options: SpoolOptions, log: Log, clock: Clock = systemClock) {
-    this.#options = { maxBytes: 16 * 1024 * 1024, ...options }
+    this.#options = options
     this.#log = log
     this.#clock = clock
     this.#firstInMinute = onceAMinute(clock)
@@ -143,7 +145,7 @@ export class Spool {
 
   /** Counts the devices that `user` will have; throws when there is no room for more than before. */
   #takeRoom(user: string, record: UserRecord): UserRecord {
-    const { maxBytes } = this.#options
+    const { maxBytes = MAX_BYTES } = this.#options
     const bytes = bytesOf(record.devices)
     const more = bytes - (this.#waiting.get(user)?.bytes ?? 0)
     if (bytes > maxBytes * USER_SHARE) throw new Error("the user's share of the spool is full")

@@ -126,9 +126,10 @@ function run({ redis }: Client, script: string, key: string, args: readonly (str
  */
 function entriesIn(
   connection: RedisConnection,
-  { namespace, expireAfterMs }: RedisOptions,
+  options: RedisOptions,
   unconfirmed: Set<string>,
 ): Entries<Stored, string> {
+  const { namespace } = options
   return {
     async load(key) {
       const [text] = await connection.client.texts([key])
@@ -137,7 +138,7 @@ function entriesIn(
     async replace(key, version, stored) {
       const { client } = connection
       const full = fullKey(namespace, key)
-      const args = [version, encodeRecord(stored) ?? '', Math.ceil(expireAfterMs)]
+      const args = [version, encodeRecord(stored) ?? '', Math.ceil(options.expireAfterMs)]
       const write = async () => (await run(client, COMPARE_AND_SET, full, args)) === 1
       if (!client.hasSuccessors) return write()
       unconfirmed.add(key)
