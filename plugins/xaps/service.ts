@@ -4,24 +4,27 @@
  */
 
 import { isDeepStrictEqual } from 'node:util'
-import type { Credentials } from './apns/credentials.ts'
-import type { Clock } from './base/clock.ts'
+import { type Clock, systemClock } from './base/clock.ts'
 import { STAGES } from './base/limits.ts'
 import { type Log, reasonOf } from './base/log.ts'
 import { joined, takeUp } from './config/changes.ts'
 import type { Config } from './config/config.ts'
 import type { Address, Mode } from './delivery/address.ts'
 import type { HarakaLists } from './delivery/local.ts'
-import { openUserLookup } from './delivery/recipients.ts'
+import { openUserLookup, type Resolved } from './delivery/recipients.ts'
 import type { KeyedStore } from './device/keyed-store.ts'
+import { observed } from './device/observed-store.ts'
 import { deviceStore, openStore } from './device/open.ts'
 import type { DeviceStore } from './device/store.ts'
-import { Pusher } from './push/pusher.ts'
+import { Observer } from './observe/observer.ts'
+import type { Report } from './observe/report.ts'
+import { Pusher, type PusherParts } from './push/pusher.ts'
 import type { Settings } from './settings.ts'
 
-/** The device store that the configuration names, opened at its first use. */
-export function storeOf(config: Config, log: Log): KeyedStore {
-  return deviceStore({ ...config.store, harakaDir: config.harakaDir, log })
+/** The device store that the configuration names, opened at its first use. What it does is told to `observer`. */
+export function storeOf(config: Config, observer: Observer, log: Log): KeyedStore {
+  const store = deviceStore({ ...config.store, harakaDir: config.harakaDir, log })
+  return observed(store, (...operation) => observer.storeOperation(...operation))
 }
 
 /**
@@ -38,13 +41,11 @@ export function openDeviceStore(
 
 /** The push side. It loads the client for Apple with the first push or at warmUp(). */
 export function openPushSide(
-  config: Config,
-  credentials: Credentials,
-  store: DeviceStore,
-  log: Log,
+  { apns, push }: Config,
+  parts: PusherParts,
   clock?: Clock,
 ): Pusher {
-  return new Pusher(joined(config.apns, config.push), { store, credentials, log }, clock)
+  return new Pusher(joined(apns, push), parts, clock)
 }
 
 /** Has a running side work with `next`, but for what needs a restart. `config` is its own; `stores` are those that it has open. */
@@ -61,7 +62,12 @@ export interface Delivery {
   readonly recipients: readonly Address[]
   readonly mode: Mode
   readonly at: number
+  /** Its uuid in Haraka. */
+  readonly mail: string | undefined
 }
+
+/** A report whose process is not named yet. */
+export type LocalReport = Omit<Report, 'process'>
 
 /** Confirmed deliveries → pushes. */
 export interface DeliverySide {
@@ -69,6 +75,8 @@ export interface DeliverySide {
   push(delivery: Delivery): void
   /** Works with these settings from now on, but for what needs a restart. */
   takeUp(settings: Settings): void
+  /** What it has done so far; decisions only since the last report. */
+  report(): LocalReport
   /** Sends what is pending, for a bounded time. */
   close(): Promise<void>
 }
@@ -76,25 +84,29 @@ export interface DeliverySide {
 /** Connects to store and Apple before the first mail has to wait for them, which would cost it a quarter of a second. */
 export function openDeliverySide(settings: Settings, lists: HarakaLists, log: Log): DeliverySide {
   const { config, credentials } = structuredClone(settings)
-  const store = storeOf(config, log)
+  const observer = new Observer(log, systemClock)
+  const store = storeOf(config, observer, log)
   const lookup = openUserLookup(config, lists, log)
-  const push = openPushSide(config, credentials, store, log)
+  const push = openPushSide(config, { store, credentials, observer, log })
   const logged = (message: string) => (error: unknown) => log.error(message, { cause: reasonOf(error) })
   let closed = false
-  const submit = (users: readonly string[], at: number) => {
+  const submit = ({ users, relayed, unknown }: Resolved, at: number, mail: string | undefined) => {
     if (closed) return
-    for (const user of users) push.submit({ user, kind: 'new', at })
+    if (relayed > 0) observer.noUser('relayed', relayed, mail)
+    if (unknown > 0) observer.noUser('unknown_user', unknown, mail)
+    for (const user of users) push.submit({ user, kind: 'new', at, mail })
   }
   push.warmUp()
   store.warnings().catch(logged('the device store cannot be opened; trying again'))
   return {
-    push({ recipients, mode, at }) {
+    push({ recipients, mode, at, mail }) {
       lookup
-        .usersOf(recipients, mode)
-        .then(users => submit(users, at))
+        .resolve(recipients, mode)
+        .then(found => submit(found, at, mail))
         .catch(logged('recipients could not be resolved'))
     },
     takeUp: next => change(config, push, [store], next),
+    report: () => observer.report(push.pending, push.credentials.notAfter),
     async close() {
       closed = true
       lookup.close()

@@ -45,7 +45,8 @@ function usersOf(
   lookup?: (name: string) => Promise<UserDbAnswer>,
 ): Promise<string[]> {
   const userDb = lookup && { lookup, close: () => undefined }
-  return openUserLookup(configOf(settings), { get: () => [] }, noLog, userDb).usersOf(recipients, mode)
+  const lookup = openUserLookup(configOf(settings), { get: () => [] }, noLog, userDb)
+  return lookup.resolve(recipients, mode).then(({ users }) => [...users])
 }
 
 test('each user is named once, in lower case, and none of another domain', async () => {

@@ -22,8 +22,8 @@ export const explain: CommandSpec = {
     const address = addressIn(text)
     const lookup = openUserLookup(config, { get: file => listIn(config, file) }, stderrLog())
     try {
-      const [bySmtp] = await lookup.usersOf([address], 'SMTP')
-      const [user] = await lookup.usersOf([address], 'LMTP')
+      const [bySmtp] = (await lookup.resolve([address], 'SMTP')).users
+      const [user] = (await lookup.resolve([address], 'LMTP')).users
       if (user === undefined) throw new Failure(`${text}: Dovecot knows no such user; nothing is pushed`)
       print(`new mail is told by ${SOURCES[pushSources(config).newMail]}`)
       print(`user: ${user}`)

@@ -8,9 +8,18 @@ import { type Address, addressWithoutDetail, type Mode, parseAddress, userNameOf
 import { type HarakaLists, watchLocalDomains } from './local.ts'
 import { UserDb } from './userdb.ts'
 
+/** The users behind a mail's recipients, each once, in no order, and how many recipients have none here. */
+export interface Resolved {
+  readonly users: readonly string[]
+  /** Recipients in a domain that is not local. */
+  readonly relayed: number
+  /** Recipients that Dovecot does not know, or whose name is longer than any that can have registered. */
+  readonly unknown: number
+}
+
 export interface UserLookup {
-  /** Users whose devices are to hear of a mail to `recipients`, each once, in no order. Never rejects. */
-  usersOf(recipients: readonly Address[], mode: Mode): Promise<string[]>
+  /** Never rejects. */
+  resolve(recipients: readonly Address[], mode: Mode): Promise<Resolved>
   /** The user behind a recipient of LMTP as it was typed, with or without a domain; undefined for none. Never rejects. */
   userOf(typed: string): Promise<string | undefined>
   close(): void
@@ -31,13 +40,16 @@ export function openUserLookup(
     if (answer?.kind === 'unknown') return undefined
     return canonicalUser(answer?.kind === 'user' ? answer.name : userNameOf(recipient, users), users)
   }
-  const usersOf: UserLookup['usersOf'] = async (recipients, mode) => {
-    const found = await Promise.all(recipients.filter(({ host }) => isLocal(host, mode)).map(userOf))
-    return [...new Set(found)].filter(user => user !== undefined).filter(isPossible)
+  const resolve: UserLookup['resolve'] = async (recipients, mode) => {
+    const local = recipients.filter(({ host }) => isLocal(host, mode))
+    const found = await Promise.all(local.map(userOf))
+    const users = found.filter(user => user !== undefined).filter(isPossible)
+    const relayed = recipients.length - local.length
+    return { users: [...new Set(users)], relayed, unknown: local.length - users.length }
   }
   return {
-    usersOf,
-    userOf: async typed => (await usersOf([parseAddress(typed)], 'LMTP'))[0],
+    resolve,
+    userOf: async typed => (await resolve([parseAddress(typed)], 'LMTP')).users[0],
     close: () => userDb?.close(),
   }
 }

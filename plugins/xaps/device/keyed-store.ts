@@ -109,21 +109,24 @@ export abstract class KeyedStore<Options extends KeyedStoreOptions = KeyedStoreO
     if (damaged.length > 0) throw damagedRecordOf(damaged)
   }
 
-  async sweep(): Promise<number> {
+  async sweep(visit: (devices: readonly Device[]) => void = () => undefined): Promise<number> {
     let removed = 0
     for await (const batch of this.batches()) {
-      const counts = await Promise.all(batch.map(([key, text]) => this.#sweepOne(storedIn(text), key)))
+      const counts = await Promise.all(batch.map(([key, text]) => this.#sweepOne(storedIn(text), key, visit)))
       removed += counts.reduce((sum, count) => sum + count, 0)
       await setImmediate()
     }
     return removed
   }
 
-  async #sweepOne(stored: Stored, key: string): Promise<number> {
+  async #sweepOne(stored: Stored, key: string, visit: (devices: readonly Device[]) => void): Promise<number> {
     const record = this.#readable(stored, 'left as they are', key)
-    if (!record || this.#current(record) === record) return 0
-    await this.update(userOf(key), current => current)
-    return record.devices.length - this.#current(record).devices.length
+    if (!record) return 0
+    const current = this.#current(record)
+    if (current.devices.length > 0) visit(current.devices)
+    if (current === record) return 0
+    await this.update(userOf(key), unchanged => unchanged)
+    return record.devices.length - current.devices.length
   }
 
   #current(record: UserRecord): UserRecord {

@@ -61,8 +61,8 @@ export interface DeviceStore {
    * the end.
    */
   users(): AsyncIterable<readonly [user: string, devices: readonly Device[], came?: Came | undefined]>
-  /** Removes expired entries; resolves with the number of devices among them. */
-  sweep(): Promise<number>
+  /** Removes expired entries; resolves with the number of devices among them. `visit` gets the others of each user. */
+  sweep(visit?: (devices: readonly Device[]) => void): Promise<number>
   /**
    * Opens the store, and tells what an operator should know of it (a Redis that keeps nothing on disk), one sentence
    * each.

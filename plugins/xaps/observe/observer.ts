@@ -83,7 +83,11 @@ export class Observer {
   /** `count` recipients of a mail have no user here. */
   noUser(decision: 'relayed' | 'unknown_user', count: number, mail: string | undefined): void {
     this.#metrics.count('xaps_decisions_total', decision, count)
-    this.#log.info(DECISIONS[decision], { decision, recipients: count, ...(mail === undefined ? {} : { mail }) })
+    this.#log.info(DECISIONS[decision], {
+      decision,
+      recipients: count,
+      ...(mail === undefined ? {} : { mail }),
+    })
   }
 
   /** A push is over, or has failed once. An accepted one has its line here, others where their consequence is drawn. */

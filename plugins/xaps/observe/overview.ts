@@ -1,5 +1,6 @@
 /** All processes of an instance, as the companion knows them: for GET /metrics, the page and `xaps status`. Plain data. */
 
+import type { DeviceCounts } from '../device/counts.ts'
 import type { Sums } from './metrics.ts'
 import type { AppleState, StoreState } from './report.ts'
 
@@ -7,12 +8,16 @@ import type { AppleState, StoreState } from './report.ts'
 export interface Overview {
   readonly at: number
   readonly version: string
+  /** The digest of the configuration in use. */
+  readonly configuration: string
   readonly health: Health
   readonly processes: readonly ProcessState[]
   /** Of all processes. */
   readonly sums: Sums
   /** Registrations in the spool. */
   readonly spooled: number
+  /** Events of Dovecot's exporter since the companion's start. */
+  readonly events: number
   /** Absent until they have been counted the first time. */
   readonly devices?: DeviceCounts
   /** The last quarter of an hour, a sample every five seconds, the oldest first. */
@@ -34,21 +39,6 @@ export interface Health {
   readonly sentence: string
   readonly since?: number
   readonly remedy?: string
-}
-
-export interface DeviceCounts {
-  readonly countedAt: number
-  readonly users: number
-  readonly devices: number
-  /** Devices by when they were last seen: within a day, two days, a week, longer ago. */
-  readonly lastSeen: {
-    readonly day: number
-    readonly twoDays: number
-    readonly week: number
-    readonly longer: number
-  }
-  /** Devices that listen to a topic that the credentials are not good for. */
-  readonly otherTopic: number
 }
 
 /** What happened in five seconds that end at `at`, in all processes. */

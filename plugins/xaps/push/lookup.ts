@@ -74,8 +74,7 @@ export class Lookup {
     else if (this.#backoff.failures > 0 || this.#waiting.has(event.user)) {
       this.#note(event)
       this.#decide('waits_store', event)
-    }
-    else void this.#look(event)
+    } else void this.#look(event)
   }
 
   /** The store says that it answers again: it is asked now, and if it fails all the same, soon again. */

@@ -33,7 +33,13 @@ export interface Batch {
 export function batchOf({ kind, at, mail }: DeviceEvent, { changeDelayMs }: Rule): Batch {
   const mails = mailsOf(mail)
   const isNew = kind === 'new'
-  return { newest: at, due: isNew ? at : at + changeDelayMs, mailAt: isNew ? at : Number.POSITIVE_INFINITY, mails, fresh: mails }
+  return {
+    newest: at,
+    due: isNew ? at : at + changeDelayMs,
+    mailAt: isNew ? at : Number.POSITIVE_INFINITY,
+    mails,
+    fresh: mails,
+  }
 }
 
 /** One push for both: it is as urgent as the more urgent one. */

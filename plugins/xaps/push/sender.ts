@@ -81,7 +81,11 @@ export class Sender {
     const name = pushNameOf(target.device)
     if (this.#claiming.covers(name, event.at)) {
       const isChange = event.kind === 'change'
-      return this.#parts.observer.decided('covered', { ...subjectOf(target), mails: mailsOf(event.mail), isChange })
+      return this.#parts.observer.decided('covered', {
+        ...subjectOf(target),
+        mails: mailsOf(event.mail),
+        isChange,
+      })
     }
     const entry = this.#coalescer.add(name, target, event)
     const waits = this.#waitOf(entry)
@@ -192,7 +196,8 @@ export class Sender {
   /** Tells what has become of the events of `entry` that nothing had been decided of. */
   #decide(entry: Entry, decision: Decision): void {
     const fresh = this.#coalescer.takeFresh(entry)
-    if (fresh.mails.count > 0) this.#parts.observer.decided(decision, { ...subjectOf(entry.target), ...fresh })
+    if (fresh.mails.count > 0)
+      this.#parts.observer.decided(decision, { ...subjectOf(entry.target), ...fresh })
   }
 
   /** The events of `entry` need no push any more. */
