@@ -4,7 +4,8 @@
  * In a hook `next()` comes first: a push may never cost the mail anything. The work after it never rejects.
  */
 
-import { type HarakaProcess, startInHaraka } from './xaps/haraka/plugin.ts'
+import { startInHaraka } from './xaps/haraka/plugin.ts'
+import type { HarakaProcess } from './xaps/haraka/process.ts'
 import type { Connection, DeliveredParams, Hmail, Next, Plugin } from './xaps/haraka/types.ts'
 
 interface XapsPlugin extends Plugin {
@@ -30,11 +31,11 @@ export function mail_delivered(this: XapsPlugin, next: Next, hmail: Hmail, param
   this.xaps?.delivered(hmail, params)
 }
 
-/** The transaction is gone after next(), so its recipients are read before. */
+/** The transaction is gone after next(), so it is read, and told its result, before. */
 export function mail_forwarded(this: XapsPlugin, next: Next, connection: Connection): void {
-  const recipients = this.xaps?.forwarded(connection)
+  const mail = this.xaps?.forwarded(connection)
   next()
-  if (recipients) this.xaps?.push(recipients, 'SMTP')
+  if (mail) this.xaps?.push(mail)
 }
 
 export function shutdown(this: XapsPlugin): void {

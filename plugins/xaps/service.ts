@@ -40,11 +40,7 @@ export function openDeviceStore(
 }
 
 /** The push side. It loads the client for Apple with the first push or at warmUp(). */
-export function openPushSide(
-  { apns, push }: Config,
-  parts: PusherParts,
-  clock?: Clock,
-): Pusher {
+export function openPushSide({ apns, push }: Config, parts: PusherParts, clock?: Clock): Pusher {
   return new Pusher(joined(apns, push), parts, clock)
 }
 

@@ -4,17 +4,24 @@
  */
 
 import { announceExpiry } from './apns/renewal.ts'
+import { systemClock } from './base/clock.ts'
 import { STAGES } from './base/limits.ts'
 import type { Log } from './base/log.ts'
+import { packageVersion } from './base/version.ts'
 import { digestOf, joined, notesTo } from './config/changes.ts'
 import { type Config, pathIn, pushSources } from './config/config.ts'
 import { openUserLookup } from './delivery/recipients.ts'
+import { countDevices, type DeviceCounts } from './device/counts.ts'
 import type { Came } from './device/device.ts'
 import type { KeyedStore } from './device/keyed-store.ts'
 import { deviceStore } from './device/open.ts'
 import { noteCame, register } from './device/record.ts'
 import type { DeviceStore } from './device/store.ts'
 import { Intake } from './intake/intake.ts'
+import { Collection } from './observe/collection.ts'
+import type { Decision } from './observe/decisions.ts'
+import { mailsOf, Observer } from './observe/observer.ts'
+import type { Report } from './observe/report.ts'
 import type { Pusher } from './push/pusher.ts'
 import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
 import { Spool } from './registration/spool.ts'
@@ -22,19 +29,25 @@ import { change, openPushSide, storeOf } from './service.ts'
 import type { Settings } from './settings.ts'
 import { foreignState, isUsed, prepareSpool, spoolDirectory } from './state.ts'
 
-/** How often expired devices are swept out of the store. */
-const SWEEP_EVERY_MS = 6 * 3_600_000
+/** How often expired devices are swept out of the store, and the others counted; and the first time after the start. */
+const SWEEP_EVERY_MS = 3_600_000
+const FIRST_SWEEP_MS = 30_000
 
 /** From the companion's start to its connection to Apple, for which no phone waits, in milliseconds. */
 const WARM_UP_AFTER_MS = 1_000
 
 /** How the companion's listeners are opened. */
-export type Listening = Pick<CompanionOptions, 'inherited' | 'socketOwner' | 'retry'>
+export interface Listening extends Pick<CompanionOptions, 'inherited' | 'socketOwner' | 'retry'> {
+  /** Haraka has started this process, and tells what its others report. */
+  readonly inHaraka?: boolean
+}
 
 /** The companion's running parts, in Haraka's child and in a service of its own. */
 export interface Serving {
   /** Opens the store, and says what is wrong with it; rejects when that is impossible. */
   openStore(): Promise<void>
+  /** Reports of other processes of the instance. */
+  hear(reports: readonly Report[]): void
   /** Works with these settings from now on, but for what needs a restart. */
   takeUp(settings: Settings): void
   /** Lets go of everything, for a bounded time. */
@@ -48,24 +61,38 @@ export interface Serving {
 export async function startServing(settings: Settings, listening: Listening, log: Log): Promise<Serving> {
   const { config, credentials } = structuredClone(settings)
   const spooled = spoolStore(config, log)
-  const store = storeOf(config, log)
-  const push = openPushSide(config, credentials, store, log)
-  const intake = openIntake(config, push, store, log)
+  const observer = new Observer(log, systemClock)
+  const store = storeOf(config, observer, log)
+  const push = openPushSide(config, { store, credentials, observer, log })
+  const intake = openIntake(config, push, store, observer, log)
+  const sayNotes = notesTo(log)
+  sayNotes(config)
+  const spool = makeSpool(config, spooled, log)
+  const sweeping = sweepRegularly(store, () => push.credentials.topics, log)
+  const collection = new Collection(
+    {
+      own: () => ({ ...observer.report(push.pending, push.credentials.notAfter), process: 'companion' }),
+      spooled: () => spool.size,
+      devices: sweeping.counts,
+      events: () => intake.count,
+      inHaraka: listening.inHaraka ?? false,
+      version: packageVersion(),
+      configuration: () => digestOf(config),
+    },
+    systemClock,
+  )
   const letGo = async () => {
+    collection.close()
+    sweeping.close()
     await intake.close()
     await push.close(STAGES.pushesMs)
     await store.close()
   }
-  const sayNotes = notesTo(log)
-  sayNotes(config)
-  const spool = makeSpool(config, spooled, log)
-  const companion = await startRegistration(config, push, intake, store, spool, listening, log).catch(
-    async error => {
-      await letGo()
-      throw error
-    },
-  )
-  const sweeping = sweepRegularly(store, log)
+  const parts = { push, store, spool, intake, observer, collection, log }
+  const companion = await startRegistration(config, parts, listening).catch(async error => {
+    await letGo()
+    throw error
+  })
   const expiry = announceExpiry(() => push.credentials, log)
   const warmUp = setTimeout(() => push.warmUp(), WARM_UP_AFTER_MS).unref()
   return {
@@ -73,6 +100,7 @@ export async function startServing(settings: Settings, listening: Listening, log
       for (const problem of foreignState(config)) log.error(problem)
       for (const warning of await store.warnings()) log.warn(warning)
     },
+    hear: reports => collection.hear(reports),
     takeUp(next) {
       change(config, push, [store, spooled], next)
       sayNotes(config)
@@ -80,7 +108,6 @@ export async function startServing(settings: Settings, listening: Listening, log
     async close() {
       expiry.close()
       clearTimeout(warmUp)
-      clearInterval(sweeping)
       await companion.close()
       await letGo()
     },
@@ -88,25 +115,36 @@ export async function startServing(settings: Settings, listening: Listening, log
 }
 
 /** Dovecot's event exporter → the push side, where it is the source of new mail; and what a push has brought → the store. */
-function openIntake(config: Config, push: Pusher, store: DeviceStore, log: Log): Intake {
+function openIntake(config: Config, push: Pusher, store: DeviceStore, observer: Observer, log: Log): Intake {
   const isSource = () => pushSources(config).newMail === 'events'
   // Mail that LMTP or LDA has delivered is local, whichever lists Haraka has.
   const lookup = openUserLookup(config, { get: () => [] }, log)
-  const newMail = (user: string, at: number) => isSource() && push.submit({ user, kind: 'new', at })
+  const notPushed = (decision: Decision, user: string, mail: string | undefined) =>
+    observer.decided(decision, { user, mails: mailsOf(mail), isChange: !isSource() })
+  const newMail = (user: string, at: number, mail: string | undefined) => {
+    if (isSource()) push.submit({ user, kind: 'new', at, mail })
+    else notPushed('other_source', user, mail)
+  }
   const lastPush = (user: string) => store.lastPush(user)
   const came = (user: string, at: Came) => store.update(user, record => noteCame(record, at))
-  return new Intake(config.users, { newMail, lastPush, came, ...lookup }, log)
+  return new Intake(config.users, { newMail, notPushed, lastPush, came, ...lookup }, log)
+}
+
+interface Parts {
+  readonly push: Pusher
+  readonly store: DeviceStore
+  readonly spool: Spool
+  readonly intake: Intake
+  readonly observer: Observer
+  readonly collection: Collection
+  readonly log: Log
 }
 
 /** The registration side, whose notifications feed the push side. */
 function startRegistration(
   config: Config,
-  push: Pusher,
-  events: Intake,
-  store: DeviceStore,
-  spool: Spool,
+  { push, store, spool, intake, observer, collection, log }: Parts,
   listening: Listening,
-  log: Log,
 ): Promise<Companion> {
   const { registration, users, delivery } = config
   const notified = {
@@ -130,8 +168,12 @@ function startRegistration(
     spool,
     onReady: listener => store.onReady(listener),
     devices: user => store.devices(user),
-    events,
+    events: intake,
     submit: (event, devices) => push.submit(event, devices),
+    registered: outcome => observer.registered(outcome),
+    notPushed: (decision, user, isChange) =>
+      observer.decided(decision, { user, mails: mailsOf(undefined), isChange }),
+    overview: user => collection.answer(user),
     pending: () => push.pending,
     topic: () => push.credentials.topic,
     configuration: () => digestOf(config),
@@ -157,13 +199,23 @@ function makeSpool(config: Config, local: KeyedStore, log: Log): Spool {
   return new Spool(joined(config.store, { local, directory, openAtStart }), log)
 }
 
-function sweepRegularly(store: DeviceStore, log: Log): NodeJS.Timeout {
-  const sweep = (): void => {
-    store.sweep().then(
-      removed =>
-        removed > 0 && log.info('devices that did not register again are forgotten', { devices: removed }),
-      error => log.debug('sweeping the device store', { cause: String(error) }),
-    )
+/** Sweeps, and counts what stays. */
+function sweepRegularly(
+  store: DeviceStore,
+  topics: () => readonly string[],
+  log: Log,
+): { counts(): DeviceCounts | undefined; close(): void } {
+  let counted: DeviceCounts | undefined
+  const sweep = async (): Promise<void> => {
+    try {
+      const counting = countDevices(Date.now(), topics())
+      const removed = await store.sweep(counting.add)
+      counted = counting.counts()
+      if (removed > 0) log.info('devices that did not register again are forgotten', { devices: removed })
+    } catch (error) {
+      log.debug('sweeping the device store', { cause: String(error) })
+    }
   }
-  return setInterval(sweep, SWEEP_EVERY_MS).unref()
+  const timers = [setTimeout(sweep, FIRST_SWEEP_MS).unref(), setInterval(sweep, SWEEP_EVERY_MS).unref()]
+  return { counts: () => counted, close: () => timers.forEach(clearTimeout) }
 }

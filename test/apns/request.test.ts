@@ -14,6 +14,7 @@ import type { AddressInfo } from 'node:net'
 import test, { type TestContext } from 'node:test'
 import { makePush } from '../../plugins/xaps/apns/payload.ts'
 import { request } from '../../plugins/xaps/apns/request.ts'
+import type { Answer } from '../../plugins/xaps/apns/verdict.ts'
 import { systemClock } from '../../plugins/xaps/base/clock.ts'
 import { deviceOf, SETTINGS } from '../push/parts.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -50,6 +51,15 @@ const refusing = (t: TestContext, status: number, body: string, headers = {}) =>
     stream.respond({ ':status': status, ...headers })
     stream.end(body)
   })
+
+test('an accepted push has the name that Apple gives it, and no longer one', async t => {
+  const id = 'eabeae54-14a8-11e5-b60b-1697f925ec7b'
+  const answering = (name: string) =>
+    peer(t, stream => stream.respond({ ':status': 200, 'apns-id': name }, { endStream: true }))
+  assert.deepEqual(await send(await answering(id)), { status: 200, reason: '', id })
+  const { id: long = '' } = (await send(await answering('x'.repeat(1000)))) as Answer
+  assert.equal(long.length, 64)
+})
 
 test('an answer leaves no timer', async t => {
   const clock = new FakeClock()

@@ -45,8 +45,8 @@ function usersOf(
   lookup?: (name: string) => Promise<UserDbAnswer>,
 ): Promise<string[]> {
   const userDb = lookup && { lookup, close: () => undefined }
-  const lookup = openUserLookup(configOf(settings), { get: () => [] }, noLog, userDb)
-  return lookup.resolve(recipients, mode).then(({ users }) => [...users])
+  const { resolve } = openUserLookup(configOf(settings), { get: () => [] }, noLog, userDb)
+  return resolve(recipients, mode).then(({ users }) => [...users])
 }
 
 test('each user is named once, in lower case, and none of another domain', async () => {

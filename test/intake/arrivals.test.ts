@@ -20,6 +20,7 @@ function setup(lastPush: (user: string) => Promise<number | undefined> = async (
   const from = clock.now()
   const parts = {
     ...NO_PHONES,
+    notPushed: () => undefined,
     newMail: () => assert.fail('no mail has come'),
     userOf: async () => undefined,
     close: () => undefined,

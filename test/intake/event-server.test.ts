@@ -13,6 +13,7 @@ async function setup(t: TestContext) {
   const users: string[] = []
   const parts = {
     ...NO_PHONES,
+    notPushed: () => undefined,
     newMail: (user: string) => void users.push(user),
     userOf: async () => undefined,
     close: () => undefined,

@@ -14,7 +14,7 @@ function setup() {
   const newMail = (user: string) => void users.push(user)
   const intake = new Intake(
     { lowercase: true },
-    { ...NO_PHONES, newMail, userOf, close: () => undefined },
+    { ...NO_PHONES, newMail, notPushed: () => undefined, userOf, close: () => undefined },
     log,
     heldClock(),
   )

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { Observer } from '../../plugins/xaps/observe/observer.ts'
 import type { Device } from '../../plugins/xaps/device/device.ts'
 import type { MailEvent } from '../../plugins/xaps/event.ts'
+import { Observer } from '../../plugins/xaps/observe/observer.ts'
 import { Lookup } from '../../plugins/xaps/push/lookup.ts'
 import type { Target } from '../../plugins/xaps/push/settle.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
@@ -98,7 +98,7 @@ test('an account id that its phone has left is passed on for two days and then n
   assert.equal(b.found.length, 1, 'devices that came with the event')
 })
 
-test('an event is passed on for every device of its user; one without devices costs a lookup and no line', async () => {
+test('an event is passed on for every device of its user; one without devices costs a lookup, and is told', async () => {
   const b = bench()
   b.devices = async user => (user === 'anna' ? [deviceOf(1), deviceOf(2)] : [])
   b.submit('anna')
@@ -109,7 +109,10 @@ test('an event is passed on for every device of its user; one without devices co
     [deviceOf(1), deviceOf(2)].map(device => ['anna', device]),
   )
   assert.deepEqual(b.asked, ['anna', 'nobody'])
-  assert.deepEqual(b.log.lines, [])
+  assert.deepEqual(
+    b.log.entries.map(({ fields }) => fields),
+    [{ decision: 'no_device', user: 'n***' }],
+  )
   assert.equal(b.clock.timers, 0)
 })
 

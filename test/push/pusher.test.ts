@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict'
 import test, { type TestContext } from 'node:test'
-import { systemClock } from '../../plugins/xaps/base/clock.ts'
-import { Observer } from '../../plugins/xaps/observe/observer.ts'
 import type { Credentials } from '../../plugins/xaps/apns/credentials.ts'
+import { systemClock } from '../../plugins/xaps/base/clock.ts'
 import { type Device, EMPTY_RECORD, type UserRecord } from '../../plugins/xaps/device/device.ts'
+import { Observer } from '../../plugins/xaps/observe/observer.ts'
 import { Pusher } from '../../plugins/xaps/push/pusher.ts'
 import { certificateFor, endpointOf } from '../apns/bench.ts'
 import { MAIL_TOPIC, pushCertificate } from '../fake/apple/certificates.ts'

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { Observer } from '../../plugins/xaps/observe/observer.ts'
 import { systemClock } from '../../plugins/xaps/base/clock.ts'
 import { register } from '../../plugins/xaps/device/record.ts'
 import { RedisStore } from '../../plugins/xaps/device/redis/store.ts'
+import { Observer } from '../../plugins/xaps/observe/observer.ts'
 import { Pusher } from '../../plugins/xaps/push/pusher.ts'
 import { certificateFor, endpointOf } from '../apns/bench.ts'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'

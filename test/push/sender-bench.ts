@@ -1,8 +1,8 @@
 /** Senders with one Apple and one store that a test can direct, on a clock that is held. */
 
-import { Observer } from '../../plugins/xaps/observe/observer.ts'
 import { type Verdict, verdictOf } from '../../plugins/xaps/apns/verdict.ts'
 import type { DeviceStore } from '../../plugins/xaps/device/store.ts'
+import { Observer } from '../../plugins/xaps/observe/observer.ts'
 import { Sender, type SenderSettings } from '../../plugins/xaps/push/sender.ts'
 import type { Target } from '../../plugins/xaps/push/settle.ts'
 import { claimsInMemory } from '../support/claims.ts'
@@ -63,7 +63,14 @@ export function bench(options: BenchOptions = {}): Bench {
     if (settleMs > 0) await clock.sleep(settleMs)
   }
   const store = { claim: claim(claims.claim, clock) }
-  const parts = { transport: apple, store, settler: { settle }, observer: new Observer(log, clock), log, random: () => 1 }
+  const parts = {
+    transport: apple,
+    store,
+    settler: { settle },
+    observer: new Observer(log, clock),
+    log,
+    random: () => 1,
+  }
   const senders = Array.from({ length: processes }, () => new Sender({ ...SETTINGS, ...rest }, parts, clock))
   const happen = (device: number, kind: 'new' | 'change' = 'new', process = 0): void =>
     senders[process]?.add(targetOf(device), { kind, at: clock.now() })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Registration } from '../../plugins/xaps/device/record.ts'
+import type { RegistrationOutcome } from '../../plugins/xaps/observe/decisions.ts'
 import { makeAccept } from '../../plugins/xaps/registration/accept.ts'
 import { Outages } from '../../plugins/xaps/registration/outages.ts'
 import { Unavailable } from '../../plugins/xaps/registration/refusal.ts'
@@ -38,13 +39,15 @@ function setup(parts: { save?: Save; add?: () => Promise<void>; topic?: () => st
     saved.push({ user, ...kept })
   }
   const outages = new Outages(log, clock)
-  const accept = makeAccept({ save, spool, outages, topic: parts.topic ?? (() => TOPIC) }, clock)
+  const outcomes: RegistrationOutcome[] = []
+  const registered = (outcome: RegistrationOutcome) => void outcomes.push(outcome)
+  const accept = makeAccept({ save, spool, outages, registered, topic: parts.topic ?? (() => TOPIC) }, clock)
   const of = (user: string) => accept({ ...registration, user }, clock.now())
   /** Two users' registrations that cannot be saved. */
   const storeIsAway = async () => {
     for (const user of ['one', 'two']) await of(user).catch(() => undefined)
   }
-  return { clock, log, saved, spooled, outages, accept, of, storeIsAway }
+  return { clock, log, saved, spooled, outages, outcomes, accept, of, storeIsAway }
 }
 
 test('answers with the topic once the store has the registration, with the time at which it came', async () => {

@@ -62,6 +62,9 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
       return saved.filter(entry => entry.user === user).map(asDevice)
     },
     submit: event => void submitted.push(event),
+    registered: () => undefined,
+    notPushed: () => undefined,
+    overview: () => assert.fail('not asked for'),
     pending: () => 3,
     topic: () => TOPIC,
     configuration: () => 'v1',

@@ -28,6 +28,7 @@ export function makeListener(behaviour: Behaviour = {}) {
   const log = keptLog()
   const registered: ValidRegister[] = []
   const notified: Notification[] = []
+  const counted = { refused: 0 }
   const parts: ListenerParts = {
     accept(registration) {
       registered.push(registration)
@@ -38,13 +39,17 @@ export function makeListener(behaviour: Behaviour = {}) {
       return behaviour.notify?.() ?? Promise.resolve('accepted')
     },
     takeEvent: behaviour.takeEvent ?? (() => undefined),
+    refused: () => {
+      counted.refused += 1
+    },
     rules: RULES,
     status: () => 'up_seconds=1',
+    overview: user => JSON.stringify({ user }),
     logRefusal: makeLogRefusal(log, behaviour.clock),
     unfinished: behaviour.unfinished ?? new Unfinished(UNFINISHED_REQUESTS_BYTES),
     connections: new Connections(behaviour.connections ?? 10_000, log, behaviour.clock),
   }
-  return { log, registered, notified, parts }
+  return { log, registered, notified, counted, parts }
 }
 
 /** A line as st3fan's plugin sends it. */
@@ -79,7 +84,6 @@ export const NO_EVENTS: EventTaker = {
   take: () => undefined,
   makeServer: () => ({ server: net.createServer(), close: () => Promise.resolve() }),
   status: () => '',
-  statusOf: () => '',
 }
 
 /** A companion with both listeners, its Unix socket at `socket`. */
@@ -106,7 +110,7 @@ export function companionScript(options: CompanionOptions, then: string): string
     const say = (message, fields = {}) => console.log(message, JSON.stringify(fields))
     const log = { debug() {}, info() {}, notice() {}, warn: say, error: say }
     const spool = { size: 0, add: async () => {}, start() {}, saveNow() {}, close: async () => {} }
-    const events = { take() {}, status: () => '', statusOf: () => '' }
-    const parts = { events, save: async () => {}, spool, onReady() {}, devices: async () => [], submit() {}, pending: () => 0, topic: () => 'T', log }
+    const events = { take() {}, status: () => '' }
+    const parts = { events, save: async () => {}, spool, onReady() {}, devices: async () => [], submit() {}, registered() {}, notPushed() {}, pending: () => 0, topic: () => 'T', log }
     require(${JSON.stringify(module)}).startCompanion(${JSON.stringify(options)}, parts).then(companion => ${then})`
 }

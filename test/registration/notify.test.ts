@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Device } from '../../plugins/xaps/device/device.ts'
 import type { MailEvent } from '../../plugins/xaps/event.ts'
+import type { Decision } from '../../plugins/xaps/observe/decisions.ts'
 import { kindOf, makeNotify, type Notified } from '../../plugins/xaps/registration/notify.ts'
 import { heldClock } from './tools.ts'
 
@@ -23,7 +24,9 @@ function setup(
   const clock = heldClock()
   const submitted: { event: MailEvent; devices: readonly Device[] | undefined }[] = []
   const submit = (event: MailEvent, devices?: readonly Device[]) => void submitted.push({ event, devices })
-  return { clock, submitted, notify: makeNotify({ devices, submit, notified }, clock) }
+  const decided: Decision[] = []
+  const notPushed = (decision: Decision) => void decided.push(decision)
+  return { clock, submitted, decided, notify: makeNotify({ devices, submit, notPushed, notified }, clock) }
 }
 
 test('submits what is to be pushed, with the time at which the notification came, and whom', async () => {
@@ -34,16 +37,19 @@ test('submits what is to be pushed, with the time at which the notification came
 })
 
 test('says that there is nothing to do for a known user when the event is no reason to push', async () => {
-  const { submitted, notify } = setup(async () => [device])
+  const { submitted, decided, notify } = setup(async () => [device])
   assert.equal(await notify({ ...changed, mailbox: 'Notes' }, 1), 'nothing')
+  assert.equal(await notify({ ...changed, events: ['MessageNew'] }, 1), 'nothing')
   assert.deepEqual(submitted, [])
+  assert.deepEqual(decided, ['other_folder', 'other_source'])
 })
 
 test('says so when the user has no devices, whatever the event', async () => {
-  const { submitted, notify } = setup(async () => [])
+  const { submitted, decided, notify } = setup(async () => [])
   assert.equal(await notify(changed, 1), 'unknown')
   assert.equal(await notify({ ...changed, mailbox: 'Notes' }, 1), 'unknown')
   assert.deepEqual(submitted, [])
+  assert.deepEqual(decided, ['no_device', 'no_device'])
 })
 
 test('submits for a user whose devices cannot be looked up: the push side will ask again', async () => {

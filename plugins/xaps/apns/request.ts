@@ -60,7 +60,7 @@ function listen(
   })
   stream.on('response', headers => {
     if (headers[':status'] === 200)
-      stream.resume().on('end', () => tell({ status: 200, reason: '', id: idIn(headers) }))
+      stream.resume().on('end', () => tell({ status: 200, reason: '', ...idIn(headers) }))
     else readText(stream, text => tell(refusalIn(headers, text, clock.now())))
   })
   stream.on('error', error => tell({ fault: reasonOf(error), timedOut: false }))
@@ -92,15 +92,14 @@ function refusalIn(headers: AnswerHeaders, text: string, now: number): Outcome {
   return {
     status,
     reason,
-    id: idIn(headers),
     ...(typeof timestamp === 'number' && timestamp > 0 ? { timestamp } : {}),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   }
 }
 
 /** A UUID. */
-function idIn({ 'apns-id': id }: AnswerHeaders): string | undefined {
-  return typeof id === 'string' ? id.slice(0, MOST_ID) : undefined
+function idIn({ 'apns-id': id }: AnswerHeaders): { readonly id?: string } {
+  return typeof id === 'string' ? { id: id.slice(0, MOST_ID) } : {}
 }
 
 function objectIn(text: string): Readonly<Record<string, unknown>> {

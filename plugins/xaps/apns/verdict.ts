@@ -13,7 +13,7 @@ export interface Answer {
   readonly timestamp?: number
   /** The Retry-After header, in milliseconds. */
   readonly retryAfterMs?: number
-  /** Apple's name for the push: the apns-id header. */
+  /** Apple's name for a push that it has accepted: the apns-id header. */
   readonly id?: string | undefined
 }
 
@@ -40,7 +40,7 @@ export interface Verdict {
   readonly since?: number
   /** Where Apple or its rules say when to try again: in how many milliseconds at the earliest. */
   readonly afterMs?: number
-  /** Apple's name for the push, where Apple answered. */
+  /** Apple's name for a push that it has accepted. */
   readonly id?: string | undefined
 }
 
@@ -67,11 +67,11 @@ const TABLE: Readonly<Record<string, readonly [kind: VerdictKind, afterMs?: numb
 
 /** What `answer` means. `now`, ms since the epoch: a 410 counts from then where it names no time, or a later one. */
 export function verdictOf({ status, reason, timestamp, retryAfterMs, id }: Answer, now: number): Verdict {
-  if (status === 200) return { kind: 'sent', reason, id }
+  if (status === 200) return { kind: 'sent', reason, ...(id === undefined ? {} : { id }) }
   const row = TABLE[`${status} ${reason}`] ?? TABLE[`${status} *`]
   const [kind, standardMs] = row ?? [status >= 500 ? 'later push' : 'refused setup']
   // Nothing can be gone since later than now: that is a clock's fault, ours or Apple's.
-  if (kind === 'gone') return { kind, reason, id, since: Math.min(timestamp ?? now, now) }
+  if (kind === 'gone') return { kind, reason, since: Math.min(timestamp ?? now, now) }
   const afterMs = kind.startsWith('later') ? (retryAfterMs ?? standardMs) : undefined
-  return afterMs === undefined ? { kind, reason, id } : { kind, reason, id, afterMs }
+  return afterMs === undefined ? { kind, reason } : { kind, reason, afterMs }
 }

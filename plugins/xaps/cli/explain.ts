@@ -9,10 +9,10 @@ import { type Address, parseAddress } from '../delivery/address.ts'
 import { openUserLookup } from '../delivery/recipients.ts'
 import type { Came, Device } from '../device/device.ts'
 import { isSuperseded } from '../device/superseded.ts'
-import type { Fate } from '../intake/exporter-event.ts'
+import { DECISIONS } from '../observe/decisions.ts'
 import { type CommandSpec, Failure, print, withExistingStore } from './context.ts'
 import { afterPush, SUPERSEDED } from './devices.ts'
-import { askCompanion, fieldsOf } from './status.ts'
+import { askOverview } from './status.ts'
 
 export const explain: CommandSpec = {
   name: 'explain',
@@ -29,7 +29,7 @@ export const explain: CommandSpec = {
       print(`user: ${user}`)
       print(`domain ${address.host}: ${bySmtp === undefined ? 'local over LMTP only' : 'local'}`)
       await explainDevices(config, user)
-      if (pushSources(config).newMail === 'events') print(await lastEvent(config, user))
+      print(await lastMail(config, user))
     } finally {
       lookup.close()
     }
@@ -68,26 +68,19 @@ function cameInWords(came: Came): string {
   return `${new Date(came.at).toISOString()}${afterPush(came)} (known of the user, not of the phone)`
 }
 
-/** In words: what became of a mail, by what its event says. */
-const FATES: Readonly<Record<Fate, string>> = {
-  inbox: 'Sieve kept it in INBOX: new mail, pushed',
-  delivered: 'Sieve said nothing of it: new mail, pushed',
-  elsewhere: 'Sieve filed it into another folder: not pushed',
-  discarded: 'Sieve discarded it: not pushed',
-  redirected: 'Sieve redirected it: not pushed',
-  failed: 'it could not be delivered: not pushed',
-  other: 'an action of Sieve that puts no mail into INBOX: not pushed',
-}
-
-async function lastEvent(config: Config, user: string): Promise<string> {
+/** What became of the user's last mail, as far as the companion and the processes that report to it know. */
+async function lastMail(config: Config, user: string): Promise<string> {
   const socket = pathIn(config, config.registration.socket)
-  const said = await askCompanion(socket, user).catch((error: unknown) => error as Error)
-  if (said instanceof Error)
-    return `last event: not known, no companion answers at ${socket}: ${said.message}`
-  const { user_event: name, fate, at, up_seconds: up, events } = fieldsOf(said)
-  if (name === undefined)
-    return `last event: none of this user since the companion started ${up} seconds ago, of ${events} events`
-  return `last event: ${at}, ${name}: ${FATES[fate as Fate]}`
+  const answer = await askOverview(socket, user).catch((error: unknown) => error as Error)
+  if (answer instanceof Error)
+    return `last mail: not known, no companion answers at ${socket}: ${answer.message}`
+  const { last, overview } = answer
+  if (last) {
+    const mail = last.mail === undefined ? '' : ` (mail ${last.mail})`
+    return `last mail: ${new Date(last.at).toISOString()}, ${DECISIONS[last.decision]}${mail}`
+  }
+  const since = Math.min(...overview.processes.map(({ startedAt }) => startedAt))
+  return `last mail: none of this user since ${new Date(since).toISOString()}`
 }
 
 /** An address as in an envelope, with or without angle brackets. */

@@ -1,10 +1,9 @@
 #!/usr/bin/env node
 /** The command `xaps`. Exit status: 0 done, 1 failed, 2 misused. */
 
-import { readFileSync } from 'node:fs'
-import path from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { reasonOf, visible } from '../base/log.ts'
+import { packageVersion } from '../base/version.ts'
 import { check } from './check.ts'
 import { type CommandSpec, configOf, type Options } from './context.ts'
 import { copy } from './copy.ts'
@@ -41,7 +40,7 @@ Examples:
 function program(): Command {
   const xaps = new Command('xaps')
     .description('Push email for Apple Mail on Haraka and Dovecot.')
-    .version(version())
+    .version(packageVersion())
     .option('-c, --configs <dir>', "Haraka's directory, as given to haraka -c")
     .addHelpText('after', EXAMPLES)
     .exitOverride()
@@ -61,11 +60,6 @@ function addCommand(xaps: Command, spec: CommandSpec): void {
     const { configs, ...given } = command.optsWithGlobals<Options & { configs?: string }>()
     await run(configOf(configs), given, ...command.processedArgs)
   })
-}
-
-function version(): string {
-  const file = path.join(__dirname, '..', '..', '..', '..', 'package.json')
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
 }
 
 async function main(): Promise<number> {

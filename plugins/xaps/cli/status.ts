@@ -4,6 +4,7 @@ import net from 'node:net'
 import { text } from 'node:stream/consumers'
 import { reasonOf } from '../base/log.ts'
 import { pathIn } from '../config/config.ts'
+import type { Answered } from '../observe/overview.ts'
 import { type CommandSpec, Failure, print } from './context.ts'
 
 export const status: CommandSpec = {
@@ -31,13 +32,22 @@ export function fieldsOf(said: string): Readonly<Record<string, string | number>
 const ANSWER_TIMEOUT_MS = 1_000
 
 /**
- * Asks over the socket that Dovecot uses. Resolves with what the companion says of itself, and of the last event of `user`
- * (canonical); rejects when none answers within a second.
+ * Asks over the socket that Dovecot uses: what the companion says of itself, key=value on one line. Rejects when none answers
+ * within a second.
  */
-export async function askCompanion(socketPath: string, user?: string): Promise<string> {
+export function askCompanion(socketPath: string): Promise<string> {
+  return ask(socketPath, 'STATUS')
+}
+
+/** The same for all that it knows of its instance, and of the last mail of `user` (canonical). */
+export async function askOverview(socketPath: string, user?: string): Promise<Answered> {
+  return JSON.parse(await ask(socketPath, user === undefined ? 'OVERVIEW' : `OVERVIEW ${user}`)) as Answered
+}
+
+async function ask(socketPath: string, question: string): Promise<string> {
   const socket = net.connect(socketPath)
   socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy(new Error('no answer within a second')))
-  socket.write(`${user === undefined ? 'STATUS' : `STATUS ${user}`}\r\n`)
+  socket.write(`${question}\r\n`)
   const answer = await text(socket)
   const [, said] = /^OK (.*)\r\n$/.exec(answer) ?? []
   if (said === undefined) throw new Error(`an unexpected answer: ${JSON.stringify(answer.slice(0, 80))}`)

@@ -11,7 +11,6 @@ export interface OutboundRecipient extends Address {
 /** A transaction of Haraka's, with what plugins noted on it. */
 export interface Transaction {
   readonly rcpt_to: readonly Address[]
-  readonly uuid?: string
   readonly results: { get(plugin: string): { readonly pass?: readonly unknown[] } | undefined }
 }
 

@@ -6,15 +6,18 @@
 import { reasonOf, stderrLog } from '../base/log.ts'
 import { linkToParent } from '../process/parent-link.ts'
 import { type Serving, startServing } from '../serving.ts'
-import type { Settings } from '../settings.ts'
-import type { CompanionStart } from './companion.ts'
+import type { CompanionNews, CompanionStart } from './companion.ts'
 
 const log = stderrLog()
 const parent = linkToParent()
 
 async function start(hello: unknown): Promise<Serving> {
   const { inherited, ...settings } = hello as CompanionStart
-  const serving = await startServing(settings, { inherited, socketOwner: {}, retry: true }, log)
+  const serving = await startServing(
+    settings,
+    { inherited, socketOwner: {}, retry: true, inHaraka: true },
+    log,
+  )
   log.notice('companion ready', { topic: settings.credentials.topic })
   return serving
 }
@@ -22,7 +25,11 @@ async function start(hello: unknown): Promise<Serving> {
 const starting = parent.hello.then(start)
 parent.onNews(news => {
   starting.then(
-    serving => serving.takeUp(news as Settings),
+    serving => {
+      const { settings, reports } = news as CompanionNews
+      if (settings) serving.takeUp(settings)
+      if (reports) serving.hear(reports)
+    },
     () => undefined,
   )
 })

@@ -8,6 +8,7 @@ import path from 'node:path'
 import type { Log } from '../base/log.ts'
 import { type Config, pathIn } from '../config/config.ts'
 import type { SmtpIni } from '../config/ini.ts'
+import type { Report } from '../observe/report.ts'
 import { bindTcp } from '../process/listener.ts'
 import { isRoot } from '../process/only-root.ts'
 import { keepListeners, type Wanted } from '../process/retry-listen.ts'
@@ -16,6 +17,13 @@ import { FIRST_FD, type Supervised, supervise } from '../process/supervise.ts'
 import { bindUnixSocket } from '../process/unix-socket.ts'
 import type { InheritedListener } from '../registration/companion.ts'
 import type { Settings } from '../settings.ts'
+
+export interface CompanionParts {
+  /** The settings for a companion that starts now. */
+  readonly latest: () => Settings
+  /** What Haraka's processes report; decisions once. */
+  readonly reports: () => readonly Report[]
+}
 
 export interface CompanionKeeper {
   /** Starts the companion and keeps it running. */
@@ -26,6 +34,12 @@ export interface CompanionKeeper {
   stop(): Promise<void>
 }
 
+/** What a companion is told later. */
+export interface CompanionNews {
+  readonly settings?: Settings
+  readonly reports?: readonly Report[]
+}
+
 /** The first message to a companion. */
 export interface CompanionStart extends Settings {
   readonly inherited: readonly InheritedListener[]
@@ -33,10 +47,10 @@ export interface CompanionStart extends Settings {
 
 type Protocol = InheritedListener['protocol']
 
-/** Binds the listeners at once. `latest` gives the settings for a companion that starts now. */
+/** Binds the listeners at once. */
 export function keepCompanion(
   config: Config,
-  latest: () => Settings,
+  { latest, reports }: CompanionParts,
   smtpIni: SmtpIni,
   log: Log,
 ): CompanionKeeper {
@@ -51,11 +65,12 @@ export function keepCompanion(
     const inherited = listeners.bound().map(({ name }, index) => ({ protocol: name, fd: FIRST_FD + index }))
     return { inherited, ...latest() }
   }
+  const news = (): CompanionNews => ({ reports: reports() })
   return {
     start() {
-      companion = supervise({ command: process.execPath, args, fds, hello, uid, gid }, log)
+      companion = supervise({ command: process.execPath, args, fds, hello, news, uid, gid }, log)
     },
-    tell: settings => companion?.tell(settings),
+    tell: settings => companion?.tell({ settings } satisfies CompanionNews),
     async stop() {
       await listeners.stop()
       await companion?.stop()

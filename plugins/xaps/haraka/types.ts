@@ -6,7 +6,7 @@ import type { HarakaLists } from '../delivery/local.ts'
 
 /** One mail on its way to one domain. */
 export interface Hmail {
-  readonly todo: { readonly rcpt_to: readonly OutboundRecipient[] }
+  readonly todo: { readonly uuid?: string; readonly rcpt_to: readonly OutboundRecipient[] }
 }
 
 /** The arguments of the hook `delivered` beside the mail. `delay` is in seconds. */
@@ -20,9 +20,14 @@ export type DeliveredParams = readonly [
   okRecips: readonly Address[],
 ]
 
+interface WithResults {
+  readonly uuid?: string
+  readonly results: { add(plugin: object, result: Readonly<Record<string, unknown>>): void }
+}
+
 export interface Connection {
   /** Null once the transaction is over. */
-  readonly transaction?: Transaction | null
+  readonly transaction?: (Transaction & WithResults) | null
 }
 
 /** Calls the next plugin. Bare it means "go on"; codes are those of haraka-constants. */

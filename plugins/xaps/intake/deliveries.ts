@@ -10,6 +10,7 @@ import { canonicalUser } from '../base/canonical-names.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
 import { TtlCache } from '../base/ttl-cache.ts'
+import type { Decision } from '../observe/decisions.ts'
 import type { DeliveryEvent, Fate } from './exporter-event.ts'
 
 /** How long the end of a delivery waits for what Sieve says of it, in milliseconds. */
@@ -18,20 +19,19 @@ export const SIEVE_SPEAKS_WITHIN_MS = 1_000
 /** How long a delivery is remembered. Its events are neighbours, and an HTTP client repeats a request within seconds. */
 const REMEMBERED_MS = 60_000
 
-/** Deliveries that are remembered, and that wait; users whose last event is known. */
+/** Deliveries that are remembered, and that wait. */
 const MOST = 10_000
-
-const LAST_EVENT_KEPT_MS = 86_400_000
 
 /** What an orderly end gives to Dovecot's userdb, in milliseconds. */
 const CLOSE_MS = 250
 
-/** The last event of a user. */
-export interface LastEvent {
-  readonly name: DeliveryEvent['name']
-  readonly fate: Fate
-  /** Milliseconds since the epoch. */
-  readonly at: number
+/** What becomes of a mail that is not pushed, by what its event says. */
+const NOT_PUSHED: Readonly<Record<Exclude<Fate, 'inbox' | 'delivered'>, Decision>> = {
+  elsewhere: 'other_folder',
+  discarded: 'discarded',
+  redirected: 'redirected',
+  failed: 'undelivered',
+  other: 'no_mail',
 }
 
 export interface DeliveriesOptions {
@@ -39,8 +39,10 @@ export interface DeliveriesOptions {
 }
 
 export interface DeliveriesParts {
-  /** A mail is in INBOX of this user (canonical) since `at`. */
-  readonly newMail: (user: string, at: number) => unknown
+  /** A mail is in INBOX of this user (canonical) since `at`. `mail` names it, where its event has a session. */
+  readonly newMail: (user: string, at: number, mail: string | undefined) => unknown
+  /** A mail to this user is not pushed. */
+  readonly notPushed: (decision: Decision, user: string, mail: string | undefined) => unknown
   /** The user (canonical) whom an address or name as it was typed stands for; undefined for none. Never rejects. */
   readonly userOf: (name: string) => Promise<string | undefined>
   /** Ends `userOf`. */
@@ -60,7 +62,6 @@ export class Deliveries {
   readonly #decided: TtlCache<'new' | 'decided'>
   /** By delivery: its end, which waits for Sieve's word. In their order. */
   readonly #waiting = new Map<string, Waiting>()
-  readonly #lastEvents: TtlCache<LastEvent>
   #nameless = 0
 
   constructor(options: DeliveriesOptions, parts: DeliveriesParts, clock: Clock) {
@@ -68,12 +69,6 @@ export class Deliveries {
     this.#parts = parts
     this.#clock = clock
     this.#decided = new TtlCache(MOST, clock)
-    this.#lastEvents = new TtlCache(MOST, clock)
-  }
-
-  /** The last event of a user (canonical) of which something came; bounded in number and to a day. */
-  lastEventOf(user: string): LastEvent | undefined {
-    return this.#lastEvents.get(user)
   }
 
   /** Never throws, never waits. */
@@ -94,12 +89,12 @@ export class Deliveries {
   }
 
   /** A mail may have several actions, in INBOX and elsewhere. */
-  #hearSieve(delivery: string, { name, user: sent, fate }: DeliveryEvent): void {
+  #hearSieve(delivery: string, event: DeliveryEvent): void {
     this.#forget(delivery)
     const before = this.#decided.get(delivery)
     if (before === 'new') return
-    this.#decided.set(delivery, fate === 'inbox' ? 'new' : 'decided', REMEMBERED_MS)
-    this.#conclude(canonicalUser(sent, this.#options), { name, fate, at: this.#clock.now() })
+    this.#decided.set(delivery, event.fate === 'inbox' ? 'new' : 'decided', REMEMBERED_MS)
+    this.#conclude(canonicalUser(event.user, this.#options), event, this.#clock.now())
   }
 
   #wait(delivery: string, event: DeliveryEvent): void {
@@ -116,15 +111,14 @@ export class Deliveries {
     const waiting = this.#waiting.get(delivery)
     if (!waiting) return
     this.#forget(delivery)
-    const { name, fate, at } = waiting
-    this.#decided.set(delivery, fate === 'delivered' ? 'new' : 'decided', REMEMBERED_MS)
+    this.#decided.set(delivery, waiting.fate === 'delivered' ? 'new' : 'decided', REMEMBERED_MS)
     const user = await this.#parts.userOf(waiting.user)
-    if (user !== undefined) this.#conclude(user, { name, fate, at })
+    if (user !== undefined) this.#conclude(user, waiting, waiting.at)
   }
 
-  #conclude(user: string, last: LastEvent): void {
-    this.#lastEvents.set(user, last, LAST_EVENT_KEPT_MS)
-    if (last.fate === 'inbox' || last.fate === 'delivered') this.#parts.newMail(user, last.at)
+  #conclude(user: string, { fate, delivery: mail }: DeliveryEvent, at: number): void {
+    if (fate === 'inbox' || fate === 'delivered') this.#parts.newMail(user, at, mail)
+    else this.#parts.notPushed(NOT_PUSHED[fate], user, mail)
   }
 
   #forget(delivery: string): void {

@@ -67,11 +67,9 @@ export class Intake {
     return `events=${this.#count}${last}`
   }
 
-  /** The same of the last event of a user (canonical) that said something of a delivery. */
-  statusOf(user: string): string {
-    const last = this.#deliveries.lastEventOf(user)
-    if (!last) return this.status()
-    return `${this.status()} user_event=${last.name} fate=${last.fate} at=${new Date(last.at).toISOString()}`
+  /** How many events have come since the start. */
+  get count(): number {
+    return this.#count
   }
 
   /** Decides what has not been decided. Resolves soon. */

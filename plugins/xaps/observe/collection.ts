@@ -8,7 +8,7 @@ import { TtlCache } from '../base/ttl-cache.ts'
 import type { DeviceCounts } from '../device/counts.ts'
 import { healthOf } from './health.ts'
 import { add, HISTOGRAMS, NO_SUMS, type Sums } from './metrics.ts'
-import type { Overview, ProcessState, Sample } from './overview.ts'
+import type { Answered, Overview, ProcessState, Sample } from './overview.ts'
 import type { Decided, Report } from './report.ts'
 
 /** A process that has not reported for so long is gone, or hangs. */
@@ -62,10 +62,11 @@ export class Collection {
     }
   }
 
-  /** The last decision on a mail of `user` (canonical), if one is known. */
-  lastOf(user: string): Decided | undefined {
-    this.#hearOurselves()
-    return this.#lastDecided.get(user)
+  /** All that is known, and the last decision on a mail of `user` (canonical), if one is known. */
+  answer(user: string | undefined): Answered {
+    const overview = this.overview()
+    const last = user === undefined ? undefined : this.#lastDecided.get(user)
+    return last ? { overview, last } : { overview }
   }
 
   /** The last report of each process, of those too that are gone: their sums stay. */

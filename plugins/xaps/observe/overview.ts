@@ -2,7 +2,7 @@
 
 import type { DeviceCounts } from '../device/counts.ts'
 import type { Sums } from './metrics.ts'
-import type { AppleState, StoreState } from './report.ts'
+import type { AppleState, Decided, StoreState } from './report.ts'
 
 /** Times are milliseconds since the epoch. */
 export interface Overview {
@@ -22,6 +22,13 @@ export interface Overview {
   readonly devices?: DeviceCounts
   /** The last quarter of an hour, a sample every five seconds, the oldest first. */
   readonly samples: readonly Sample[]
+}
+
+/** The answer to `OVERVIEW [user]` on the companion's socket. */
+export interface Answered {
+  readonly overview: Overview
+  /** The last decision on a mail of that user. */
+  readonly last?: Decided
 }
 
 export interface ProcessState {

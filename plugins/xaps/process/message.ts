@@ -15,6 +15,9 @@ export const FINISHED = 'xaps.finished'
 export const ASK_SETTINGS = 'xaps.ask-settings'
 export const SETTINGS = 'xaps.settings'
 
+/** A worker reports what it has done. */
+export const REPORT = 'xaps.report'
+
 /** Whether `message`, which may be anything, is one of ours with that `event`. */
 export function isEvent<E extends string>(message: unknown, event: E): message is Message<E> {
   return typeof message === 'object' && message !== null && 'event' in message && message.event === event

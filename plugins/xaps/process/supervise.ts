@@ -51,6 +51,8 @@ export interface SuperviseOptions {
   readonly fds?: () => readonly number[]
   /** The first message to each child, plain data; asked for at every start. */
   readonly hello?: () => object
+  /** Said with each question whether the child lives, plain data; {} for nothing. */
+  readonly news?: () => object
   /** The user and group of the child, when we are root; it then has no other groups. */
   readonly uid?: number | undefined
   readonly gid?: number | undefined
@@ -191,7 +193,7 @@ export class Supervised {
       this.#silent = this.#unanswered >= MOST_UNANSWERED
       if (this.#silent) return void child.kill('SIGKILL')
       this.#unanswered += 1
-      send(channel, {})
+      send(channel, this.#options.news?.() ?? {})
     })
   }
 

@@ -10,6 +10,7 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
 import { TOPIC } from '../base/limits.ts'
 import { reasonOf } from '../base/log.ts'
+import type { RegistrationOutcome } from '../observe/decisions.ts'
 import type { Outages, Place } from './outages.ts'
 import { Unavailable } from './refusal.ts'
 import type { Save, Spool } from './spool.ts'
@@ -28,6 +29,8 @@ export interface AcceptParts {
   readonly spool: Pick<Spool, 'add'>
   /** Told of how saving and spooling go, here and elsewhere. */
   readonly outages: Outages
+  /** Told of what became of each. */
+  readonly registered: (outcome: RegistrationOutcome) => void
   /** The topic of today's certificate. Throws when there is none. */
   readonly topic: () => string
 }
@@ -35,7 +38,10 @@ export interface AcceptParts {
 /** `receivedAt`: ms since the epoch. Resolves with the topic, rejects with Unavailable. */
 export type Accept = (request: ValidRegister, receivedAt: number) => Promise<string>
 
-export function makeAccept({ save, spool, outages, topic }: AcceptParts, clock: Clock = systemClock): Accept {
+export function makeAccept(
+  { save, spool, outages, registered, topic }: AcceptParts,
+  clock: Clock = systemClock,
+): Accept {
   return async ({ user, account, token, subtopic, mailboxes }, at) => {
     // Each member by name: Node takes 1.6 µs for a copy of "the rest" of an object.
     const registration = { account, token, subtopic, mailboxes, topic: checkedTopic(topic), at }
@@ -43,8 +49,11 @@ export function makeAccept({ save, spool, outages, topic }: AcceptParts, clock: 
       const ms = Math.max(LEAST_MS, at + deadline - clock.now())
       return outages.watch(place, user, within(keep(user, registration), ms, place, clock))
     }
-    const toStore = (deadline: number) => keepIn('store', deadline, save)
-    const toSpool = () => keepIn('spool', SPOOL_DEADLINE_MS, (name, kept) => spool.add(name, kept))
+    const toStore = (deadline: number) => keepIn('store', deadline, save).then(() => registered('saved'))
+    const toSpool = () =>
+      keepIn('spool', SPOOL_DEADLINE_MS, (name, kept) => spool.add(name, kept)).then(() =>
+        registered('spooled'),
+      )
     try {
       // The store first, unless it is away: then trying it may cost 400 ms.
       if (outages.isAway('store')) {
@@ -59,6 +68,7 @@ export function makeAccept({ save, spool, outages, topic }: AcceptParts, clock: 
         })
       }
     } catch (error) {
+      registered('unavailable')
       throw new Unavailable('temporarily unavailable, try again', { cause: error })
     }
     return registration.topic

@@ -9,14 +9,15 @@ import { STAGES } from '../base/limits.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import type { Device } from '../device/device.ts'
 import type { MailEvent } from '../event.ts'
+import type { Answered } from '../observe/overview.ts'
 import { listenInherited, listenTcp } from '../process/listener.ts'
 import { retryListen } from '../process/retry-listen.ts'
 import { listenUnixSocket, type SocketFile } from '../process/unix-socket.ts'
-import { makeAccept } from './accept.ts'
+import { type AcceptParts, makeAccept } from './accept.ts'
 import { Connections, connectionLimit, type ListenerParts } from './connections.ts'
 import { type HttpServer, makeHttpServer } from './http-server.ts'
 import { type LineServer, makeLineServer } from './line-server.ts'
-import { makeNotify, type Notified } from './notify.ts'
+import { makeNotify, type Notified, type NotifyParts } from './notify.ts'
 import { Outages } from './outages.ts'
 import { UNFINISHED_REQUESTS_BYTES, Unfinished } from './receive.ts'
 import { makeLogRefusal } from './refusal.ts'
@@ -62,9 +63,8 @@ export interface EventTaker {
   take(text: string): string | undefined
   /** Serves the stream socket. */
   makeServer(): { readonly server: Server; close(): Promise<void> }
-  /** In words of the form key=value; of a user (canonical) too. */
+  /** In words of the form key=value. */
   status(): string
-  statusOf(user: string): string
 }
 
 export interface CompanionParts {
@@ -78,6 +78,10 @@ export interface CompanionParts {
   readonly devices: (user: string) => Promise<readonly Device[]>
   /** Takes an event for pushing; returns at once. */
   readonly submit: (event: MailEvent, devices?: readonly Device[]) => void
+  readonly registered: AcceptParts['registered']
+  readonly notPushed: NotifyParts['notPushed']
+  /** Of the instance, and of a user (canonical) too. */
+  readonly overview: (user?: string) => Answered
   /** How many devices wait for a push. */
   readonly pending: () => number
   /** The topic that phones are told. Throws when there is none. */
@@ -162,20 +166,23 @@ function makeListeners(
 /** How each protocol is served. */
 function makeServers(
   options: CompanionOptions,
-  { save, spool, devices, events, submit, pending, topic, configuration, log }: CompanionParts,
+  parts: CompanionParts,
   outages: Outages,
   clock: Clock,
 ): Record<Protocol, () => Served> {
+  const { save, spool, devices, events, submit, registered, notPushed, overview } = parts
+  const { pending, topic, configuration, log } = parts
   const startedAt = clock.now()
   const upSeconds = () => Math.round((clock.now() - startedAt) / 1000)
   const status = () =>
     `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()} configuration=${configuration()}`
   const shared: ListenerParts = {
-    status: user =>
-      [status(), user === undefined ? events.status() : events.statusOf(user)].join(' ').trimEnd(),
+    status: () => `${status()} ${events.status()}`,
+    overview: user => JSON.stringify(overview(user)),
     takeEvent: text => events.take(text),
-    accept: makeAccept({ save, spool, outages, topic }, clock),
-    notify: makeNotify({ devices, submit, notified: options.notified }, clock),
+    accept: makeAccept({ save, spool, outages, registered, topic }, clock),
+    notify: makeNotify({ devices, submit, notPushed, notified: options.notified }, clock),
+    refused: () => registered('refused'),
     rules: options,
     logRefusal: makeLogRefusal(log, clock),
     unfinished: new Unfinished(UNFINISHED_REQUESTS_BYTES),

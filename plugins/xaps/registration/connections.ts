@@ -17,12 +17,16 @@ import type { RegisterRules } from './validate.ts'
 export interface ListenerParts {
   readonly accept: Accept
   readonly notify: Notify
+  /** Told of a registration that breaks a rule. */
+  readonly refused: () => void
   readonly rules: RegisterRules
   readonly logRefusal: LogRefusal
   /** Takes one event of Dovecot's exporter; returns what is wrong with it, if anything is. */
   readonly takeEvent: (text: string) => string | undefined
-  /** How the companion is, and what is known of a user's last event, in words of the form key=value on one line. */
-  readonly status: (user?: string) => string
+  /** How the companion is, in words of the form key=value on one line. */
+  readonly status: () => string
+  /** All that is known of the instance, and the last decision on a user's mail: Asked of overview.ts, as JSON on one line. */
+  readonly overview: (user: string | undefined) => string
   readonly unfinished: Unfinished
   readonly connections: Connections
 }

@@ -20,7 +20,7 @@ import { parseNotifyBody, parseRegisterBody } from './json.ts'
 import type { NotifyOutcome } from './notify.ts'
 import { receiveBody } from './receive.ts'
 import { answerTo, BadRequest } from './refusal.ts'
-import { validateNotify, validateRegister } from './validate.ts'
+import { type ValidRegister, validateNotify, validateRegister } from './validate.ts'
 
 /** Dovecot's client keeps connections; one that we closed would be opened again for the next request. */
 const KEEP_ALIVE_MS = 65 * 60 * 1000
@@ -115,9 +115,17 @@ export function makeHttpServer(parts: HttpParts, clock: Clock = systemClock): Ht
 }
 
 function makeRoutes(parts: HttpParts, clock: Clock): Routes {
+  const valid = (body: Buffer): ValidRegister => {
+    try {
+      return validateRegister(parseRegisterBody(body), parts.rules)
+    } catch (error) {
+      parts.refused()
+      throw error
+    }
+  }
   const registerPost: Handler = async body => {
     const receivedAt = clock.now()
-    const topic = await parts.accept(validateRegister(parseRegisterBody(body), parts.rules), receivedAt)
+    const topic = await parts.accept(valid(body), receivedAt)
     return { status: 200, body: topicBody(topic, parts.padTopic) }
   }
   const notifyPost: Handler = async body => {

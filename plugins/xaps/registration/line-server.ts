@@ -8,15 +8,17 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import type { ListenerParts } from './connections.ts'
 import { parseLine } from './line.ts'
 import { receiveLine } from './receive.ts'
-import { answerTo } from './refusal.ts'
+import { answerTo, BadRequest } from './refusal.ts'
 import { validateNotify, validateRegister } from './validate.ts'
 
 /** How long a sender who does not close may take to read its reply, in milliseconds. */
 const LINGER_MS = 1_000
 
-/** Our own verb beside Dovecot's two: `xaps status` asks how the companion is, `xaps explain` about a user (canonical), too. */
+const REGISTER = Buffer.from('REGISTER')
+
+/** Our own verbs beside Dovecot's two: how the companion is, in a line; and all that is known, about a user (canonical), too. */
 const STATUS = Buffer.from('STATUS')
-const STATUS_OF = Buffer.from('STATUS ')
+const OVERVIEW = /^OVERVIEW(?: (.*))?$/s
 
 export interface LineServer {
   /** Not listening yet. */
@@ -59,7 +61,10 @@ async function serve(socket: net.Socket, parts: ListenerParts, clock: Clock): Pr
     const line = await receiveLine(socket, parts.unfinished, clock)
     if (line === undefined) return void socket.destroy()
     parts.connections.answering(socket)
-    await answer(socket, line, parts, clock)
+    await answer(socket, line, parts, clock).catch(error => {
+      if (error instanceof BadRequest && line.subarray(0, REGISTER.length).equals(REGISTER)) parts.refused()
+      throw error
+    })
   } catch (error) {
     parts.logRefusal('socket', error)
     reply(socket, `ERROR ${answerTo(error).text}`, clock)
@@ -70,8 +75,8 @@ async function serve(socket: net.Socket, parts: ListenerParts, clock: Clock): Pr
 async function answer(socket: net.Socket, line: Buffer, parts: ListenerParts, clock: Clock): Promise<void> {
   const receivedAt = clock.now()
   if (line.equals(STATUS)) return reply(socket, `OK ${parts.status()}`, clock)
-  if (line.subarray(0, STATUS_OF.length).equals(STATUS_OF))
-    return reply(socket, `OK ${parts.status(line.toString('utf8', STATUS_OF.length))}`, clock)
+  const asked = line.subarray(0, 8).toString() === 'OVERVIEW' ? OVERVIEW.exec(line.toString()) : null
+  if (asked) return reply(socket, `OK ${parts.overview(asked[1])}`, clock)
   const request = parseLine(line)
   if (request.verb === 'REGISTER') {
     const topic = await parts.accept(validateRegister(request, parts.rules), receivedAt)

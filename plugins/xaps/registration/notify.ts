@@ -5,6 +5,7 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
 import type { Device } from '../device/device.ts'
 import type { MailEvent } from '../event.ts'
+import type { Decision } from '../observe/decisions.ts'
 import type { Notification } from './validate.ts'
 
 /** Dovecot holds the LMTP reply until we answer. */
@@ -25,6 +26,8 @@ export interface NotifyParts {
   readonly devices: (user: string) => Promise<readonly Device[]>
   /** Takes an event for pushing, and its user's devices where they are known; returns at once. */
   readonly submit: (event: MailEvent, devices?: readonly Device[]) => void
+  /** Told of what is not pushed, and why; `isChange`: it is no new mail that is this source's to push. */
+  readonly notPushed: (decision: Decision, user: string, isChange: boolean) => void
   readonly notified: Notified
 }
 
@@ -35,7 +38,10 @@ export type Notify = (notification: Notification, receivedAt: number) => Promise
  * Asks the store whether the user has devices, and submits the event when they should be pushed. A store that does
  * not answer, or not in time, counts as yes: the push side asks again as long as it takes.
  */
-export function makeNotify({ devices, submit, notified }: NotifyParts, clock: Clock = systemClock): Notify {
+export function makeNotify(
+  { devices, submit, notPushed, notified }: NotifyParts,
+  clock: Clock = systemClock,
+): Notify {
   // A fault is the push side's to meet and to report: it asks for the same user next.
   const devicesOf = (user: string): Promise<readonly Device[] | undefined> =>
     within(devices(user), LOOKUP_DEADLINE_MS, 'store', clock).catch(() => undefined)
@@ -43,12 +49,21 @@ export function makeNotify({ devices, submit, notified }: NotifyParts, clock: Cl
   return async (notification, receivedAt) => {
     const { user } = notification
     const known = await devicesOf(user)
-    if (known?.length === 0) return 'unknown'
     const kind = kindOf(notification, notified)
+    const decision = known?.length === 0 ? 'no_device' : kind === undefined ? whyNot(notification) : undefined
+    if (decision) {
+      const isChange = !(notified.newMail && notification.events.includes('MessageNew'))
+      notPushed(decision, user, isChange)
+    }
+    if (known?.length === 0) return 'unknown'
     if (kind === undefined) return 'nothing'
     submit({ user, kind, at: receivedAt }, known)
     return 'accepted'
   }
+}
+
+function whyNot({ mailbox }: Notification): Decision {
+  return isInbox(mailbox) ? 'other_source' : 'other_folder'
 }
 
 /** The push for a notification; undefined for none. Phones are told about the inbox only. */

@@ -2,8 +2,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { loadCredentials } from '../../../plugins/xaps/apns/credentials.ts'
-import { loadConfig } from '../../../plugins/xaps/config/config.ts'
 import { systemClock } from '../../../plugins/xaps/base/clock.ts'
+import { loadConfig } from '../../../plugins/xaps/config/config.ts'
 import { Observer } from '../../../plugins/xaps/observe/observer.ts'
 import { openDeviceStore, openPushSide } from '../../../plugins/xaps/service.ts'
 import { noLog } from '../../support/recorded-log.ts'
@@ -24,7 +24,12 @@ const api = servePart({
     const config = loadConfig(dir)
     const store = await openDeviceStore(config, noLog)
     if (pushing) {
-      const push = openPushSide(config, { store, credentials: loadCredentials(config.apns, dir), observer: new Observer(noLog, systemClock), log: noLog })
+      const push = openPushSide(config, {
+        store,
+        credentials: loadCredentials(config.apns, dir),
+        observer: new Observer(noLog, systemClock),
+        log: noLog,
+      })
       take = user => push.submit({ user, kind: 'new', at: Date.now() })
       return
     }

@@ -1,9 +1,9 @@
 /** Our whole push side as a Haraka worker has it: store, coalescer, claims, transport, verdicts. */
 
 import { loadCredentials } from '../../../plugins/xaps/apns/credentials.ts'
+import { systemClock } from '../../../plugins/xaps/base/clock.ts'
 import { loadConfig } from '../../../plugins/xaps/config/config.ts'
 import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
-import { systemClock } from '../../../plugins/xaps/base/clock.ts'
 import { Observer } from '../../../plugins/xaps/observe/observer.ts'
 import { openDeviceStore, openPushSide } from '../../../plugins/xaps/service.ts'
 import { noLog } from '../../support/recorded-log.ts'
@@ -24,7 +24,12 @@ servePart<PushApi>({
   async open({ dir }) {
     const config = loadConfig(dir)
     store = await openDeviceStore(config, log)
-    push = openPushSide(config, { store, credentials: loadCredentials(config.apns, dir), observer: new Observer(log, systemClock), log: log })
+    push = openPushSide(config, {
+      store,
+      credentials: loadCredentials(config.apns, dir),
+      observer: new Observer(log, systemClock),
+      log: log,
+    })
   },
   async send({ from, count, inFlight }) {
     const cpu = ownCpu()
