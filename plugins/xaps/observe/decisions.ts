@@ -13,6 +13,7 @@ export const DECISIONS = {
   waits_store: 'waits for the device store, which does not answer',
   expired: 'dropped: it waited for longer than [push] keep_for',
   no_device: 'not pushed: no phone has registered for this user, or not for too long',
+  refused: 'not pushed: Apple refuses the device',
   other_topic: 'not pushed: the phone listens to another topic until it registers again',
   superseded: 'not pushed: the phone registers with another account id since, and would ignore this push',
   other_folder: 'not pushed: it is not in INBOX',
