@@ -7,7 +7,7 @@ import { type Log, reasonOf } from '../base/log.ts'
 import { type Family, familyOf, SUMMED } from '../observe/families.ts'
 import { NO_SUMS, type Sums } from '../observe/metrics.ts'
 
-/** What is used of prom-client's Registry; the same from version 12 to 15. */
+/** What is used of prom-client's Registry; the same in versions 14 and 15. */
 interface Registry {
   registerMetric(metric: SharedMetric): void
   removeSingleMetric(name: string): void
