@@ -3,20 +3,24 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DECISIONS, REGISTRATIONS } from '../../plugins/xaps/observe/decisions.ts'
-import { EXPOSITION_TYPE, exposition, type InstanceState } from '../../plugins/xaps/observe/exposition.ts'
+import {
+  EXPOSITION_TYPE,
+  exposition,
+  type InstanceState,
+  type ProcessSums,
+} from '../../plugins/xaps/observe/exposition.ts'
 import { COUNTERS, GAUGES, HISTOGRAMS, Metrics, NO_SUMS } from '../../plugins/xaps/observe/metrics.ts'
-import type { Report } from '../../plugins/xaps/observe/report.ts'
+import type { ProcessState } from '../../plugins/xaps/observe/overview.ts'
 import { faultsOf, missingPromtool, valuesIn } from '../support/promtool.ts'
 
-const NO_DEVICES: InstanceState = { spooled: 0 }
+const NOTHING: InstanceState = { processes: [], spooled: 0 }
 
-function reportOf(process: string, parts: Partial<Report> = {}): Report {
-  const known = { pid: 1, startedAt: 0, at: 0, sums: NO_SUMS, pending: 0, apple: {}, store: {}, decided: [] }
-  return { process, ...known, ...parts }
+function stateOf(process: string, parts: Partial<ProcessState> = {}): ProcessState {
+  return { process, pid: 1, startedAt: 0, pending: 0, apple: {}, store: {}, ...parts }
 }
 
-/** Two processes that have done and measured something, and all that is known of the instance. */
-function busyInstance(): [readonly Report[], InstanceState] {
+/** A worker and the companion have something to tell, and all is known of the instance; worker2 is gone. */
+function busyInstance(): [readonly ProcessSums[], InstanceState] {
   const worker = new Metrics()
   worker.count('xaps_pushes_total', 'sent', 3)
   worker.count('xaps_decisions_total', 'pushed', 2)
@@ -25,27 +29,37 @@ function busyInstance(): [readonly Report[], InstanceState] {
   const companion = new Metrics()
   companion.count('xaps_pushes_total', 'sent')
   companion.count('xaps_registrations_total', 'saved', 5)
-  const reports = [
-    reportOf('worker1', {
-      sums: worker.sums,
+  const sums = [
+    { process: 'worker1', sums: worker.sums },
+    { process: 'worker2', sums: worker.sums },
+    { process: 'companion', sums: companion.sums },
+  ]
+  const processes = [
+    stateOf('worker1', {
       pending: 4,
       apple: { trouble: 'connection', troubleSince: 1, certificateEnds: 1_900_000_000_000 },
       store: { up: true },
     }),
-    reportOf('companion', {
-      sums: companion.sums,
+    stateOf('companion', {
       apple: { certificateEnds: 1_800_000_000_000 },
       store: { up: false, failure: 'ECONNREFUSED' },
     }),
   ]
   const lastSeen = { day: 7, twoDays: 0, week: 0, longer: 0 }
-  return [reports, { spooled: 6, devices: { countedAt: 0, users: 5, devices: 7, lastSeen, otherTopic: 0 } }]
+  const devices = { countedAt: 0, users: 5, devices: 7, lastSeen, otherTopic: 0 }
+  return [sums, { processes, spooled: 6, devices }]
 }
+
+/** A process that has just started, and nothing else. */
+const STARTED = [
+  [{ process: 'worker1', sums: NO_SUMS }],
+  { processes: [stateOf('worker1')], spooled: 0 },
+] as const
 
 test('prom-client is loaded by the first exposition, not before', async () => {
   const isLoaded = () => Object.keys(require.cache).some(file => file.includes('/prom-client/'))
   assert.equal(isLoaded(), false)
-  await exposition([], NO_DEVICES)
+  await exposition([], NOTHING)
   assert.equal(isLoaded(), true)
 })
 
@@ -53,8 +67,8 @@ test('promtool finds no fault, whether processes have something to tell or not',
   skip: missingPromtool(),
 }, async () => {
   assert.equal(await faultsOf(await exposition(...busyInstance())), '')
-  assert.equal(await faultsOf(await exposition([reportOf('haraka')], NO_DEVICES)), '')
-  assert.equal(await faultsOf(await exposition([], NO_DEVICES)), '')
+  assert.equal(await faultsOf(await exposition(...STARTED)), '')
+  assert.equal(await faultsOf(await exposition([], NOTHING)), '')
   assert.match(await faultsOf('xaps devices 1\n'), /exit status/)
 })
 
@@ -70,6 +84,7 @@ test('each process has values of its own; what is the instance’s is the compan
     'xaps_pushes_total{process="companion",verdict="sent"}': 1,
     'xaps_decisions_total{process="worker1",decision="pushed"}': 2,
     'xaps_registrations_total{process="companion",outcome="saved"}': 5,
+    'xaps_pushes_total{process="worker2",verdict="sent"}': 3,
     'xaps_pending_pushes{process="worker1"}': 4,
     'xaps_apple_up{process="worker1"}': 0,
     'xaps_apple_up{process="companion"}': 1,
@@ -80,8 +95,9 @@ test('each process has values of its own; what is the instance’s is the compan
     'xaps_certificate_expires_timestamp_seconds{process="companion"}': 1_800_000_000,
   }
   for (const [name, value] of Object.entries(told)) assert.equal(values.get(name), value, name)
-  const named = [...values.keys()].filter(name => /\{process="(?:worker1|companion)"[,}]/.test(name))
+  const named = [...values.keys()].filter(name => /\{process="(?:worker[12]|companion)"[,}]/.test(name))
   assert.equal(named.length, values.size)
+  assert.equal(values.get('xaps_apple_up{process="worker2"}'), undefined, 'of a process that is gone')
 })
 
 test('a histogram counts up to its last bucket, with sum and count', async () => {
@@ -98,7 +114,7 @@ test('a histogram counts up to its last bucket, with sum and count', async () =>
 })
 
 test('every value of a label that is known is there from the start, as 0', async () => {
-  const values = valuesIn(await exposition([reportOf('worker1')], NO_DEVICES))
+  const values = valuesIn(await exposition(...STARTED))
   const expected = [
     ...Object.keys(DECISIONS).map(key => `xaps_decisions_total{process="worker1",decision="${key}"}`),
     ...Object.keys(REGISTRATIONS).map(key => `xaps_registrations_total{process="worker1",outcome="${key}"}`),
@@ -112,7 +128,7 @@ test('every value of a label that is known is there from the start, as 0', async
 })
 
 test('what is not known has no value, and every metric has its help', async () => {
-  const text = await exposition([reportOf('worker1')], NO_DEVICES)
+  const text = await exposition(...STARTED)
   const names = [...valuesIn(text).keys()].filter(name => /_up|_devices|certificate/.test(name))
   assert.deepEqual(names, ['xaps_apple_up{process="worker1"}'])
   for (const [name, { help }] of Object.entries({ ...COUNTERS, ...HISTOGRAMS, ...GAUGES }))
