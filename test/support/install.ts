@@ -4,14 +4,17 @@
  */
 
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { find } from './need.ts'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { find, UNPACKED } from './need.ts'
 
 interface Need {
   readonly command: string
   /** Debian's package of it. */
   readonly package: string
   readonly tests: string
+  /** Its path in the package, where it alone is unpacked: the package is large, or starts a server. */
+  readonly alone?: string
 }
 
 const NEEDS: readonly Need[] = [
@@ -21,6 +24,12 @@ const NEEDS: readonly Need[] = [
   { command: 'systemd-analyze', package: 'systemd', tests: 'the unit for systemd' },
   { command: 'sievec', package: 'dovecot-sieve', tests: 'new mail told by the event exporter' },
   { command: 'imap', package: 'dovecot-imapd', tests: 'reading mail as a phone does' },
+  {
+    command: 'promtool',
+    package: 'prometheus',
+    tests: 'metrics and alert rules',
+    alone: 'usr/bin/promtool',
+  },
 ]
 
 /** Another apt may be at work on the machine; and a mirror that does not answer must not hold the tests for long. */
@@ -43,21 +52,44 @@ function mayInstall(): boolean {
 
 /** True when apt-get did it. The tests start instances of their own, so no service of the system is wanted. */
 function aptGet(...args: string[]): boolean {
+  return succeeds('apt-get', [...APT_OPTIONS, ...args])
+}
+
+function succeeds(command: string, args: readonly string[], cwd = process.cwd()): boolean {
   // RUNLEVEL=1 keeps sysvinit from starting the services of new packages; systemd does not look at it.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }
-  const { status, error } = spawnSync('apt-get', [...APT_OPTIONS, ...args], {
-    env,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  if (error) console.error(`apt-get: ${error.message}`)
+  const { status, error } = spawnSync(command, args, { cwd, env, stdio: ['ignore', 'ignore', 'inherit'] })
+  if (error) console.error(`${command}: ${error.message}`)
   return status === 0
+}
+
+function obtain(needs: readonly Need[]): void {
+  // A source that cannot be updated need not be the one these packages come from.
+  if (!aptGet('update', '-q')) console.log('apt-get update failed; trying to install all the same')
+  for (const need of needs) if (need.alone !== undefined) unpack(need, need.alone)
+  const whole = needs.filter(need => need.alone === undefined)
+  if (whole.length > 0) install(whole)
+}
+
+/** Puts one program of a package into UNPACKED, and nothing else of it anywhere. */
+function unpack(need: Need, program: string): void {
+  console.log(`Unpacking ${need.command} of Debian's package ${need.package} into ${UNPACKED}`)
+  mkdirSync(UNPACKED, { recursive: true, mode: 0o755 })
+  const directory = mkdtempSync(path.join(UNPACKED, 'part-'))
+  try {
+    const options = [...APT_OPTIONS, '-o', 'APT::Sandbox::User=root']
+    if (!succeeds('apt-get', [...options, 'download', '-q', need.package], directory)) return
+    const [archive = ''] = readdirSync(directory)
+    if (!succeeds('dpkg-deb', ['-x', archive, '.'], directory)) return
+    renameSync(path.join(directory, program), path.join(UNPACKED, need.command))
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
 }
 
 function install(needs: readonly Need[]): void {
   const packages = [...new Set(needs.map(need => need.package))]
   console.log(`Installing what the tests need: apt-get install ${packages.join(' ')}`)
-  // A source that cannot be updated need not be the one these packages come from.
-  if (!aptGet('update', '-q')) console.log('apt-get update failed; trying to install all the same')
   if (!aptGet('install', '-q', '-y', '--no-install-recommends', ...packages)) {
     console.log('apt-get install failed, for the reason above')
     return
@@ -84,7 +116,7 @@ function report(needs: readonly Need[]): void {
 
 function main(): void {
   const before = stillMissing()
-  if (before.length > 0 && mayInstall()) install(before)
+  if (before.length > 0 && mayInstall()) obtain(before)
   const after = stillMissing()
   if (after.length === 0) return
   report(after)

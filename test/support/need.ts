@@ -3,8 +3,12 @@
 import { accessSync, constants } from 'node:fs'
 import path from 'node:path'
 
+/** Where install.ts puts single programs of packages that are too large, or start too much, to be installed. */
+export const UNPACKED = '/var/cache/haraka-plugin-xaps/bin'
+
 /** Servers often lie outside an ordinary user's PATH; Dovecot keeps those for each protocol in a directory of its own. */
 const SERVER_DIRECTORIES = [
+  UNPACKED,
   '/usr/sbin',
   '/usr/local/sbin',
   '/sbin',
