@@ -92,6 +92,7 @@ export function companionOptions(socket: string, more: Partial<CompanionOptions>
     ...RULES,
     notified: { newMail: false, changes: true },
     padTopic: true,
+    statusFrom: ['127.0.0.0/8', '::1'],
     ...more,
   }
 }

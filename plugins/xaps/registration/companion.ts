@@ -21,6 +21,7 @@ import { Outages } from './outages.ts'
 import { UNFINISHED_REQUESTS_BYTES, Unfinished } from './receive.ts'
 import { makeLogRefusal } from './refusal.ts'
 import type { Save, Spool } from './spool.ts'
+import type { View } from './status-page.ts'
 
 /** No user has this name: it is looked up to see whether the store answers. */
 const PROBE_USER = 'healthz'
@@ -48,6 +49,8 @@ export interface CompanionOptions {
   readonly listen: readonly string[]
   readonly subtopics: readonly string[]
   readonly notified: Notified
+  /** Peers that may read status page and metrics: addresses and networks. */
+  readonly statusFrom: readonly string[]
   /** A topic of 50 bytes or fewer is padded in HTTP's answer. */
   readonly padTopic: boolean
   readonly lowercase: boolean
@@ -81,6 +84,8 @@ export interface CompanionParts {
   readonly pending: () => number
   /** The topic that phones are told. Throws when there is none. */
   readonly topic: () => string
+  /** What the status page and /metrics show; without it there are neither. */
+  readonly view?: View | undefined
   readonly log: Log
 }
 
@@ -158,8 +163,8 @@ function makeListeners(
 
 /** How each protocol is served. */
 function makeServers(
-  { notified, listen, padTopic, ...rules }: CompanionOptions,
-  { save, spool, devices, events, submit, pending, topic, log }: CompanionParts,
+  { notified, listen, padTopic, statusFrom, ...rules }: CompanionOptions,
+  { save, spool, devices, events, submit, pending, topic, view, log }: CompanionParts,
   outages: Outages,
   clock: Clock,
 ): Record<Protocol, () => Served> {
@@ -181,7 +186,7 @@ function makeServers(
   const health = () => devices(PROBE_USER)
   return {
     line: () => makeLineServer(shared, clock),
-    http: () => makeHttpServer({ ...shared, health, listen, padTopic }, clock),
+    http: () => makeHttpServer({ ...shared, health, listen, padTopic, view, statusFrom }, clock),
     events: () => events.makeServer(),
   }
 }
