@@ -16,6 +16,7 @@ import type { KeyedStore } from './device/keyed-store.ts'
 import { observed } from './device/observed-store.ts'
 import { deviceStore, openStore } from './device/open.ts'
 import type { DeviceStore } from './device/store.ts'
+import type { Sums } from './observe/metrics.ts'
 import { Observer } from './observe/observer.ts'
 import type { Report } from './observe/report.ts'
 import { Pusher, type PusherParts } from './push/pusher.ts'
@@ -71,7 +72,9 @@ export interface DeliverySide {
   push(delivery: Delivery): void
   /** Works with these settings from now on, but for what needs a restart. */
   takeUp(settings: Settings): void
-  /** What it has done so far; decisions only since the last report. */
+  /** What it has counted so far. */
+  sums(): Sums
+  /** The same with all else that is known of it; decisions only since the last report. */
   report(): LocalReport
   /** Sends what is pending, for a bounded time. */
   close(): Promise<void>
@@ -102,6 +105,7 @@ export function openDeliverySide(settings: Settings, lists: HarakaLists, log: Lo
         .catch(logged('recipients could not be resolved'))
     },
     takeUp: next => change(config, push, [store], next),
+    sums: () => observer.sums,
     report: () => observer.report(push.pending, push.credentials.notAfter),
     async close() {
       closed = true

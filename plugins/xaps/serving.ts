@@ -173,10 +173,10 @@ function startRegistration(
     registered: outcome => observer.registered(outcome),
     notPushed: (decision, user, isChange) =>
       observer.decided(decision, { user, mails: mailsOf(undefined), isChange }),
-    overview: user => collection.answer(user),
     pending: () => push.pending,
     topic: () => push.credentials.topic,
     configuration: () => digestOf(config),
+    view: collection,
     log,
   })
 }

@@ -47,6 +47,8 @@ const READ: readonly (readonly [setting: string, value: unknown])[] = [
   ['[users] lowercase = no', false],
   ['[registration] socket_mode = 660', 0o660],
   ['[registration] listen = [::1]:11619', ['[::1]:11619']],
+  ['[registration] status_from = 10.0.0.0/8, ::1', ['10.0.0.0/8', '::1']],
+  ['[registration] status_from =', []],
 ]
 
 /** `[section] key = value` as the two lines that it has in the file, and as the name and value of its setting. */
@@ -81,6 +83,10 @@ const MISTAKES: readonly (readonly [setting: string, expected: string])[] = [
         'expected addresses with a port from 1 to 65535 such as [::1]:11619',
       ] as const,
   ),
+  [
+    '[registration] status_from = localhost',
+    'expected addresses and networks such as 192.0.2.7 and 10.0.0.0/8',
+  ],
   ['[registration] socket_user = no-one', 'expected a user of this system: no-one: no such user'],
   ['[registration] socket_group = no-one', 'expected a group of this system: no-one: no such group'],
   ['[registration] subtopics = ,', 'expected a comma-separated list of at least one'],

@@ -13,7 +13,7 @@ const COMPILED = path.join(__dirname, '../..')
 
 /** The files that users need; any other would be development's. */
 const PACKED =
-  /^(?:package\.json|LICENSE|(?:README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|config\/xaps\.ini|docs\/[\w-]+\.md|contrib\/(?:systemd|prometheus|grafana)\/xaps[\w.]+|dist\/plugins\/(?:xaps|xaps\/[\w/-]+)\.js(?:\.map)?)$/
+  /^(?:package\.json|LICENSE|(?:README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|config\/xaps\.ini|docs\/[\w-]+\.md|contrib\/(?:systemd|prometheus|grafana)\/xaps[\w.]+|dist\/plugins\/xaps\/observe\/page\/(?:index\.html|xaps\.css|icon\.svg)|dist\/plugins\/(?:xaps|xaps\/[\w/-]+)\.js(?:\.map)?)$/
 
 const NEEDED = [
   'README.md',
@@ -21,6 +21,7 @@ const NEEDED = [
   'CHANGELOG.md',
   'config/xaps.ini',
   'dist/plugins/xaps.js',
+  'dist/plugins/xaps/observe/page/index.html',
   'contrib/systemd/xaps.service',
   'contrib/prometheus/xaps.rules.yml',
   'contrib/grafana/xaps.json',

@@ -110,7 +110,7 @@ test('an event is passed on for every device of its user; one without devices co
   )
   assert.deepEqual(b.asked, ['anna', 'nobody'])
   assert.deepEqual(
-    b.log.entries.map(({ fields }) => fields),
+    b.log.lines.map(({ fields }) => fields),
     [{ decision: 'no_device', user: 'n***' }],
   )
   assert.equal(b.clock.timers, 0)

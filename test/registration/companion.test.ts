@@ -22,6 +22,7 @@ import {
   companionOptions,
   companionScript,
   NO_EVENTS,
+  NO_VIEW,
   NOTIFY_BODY,
   NOTIFY_LINE,
   post,
@@ -64,10 +65,10 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
     submit: event => void submitted.push(event),
     registered: () => undefined,
     notPushed: () => undefined,
-    overview: () => assert.fail('not asked for'),
     pending: () => 3,
     topic: () => TOPIC,
     configuration: () => 'v1',
+    view: NO_VIEW,
     log,
   })
   const start = async () => {

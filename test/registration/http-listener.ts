@@ -8,14 +8,19 @@ import { type Behaviour, makeListener } from './listeners.ts'
 import { type Client, exchange } from './tools.ts'
 
 /** What HTTP needs besides. */
-export const HTTP = { health: () => Promise.resolve(), listen: ['127.0.0.1:11619'], padTopic: true }
+export const HTTP = {
+  health: () => Promise.resolve(),
+  listen: ['127.0.0.1:11619'],
+  padTopic: true,
+  statusFrom: ['127.0.0.0/8', '::1'],
+}
 
 export const CLOSE = ['Connection: close']
 
 /** Serves a listener of such `behaviour`, for one test. */
 export async function serve(t: TestContext, behaviour: Behaviour = {}, more: Partial<HttpParts> = {}) {
   const made = makeListener(behaviour)
-  const listener = makeHttpServer({ ...HTTP, ...made.parts, ...more })
+  const listener = makeHttpServer({ ...HTTP, ...made.parts, ...more }, behaviour.clock)
   await new Promise<void>(resolve => listener.server.listen(0, '127.0.0.1', resolve))
   t.after(() => listener.close(0))
   const { port } = listener.server.address() as AddressInfo

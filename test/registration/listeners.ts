@@ -1,5 +1,6 @@
 /** Listeners and companions for tests, and requests to them. */
 
+import assert from 'node:assert/strict'
 import net from 'node:net'
 import type { Clock } from '../../plugins/xaps/base/clock.ts'
 import type { CompanionOptions, EventTaker } from '../../plugins/xaps/registration/companion.ts'
@@ -8,6 +9,7 @@ import { Connections } from '../../plugins/xaps/registration/connections.ts'
 import type { NotifyOutcome } from '../../plugins/xaps/registration/notify.ts'
 import { UNFINISHED_REQUESTS_BYTES, Unfinished } from '../../plugins/xaps/registration/receive.ts'
 import { makeLogRefusal } from '../../plugins/xaps/registration/refusal.ts'
+import type { View } from '../../plugins/xaps/registration/status-page.ts'
 import type { Notification, ValidRegister } from '../../plugins/xaps/registration/validate.ts'
 import { keptLog } from './tools.ts'
 
@@ -86,6 +88,13 @@ export const NO_EVENTS: EventTaker = {
   status: () => '',
 }
 
+/** Nothing of it is asked for. */
+export const NO_VIEW: View = {
+  overview: () => assert.fail('no overview'),
+  answer: () => assert.fail('no answer'),
+  metrics: () => assert.fail('no metrics'),
+}
+
 /** A companion with both listeners, its Unix socket at `socket`. */
 export function companionOptions(socket: string, more: Partial<CompanionOptions> = {}): CompanionOptions {
   return {
@@ -96,6 +105,7 @@ export function companionOptions(socket: string, more: Partial<CompanionOptions>
     ...RULES,
     notified: { newMail: false, changes: true },
     padTopic: true,
+    statusFrom: ['127.0.0.0/8', '::1'],
     ...more,
   }
 }

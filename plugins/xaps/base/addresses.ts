@@ -42,6 +42,34 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (net.isIPv4(host) && host.startsWith('127.'))
 }
 
+const NETWORK = /^([^/]+?)(?:\/(\d{1,3}))?$/
+
+/** Address, length of the prefix and family of `192.0.2.7`, `10.0.0.0/8` or `fd00::/8`; undefined for anything else. */
+function networkIn(text: string): [string, number, 'ipv4' | 'ipv6'] | undefined {
+  const [, address = '', prefix] = NETWORK.exec(text) ?? []
+  const family = net.isIP(address)
+  const bits = family === 4 ? 32 : 128
+  const length = Number(prefix ?? bits)
+  return family === 0 || length > bits ? undefined : [address, length, family === 4 ? 'ipv4' : 'ipv6']
+}
+
+/** Whether it is an IP address, or a network in CIDR notation. */
+export function isNetwork(text: string): boolean {
+  return networkIn(text) !== undefined
+}
+
+/**
+ * Whether a peer's address is one of `networks`, or in one. An IPv4 address that a socket for IPv6 writes as
+ * `::ffff:192.0.2.7` is an IPv4 address. Items that are no network have nothing in them.
+ */
+export function isWithin(networks: readonly string[], peer: string): boolean {
+  const family = net.isIP(peer)
+  if (family === 0) return false
+  const all = new net.BlockList()
+  for (const network of networks.map(networkIn)) if (network) all.addSubnet(...network)
+  return all.check(peer, family === 4 ? 'ipv4' : 'ipv6')
+}
+
 /** Whether listening there means on all addresses of this machine. */
 export function isWildcard(host: string): boolean {
   return host === '0.0.0.0' || host === '::'

@@ -4,7 +4,7 @@
  */
 
 import { groupId, userId } from '../base/accounts.ts'
-import { parseTcpAddress } from '../base/addresses.ts'
+import { isNetwork, parseTcpAddress } from '../base/addresses.ts'
 import { reasonOf } from '../base/log.ts'
 import { parseStoreUri, STORE_URIS } from '../base/store-uri.ts'
 
@@ -96,6 +96,15 @@ function isAddress(item: string): boolean {
     return false
   }
 }
+
+/** Peers, by address or network; none is fine. */
+export const networks = reader(
+  'addresses and networks such as 192.0.2.7 and 10.0.0.0/8, separated by commas',
+  value => {
+    const items = listed(value)
+    return items.every(isNetwork) ? items : undefined
+  },
+)
 
 /** A user of this system, by name or number; empty means none. */
 export const userName = account('a user of this system', userId)

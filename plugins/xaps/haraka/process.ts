@@ -8,6 +8,7 @@ import { pushSources } from '../config/config.ts'
 import { confirmedByDelivered, confirmedByQueueOk } from '../delivery/confirmed.ts'
 import { type Delivery, type DeliverySide, type LocalReport, openDeliverySide } from '../service.ts'
 import type { Settings } from '../settings.ts'
+import { shareSums } from './prometheus.ts'
 import { finishWorkers, onTermination } from './termination.ts'
 import type { Connection, DeliveredParams, Hmail, Plugin } from './types.ts'
 
@@ -69,6 +70,7 @@ export class HarakaProcess {
       const deliveries = openDeliverySide(settings, this.#plugin.config, this.#log)
       this.#deliveries = deliveries
       for (const delivery of this.#waiting.splice(0)) deliveries.push(delivery)
+      shareSums(deliveries.sums, this.#log)
     })
   }
 

@@ -6,6 +6,7 @@
 import type { Clock, Timer } from '../base/clock.ts'
 import { TtlCache } from '../base/ttl-cache.ts'
 import type { DeviceCounts } from '../device/counts.ts'
+import { exposition } from './exposition.ts'
 import { healthOf } from './health.ts'
 import { add, HISTOGRAMS, NO_SUMS, type Sums } from './metrics.ts'
 import type { Answered, Overview, ProcessState, Sample } from './overview.ts'
@@ -92,6 +93,11 @@ export class Collection {
       sums: sumsOf(reports),
       samples: [...this.#samples],
     }
+  }
+
+  /** In Prometheus' text format. */
+  metrics(): Promise<string> {
+    return exposition(this.reports(), this.overview())
   }
 
   close(): void {

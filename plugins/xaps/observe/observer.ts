@@ -6,7 +6,7 @@
 import type { Clock } from '../base/clock.ts'
 import { type Fields, type Log, maskToken, maskUser } from '../base/log.ts'
 import { DECISIONS, type Decision, type RegistrationOutcome } from './decisions.ts'
-import { Metrics } from './metrics.ts'
+import { Metrics, type Sums } from './metrics.ts'
 import { type AppleState, type Decided, MOST_DECIDED, type Report, type StoreState } from './report.ts'
 
 /** Mails by name: uuids of Haraka's, sessions of Dovecot's. */
@@ -71,6 +71,10 @@ export class Observer {
     this.#log = log
     this.#clock = clock
     this.#startedAt = clock.now()
+  }
+
+  get sums(): Sums {
+    return this.#metrics.sums
   }
 
   /** What has become of mails or notifications of a user. */

@@ -9,7 +9,6 @@ import { STAGES } from '../base/limits.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import type { Device } from '../device/device.ts'
 import type { MailEvent } from '../event.ts'
-import type { Answered } from '../observe/overview.ts'
 import { listenInherited, listenTcp } from '../process/listener.ts'
 import { retryListen } from '../process/retry-listen.ts'
 import { listenUnixSocket, type SocketFile } from '../process/unix-socket.ts'
@@ -22,6 +21,7 @@ import { Outages } from './outages.ts'
 import { UNFINISHED_REQUESTS_BYTES, Unfinished } from './receive.ts'
 import { makeLogRefusal } from './refusal.ts'
 import type { Save, Spool } from './spool.ts'
+import type { View } from './status-page.ts'
 
 /** No user has this name: it is looked up to see whether the store answers. */
 const PROBE_USER = 'healthz'
@@ -50,6 +50,8 @@ export interface CompanionOptions {
   readonly listen: readonly string[]
   readonly subtopics: readonly string[]
   readonly notified: Notified
+  /** Peers that may read status page and metrics: addresses and networks. */
+  readonly statusFrom: readonly string[]
   /** A topic of 50 bytes or fewer is padded in HTTP's answer. */
   readonly padTopic: boolean
   readonly lowercase: boolean
@@ -80,14 +82,13 @@ export interface CompanionParts {
   readonly submit: (event: MailEvent, devices?: readonly Device[]) => void
   readonly registered: AcceptParts['registered']
   readonly notPushed: NotifyParts['notPushed']
-  /** Of the instance, and of a user (canonical) too. */
-  readonly overview: (user?: string) => Answered
   /** How many devices wait for a push. */
   readonly pending: () => number
   /** The topic that phones are told. Throws when there is none. */
   readonly topic: () => string
   /** A word for the configuration in use. */
   readonly configuration: () => string
+  readonly view: View
   readonly log: Log
 }
 
@@ -170,15 +171,15 @@ function makeServers(
   outages: Outages,
   clock: Clock,
 ): Record<Protocol, () => Served> {
-  const { save, spool, devices, events, submit, registered, notPushed, overview } = parts
-  const { pending, topic, configuration, log } = parts
+  const { save, spool, devices, events, submit, registered, notPushed } = parts
+  const { pending, topic, configuration, view, log } = parts
   const startedAt = clock.now()
   const upSeconds = () => Math.round((clock.now() - startedAt) / 1000)
   const status = () =>
     `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()} configuration=${configuration()}`
   const shared: ListenerParts = {
     status: () => `${status()} ${events.status()}`,
-    overview: user => JSON.stringify(overview(user)),
+    overview: user => JSON.stringify(view.answer(user)),
     takeEvent: text => events.take(text),
     accept: makeAccept({ save, spool, outages, registered, topic }, clock),
     notify: makeNotify({ devices, submit, notPushed, notified: options.notified }, clock),
@@ -191,7 +192,11 @@ function makeServers(
   const httpParts = {
     ...shared,
     health: () => devices(PROBE_USER),
+    view,
     listen: options.listen,
+    get statusFrom() {
+      return options.statusFrom
+    },
     get padTopic() {
       return options.padTopic
     },

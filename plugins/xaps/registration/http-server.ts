@@ -3,23 +3,19 @@
  * lmtp process keeps a connection for its whole life.
  */
 
-import {
-  createServer,
-  type IncomingMessage,
-  type OutgoingHttpHeaders,
-  type Server,
-  type ServerResponse,
-} from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
 import { reasonOf } from '../base/log.ts'
 import type { ListenerParts } from './connections.ts'
 import { checkPost, makeCheckHost } from './http-guard.ts'
+import { type Handler, type Methods, type Reply, type Routes, send, sendEarly } from './http-reply.ts'
 import { parseNotifyBody, parseRegisterBody } from './json.ts'
 import type { NotifyOutcome } from './notify.ts'
 import { receiveBody } from './receive.ts'
 import { answerTo, BadRequest } from './refusal.ts'
+import { makeStatusPage, type StatusPage, type StatusPageParts } from './status-page.ts'
 import { type ValidRegister, validateNotify, validateRegister } from './validate.ts'
 
 /** Dovecot's client keeps connections; one that we closed would be opened again for the next request. */
@@ -28,9 +24,6 @@ const KEEP_ALIVE_MS = 65 * 60 * 1000
 /** A request that is half sent ends after this long; looked at every second. */
 const REQUEST_TIMEOUT_MS = 10_000
 const CHECKING_INTERVAL_MS = 1_000
-
-/** How long a client may go on sending what has been refused, so that it gets to read why. */
-const LINGER_MS = 1_000
 
 /**
  * freswa's plugin ends the imap process on a body of this many bytes or fewer. It takes NUL for the end, so padding
@@ -51,19 +44,11 @@ export interface HttpParts extends ListenerParts {
   readonly listen: readonly string[]
   /** Whether a topic that is short is padded. */
   readonly padTopic: boolean
+  /** What the status page and /metrics show; without it there are neither. */
+  readonly view?: StatusPageParts['view'] | undefined
+  /** Peers that may read them: addresses and networks. */
+  readonly statusFrom: readonly string[]
 }
-
-interface Reply {
-  readonly status: number
-  readonly body: string
-  readonly allow?: string
-}
-
-/** `body` is empty for all but POST. */
-type Handler = (body: Buffer) => Promise<Reply>
-
-/** The handlers of one path by method; another page is another entry. */
-type Routes = ReadonlyMap<string, Readonly<Record<string, Handler>>>
 
 export interface HttpServer {
   /** Not listening yet. */
@@ -73,7 +58,8 @@ export interface HttpServer {
 }
 
 export function makeHttpServer(parts: HttpParts, clock: Clock = systemClock): HttpServer {
-  const serve = makeServe(parts, clock)
+  const statusPage = openStatusPage(parts, clock)
+  const serve = makeServe(parts, makeRoutes(parts, statusPage, clock))
   const server = createServer({
     keepAliveTimeout: KEEP_ALIVE_MS,
     headersTimeout: REQUEST_TIMEOUT_MS,
@@ -106,6 +92,7 @@ export function makeHttpServer(parts: HttpParts, clock: Clock = systemClock): Ht
 
   const close = async (graceMs: number) => {
     const closed = new Promise<void>(resolve => server.close(() => resolve()))
+    statusPage?.close()
     const timer = clock.after(graceMs, () => server.closeAllConnections())
     await closed
     timer.cancel()
@@ -114,7 +101,13 @@ export function makeHttpServer(parts: HttpParts, clock: Clock = systemClock): Ht
   return { server, close }
 }
 
-function makeRoutes(parts: HttpParts, clock: Clock): Routes {
+function openStatusPage(parts: HttpParts, clock: Clock): StatusPage | undefined {
+  const { view, logRefusal } = parts
+  const failed = (error: unknown) => logRefusal('http', error)
+  return view && makeStatusPage({ view, statusFrom: () => parts.statusFrom, failed }, clock)
+}
+
+function makeRoutes(parts: HttpParts, statusPage: StatusPage | undefined, clock: Clock): Routes {
   const valid = (body: Buffer): ValidRegister => {
     try {
       return validateRegister(parseRegisterBody(body), parts.rules)
@@ -144,19 +137,19 @@ function makeRoutes(parts: HttpParts, clock: Clock): Routes {
       () => ({ status: 200, body: 'ok\n' }),
       error => ({ status: 503, body: `${reasonOf(error)}\n` }),
     )
-  return new Map<string, Readonly<Record<string, Handler>>>([
+  return new Map<string, Methods>([
     ['/register', { POST: registerPost }],
     ['/notify', { POST: notifyPost }],
     ['/event', { POST: eventPost }],
     ['/healthz', { GET: health, HEAD: health }],
+    ...(statusPage?.routes ?? []),
   ])
 }
 
 const NO_BODY = Buffer.alloc(0)
 
 /** Resolves with the answer to a request. Rejects for one that is refused. */
-function makeServe(parts: HttpParts, clock: Clock): (request: IncomingMessage) => Promise<Reply> {
-  const routes = makeRoutes(parts, clock)
+function makeServe(parts: HttpParts, routes: Routes): (request: IncomingMessage) => Promise<Reply> {
   const checkHost = makeCheckHost(parts.listen)
   const { connections, unfinished } = parts
   return async request => {
@@ -166,38 +159,21 @@ function makeServe(parts: HttpParts, clock: Clock): (request: IncomingMessage) =
     const methods = routes.get(path)
     if (!methods) return { status: 404, body: 'not found\n' }
     const handler = methods[method]
-    if (!handler) return { status: 405, body: 'method not allowed\n', allow: Object.keys(methods).join(', ') }
+    if (!handler)
+      return {
+        status: 405,
+        body: 'method not allowed\n',
+        headers: { Allow: Object.keys(methods).join(', ') },
+      }
     if (method === 'POST') checkPost(request)
     const body = method === 'POST' ? await receiveBody(request, unfinished) : NO_BODY
     connections.answering(socket)
     try {
-      return await handler(body)
+      return await handler(body, request)
     } finally {
       connections.answered(socket)
     }
   }
-}
-
-function headersOf({ status, body, allow }: Reply): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = { 'Content-Type': 'text/plain; charset=utf-8' }
-  if (status !== 204) headers['Content-Length'] = Buffer.byteLength(body)
-  if (allow !== undefined) headers.Allow = allow
-  return headers
-}
-
-/** Head and body leave in one write: Node joins them when the body is a string given to `end`. */
-function send(response: ServerResponse, reply: Reply): void {
-  response.writeHead(reply.status, headersOf(reply))
-  response.end(reply.body)
-}
-
-/** Answers before the body is through, and lets it run off for a while: closing at once would take back the answer. */
-function sendEarly(request: IncomingMessage, response: ServerResponse, reply: Reply, clock: Clock): void {
-  response.writeHead(reply.status, { ...headersOf(reply), Connection: 'close' })
-  response.write(reply.body)
-  const timer = clock.after(LINGER_MS, () => response.end())
-  request.resume().once('end', () => response.end())
-  response.once('close', () => timer.cancel())
 }
 
 const STATUS_LINES: Readonly<Record<string, string>> = {
