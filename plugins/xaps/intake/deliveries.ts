@@ -11,7 +11,7 @@ import type { Clock, Timer } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
 import { TtlCache } from '../base/ttl-cache.ts'
 import type { Decision } from '../observe/decisions.ts'
-import type { DeliveryEvent, Fate } from './exporter-event.ts'
+import { type DeliveryEvent, type Fate, sessionOf } from './exporter-event.ts'
 
 /** How long the end of a delivery waits for what Sieve says of it, in milliseconds. */
 export const SIEVE_SPEAKS_WITHIN_MS = 1_000
@@ -116,7 +116,9 @@ export class Deliveries {
     if (user !== undefined) this.#conclude(user, waiting, waiting.at)
   }
 
-  #conclude(user: string, { fate, delivery: mail }: DeliveryEvent, at: number): void {
+  #conclude(user: string, event: DeliveryEvent, at: number): void {
+    const { fate } = event
+    const mail = sessionOf(event)
     if (fate === 'inbox' || fate === 'delivered') this.#parts.newMail(user, at, mail)
     else this.#parts.notPushed(NOT_PUSHED[fate], user, mail)
   }

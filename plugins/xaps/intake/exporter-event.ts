@@ -80,6 +80,11 @@ function checkedUser(user: unknown): string {
 /** Characters of a session's id and of a recipient that are kept; Dovecot's ids have 22 and some for each recipient. */
 const MOST_KEPT = 320
 
+/** Dovecot's own name for the delivery, for the log. */
+export function sessionOf({ delivery }: Pick<DeliveryEvent, 'delivery'>): string | undefined {
+  return delivery?.split(' ', 1)[0]
+}
+
 /** `session` is one per delivery and recipient; `rcpt_to` is there for a server in which it is not. */
 function deliveryOf({ session, rcpt_to: recipient }: Fields): string | undefined {
   if (typeof session !== 'string' || session === '') return undefined

@@ -5,7 +5,7 @@
 
 /** Of a recipient, a notification, a user or a device: one event may first wait and then be pushed. */
 export const DECISIONS = {
-  pushed: 'pushed at once',
+  pushed: 'pushed, and accepted by Apple',
   covered: 'covered by a push that started after it',
   waits_window: "waits for the end of the window after the device's last push",
   waits_change: 'a change, which waits for another push to cover it',

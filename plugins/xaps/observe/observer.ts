@@ -80,7 +80,8 @@ export class Observer {
   /** What has become of mails or notifications of a user. */
   decided(decision: Decision, subject: Subject): void {
     const { isChange = false, mails } = subject
-    this.#note(decision, subject)
+    this.#metrics.count('xaps_decisions_total', decision, mails.count)
+    if (!isChange) this.#remember(decision, subject)
     this.#log[isChange ? 'debug' : 'info'](DECISIONS[decision], { decision, ...fieldsOf(subject, mails) })
   }
 
@@ -102,7 +103,8 @@ export class Observer {
     this.#metrics.observe('xaps_push_duration_seconds', now - startedAt)
     if (verdict !== 'sent') return
     if (Number.isFinite(mailAt)) this.#metrics.observe('xaps_delivery_to_apple_seconds', startedAt - mailAt)
-    if (fresh.count > 0) this.#note('pushed', { ...push, mails: fresh })
+    if (fresh.count > 0) this.#metrics.count('xaps_decisions_total', 'pushed', fresh.count)
+    if (Number.isFinite(mailAt)) this.#remember('pushed', push)
     this.#apple = { ...this.#apple, acceptedAt: now }
     const id = apnsId === undefined ? {} : { apns_id: apnsId }
     this.#log.info('push accepted by Apple', {
@@ -154,9 +156,7 @@ export class Observer {
     }
   }
 
-  #note(decision: Decision, { user, mails, isChange }: Subject): void {
-    this.#metrics.count('xaps_decisions_total', decision, mails.count)
-    if (isChange) return
+  #remember(decision: Decision, { user, mails }: Subject): void {
     const name = mails.names.at(-1)
     const at = this.#clock.now()
     this.#decided.delete(user)
