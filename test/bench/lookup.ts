@@ -53,7 +53,7 @@ export async function lookupsInHaraka(
   }
   const contestants: Record<string, (round: number) => Promise<number>> = {}
   for (const store of stores) contestants[store.users] = await start(store)
-  return takeTurns(scale.of(10, 3), contestants)
+  return takeTurns(scale.of(7, 3), contestants)
 }
 
 /** Resolves when the lookups of all mails that `send` sends are in the file. */

@@ -7,6 +7,9 @@ import { type Redis, startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-groups.ts'
 import { tempDirectory } from '../support/temp.ts'
 
+/** Redis would copy its whole append-only file beside what is measured, whenever the file has doubled. */
+const NO_REWRITE = ['--auto-aof-rewrite-percentage', '0']
+
 export interface Place {
   /** For [store] uri. */
   readonly uri: string
@@ -24,12 +27,13 @@ export const PLACES: Readonly<Record<string, MakePlace>> = {
     return { uri: `lmdb:${path.dirname(file)}`, size: async () => statSync(file).size }
   },
   async Redis(scope) {
-    const server = owned(scope, await startRedis())
+    const server = owned(scope, await startRedis({ args: NO_REWRITE }))
     return { uri: server.uri, size: () => memoryOf([server]) }
   },
   async 'Redis Cluster'(scope) {
     // A node that a busy machine keeps from answering for a second must not count as dead.
-    const servers = owned(scope, await startCluster({ args: ['--cluster-node-timeout', '15000'] }))
+    const args = ['--cluster-node-timeout', '15000', ...NO_REWRITE]
+    const servers = owned(scope, await startCluster({ args }))
     return { uri: servers.uri, size: () => memoryOf(servers.masters) }
   },
 }

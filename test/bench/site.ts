@@ -14,8 +14,8 @@ import { type Part, startPart } from './part.ts'
 import type { Outside } from './parts/outside.ts'
 
 const DAY_MS = 86_400_000
-/** How many registrations are stored at a time: LMDB commits them together. */
-const BATCH = 5_000
+/** How many registrations are stored at a time: LMDB commits them together, and Redis has two seconds for all of them. */
+const BATCH = 1_000
 /** A prime that divides no number of users here. */
 const STRIDE = 7_919
 

@@ -29,7 +29,7 @@ export interface ScaleApi {
 }
 
 const LINE_BYTES = 64
-const READINGS = 1_000_000
+const READINGS = 200_000
 
 let store: DeviceStore
 let place: string
