@@ -14,8 +14,10 @@ import { type Part, startPart } from './part.ts'
 import type { Outside } from './parts/outside.ts'
 
 const DAY_MS = 86_400_000
-/** How many registrations are stored at a time: LMDB commits them together. */
-const BATCH = 5_000
+/** How many registrations are stored at a time: LMDB commits them together, and Redis has two seconds for all of them. */
+const BATCH = 1_000
+/** A prime that divides no number of users here. */
+const STRIDE = 7_919
 
 /** The device of user number `index`: a phone with one account. */
 export function deviceOf(index: number): Omit<Device, 'registeredAt' | 'lastSeen'> {
@@ -31,6 +33,11 @@ export function deviceOf(index: number): Omit<Device, 'registeredAt' | 'lastSeen
 
 export function userName(index: number): string {
   return `user${index}@example.com`
+}
+
+/** The number of one of `users` users, another for each `index` below `users`, in no order of their names. */
+export function scattered(index: number, users: number): number {
+  return (index * STRIDE) % users
 }
 
 export interface Site {

@@ -38,7 +38,7 @@ export const smtp: Bench = async (scale, scope) => {
   const arrived = async () => ({ mails: await lmtp.ask('mails'), pushed: await site.apple.ask('accepted') })
   const send = async (haraka: Haraka, first: number, pushes: number) => {
     const before = { cpu: cpuOf(haraka.pid), ...(await arrived()) }
-    await sendMails(haraka.port, first)
+    await sendMails(haraka.port, MAILS, index => userName(first + index))
     const isDone = async () => {
       const { mails, pushed } = await arrived()
       return mails - before.mails >= MAILS && pushed - before.pushed >= pushes
@@ -65,13 +65,18 @@ export const smtp: Bench = async (scale, scope) => {
   ]
 }
 
-/** Sends the mails over some connections, one recipient each: users from number `first` on. */
-async function sendMails(port: number, first: number): Promise<void> {
-  let next = first
+/** Sends so many mails over some connections, with one recipient each. Rejects when one is not accepted. */
+export async function sendMails(
+  port: number,
+  count: number,
+  recipientOf: (index: number) => string,
+): Promise<void> {
+  let next = 0
   const client = async () => {
     const connection = await SmtpConnection.open(port)
-    while (next < first + MAILS) {
-      const { reply } = await connection.send({ from: 'a@example.net', to: [userName(next++)], body: BODY })
+    while (next < count) {
+      const to = [recipientOf(next++)]
+      const { reply } = await connection.send({ from: 'a@example.net', to, body: BODY })
       if (reply.code !== 250) throw new Error(`Haraka answers ${reply.code} ${reply.text}`)
     }
     await connection.quit()
