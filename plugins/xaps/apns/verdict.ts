@@ -38,6 +38,8 @@ export interface Verdict {
   readonly since?: number
   /** Where Apple or its rules say when to try again: in how many milliseconds at the earliest. */
   readonly afterMs?: number
+  /** Apple's name for the push, where Apple answered. */
+  readonly id?: string | undefined
 }
 
 /** Apple allows a new provider token every 20 minutes. */
