@@ -89,9 +89,3 @@ test('the manual page is well-formed and has every command', { skip: missing('ma
   for (const title of ['DESCRIPTION', 'EXIT STATUS', 'ENVIRONMENT', 'FILES', 'SEE ALSO'])
     assert.match(plain, new RegExp(`^${title}$`, 'm'))
 })
-
-test('the manual page has no error for mandoc', { skip: missing('mandoc') }, async t => {
-  const page = await printed(t, 'xaps.1', 'man')
-  const { status, stdout } = await run('mandoc', ['-Tlint', '-Werror', page])
-  assert.deepEqual([status, stdout], [0, ''])
-})

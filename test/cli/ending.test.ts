@@ -23,12 +23,19 @@ test('head gets its line, and the command ends quietly', async t => {
 })
 
 test('a file that cannot be written is a failure with its reason', async t => {
-  const { dir } = await storeOf(t, manyUsers(5_000))
-  const file = path.join(dir, 'export.jsonl')
-  const limited = 'ulimit -f 300; exec "$0" "$1" -c "$2" export > "$3"'
-  const { status, stderr } = await run('bash', ['-c', limited, process.execPath, XAPS, dir, file])
-  assert.deepEqual([status, stderr.match(/^xaps: .*EFBIG.*\n$/)?.length], [1, 1], stderr)
-  assert.ok(statSync(file).size > 100_000)
+  // The second is less than one piece, which is half written.
+  for (const [users, kilobytes] of [
+    [5_000, 300],
+    [20, 1],
+  ] as const) {
+    const { dir } = await storeOf(t, manyUsers(users))
+    const file = path.join(dir, 'export.jsonl')
+    const limited = `ulimit -f ${kilobytes}; exec "$0" "$1" -c "$2" export > "$3"`
+    const { status, stderr } = await run('bash', ['-c', limited, process.execPath, XAPS, dir, file])
+    assert.equal(status, 1, `${users} users`)
+    assert.match(stderr, /^xaps: EFBIG: .*\n$/)
+    assert.equal(statSync(file).size, kilobytes * 1024)
+  }
 })
 
 /** Whether LMDB's table of readers has the process, which only an environment that was closed leaves. */

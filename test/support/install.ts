@@ -21,6 +21,9 @@ const NEEDS: readonly Need[] = [
   { command: 'systemd-analyze', package: 'systemd', tests: 'the unit for systemd' },
   { command: 'sievec', package: 'dovecot-sieve', tests: 'new mail told by the event exporter' },
   { command: 'imap', package: 'dovecot-imapd', tests: 'reading mail as a phone does' },
+  { command: 'zsh', package: 'zsh', tests: 'completion of the command in zsh' },
+  { command: 'groff', package: 'groff-base', tests: 'the manual page' },
+  { command: 'man', package: 'man-db', tests: 'the manual page' },
 ]
 
 /** Another apt may be at work on the machine; and a mirror that does not answer must not hold the tests for long. */

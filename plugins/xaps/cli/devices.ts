@@ -9,7 +9,7 @@ import { isSuperseded } from '../device/superseded.ts'
 import { type CommandSpec, print, withExistingStore } from './context.ts'
 import { deviceTable, type Listed, type Remarks } from './device-table.ts'
 import { nearNames, noDevice } from './near-names.ts'
-import { writeLines } from './output.ts'
+import { wholeOutput, writeLines } from './output.ts'
 import { dim } from './style.ts'
 
 export const devices: CommandSpec = {
@@ -34,7 +34,7 @@ export const exportDevices: CommandSpec = {
   name: 'export',
   description: 'write all devices to standard output, one JSON object a line, device tokens in full',
   async run(config) {
-    await withExistingStore(config, store => writeLines(process.stdout, exportLines(store.users())))
+    await withExistingStore(config, store => writeLines(wholeOutput(), exportLines(store.users())))
   },
 }
 
@@ -87,7 +87,7 @@ export function asJson(
 }
 
 function writeJson(listed: AsyncIterable<Listed>, full: boolean): Promise<number> {
-  return writeLines(process.stdout, jsonLines(listed, full))
+  return writeLines(wholeOutput(), jsonLines(listed, full))
 }
 
 export async function* jsonLines(listed: AsyncIterable<Listed>, full: boolean): AsyncGenerator<string> {

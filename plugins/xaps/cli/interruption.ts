@@ -20,6 +20,13 @@ export class Interrupted extends Error {
   }
 }
 
+let last: Interrupted | undefined
+
+/** The last interruption, also when the work has made something else of it. */
+export function interruption(): Interrupted | undefined {
+  return last
+}
+
 /** What a signal ends: of works inside each other the inner one, so that the outer one closes its things after it. */
 let interrupt: ((signal: Signal) => void) | undefined
 
@@ -28,7 +35,10 @@ export async function untilInterrupted<T>(work: () => Promise<T>): Promise<T> {
   const outer = interrupt
   if (outer === undefined) for (const signal of SIGNALS) process.once(signal, onSignal)
   const interrupted = new Promise<never>((_, reject) => {
-    interrupt = signal => reject(new Interrupted(signal))
+    interrupt = signal => {
+      last = new Interrupted(signal)
+      reject(last)
+    }
   })
   try {
     return await Promise.race([work(), interrupted])

@@ -13,7 +13,7 @@ import { devices, exportDevices } from './devices.ts'
 import { explain } from './explain.ts'
 import { forgetDevices } from './forget.ts'
 import { importDevices } from './import.ts'
-import { endBy, Interrupted } from './interruption.ts'
+import { endBy, Interrupted, interruption } from './interruption.ts'
 import { manPage } from './man.ts'
 import { isReaderGone, watchOutput } from './output.ts'
 import { push } from './push.ts'
@@ -95,13 +95,13 @@ async function main(): Promise<number> {
   const outputFailure = watchOutput()
   try {
     await program().parseAsync()
-    const failure = outputFailure()
+    const failure = interruption() ?? (await outputFailure())
     if (failure) throw failure
     return Number(process.exitCode ?? 0)
   } catch (error) {
     if (error instanceof Interrupted) return endBy(error)
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    if (isReaderGone(error)) return 0
+    if (isReaderGone(error)) return Number(process.exitCode ?? 0)
     process.stderr.write(`xaps: ${visible(reasonOf(error))}\n`)
     return 1
   }

@@ -1,7 +1,18 @@
 /** Standard output: as many lines as its reader takes, and what follows when it takes no more. */
 
+import { createWriteStream, fstatSync } from 'node:fs'
 import type { Writable } from 'node:stream'
-import { setImmediate } from 'node:timers/promises'
+
+/**
+ * Standard output for what must be whole. Node's own writes to a file once, and takes it for written when a full disk has
+ * taken half of it.
+ */
+export function wholeOutput(): Writable {
+  const { fd } = process.stdout
+  if (!fstatSync(fd).isFile()) return process.stdout
+  // Each write is told of its failure; the event is the same once more.
+  return createWriteStream('', { fd, autoClose: false }).on('error', () => undefined)
+}
 
 /** Lines are written in pieces of about so many characters. */
 const PIECE = 64 * 1024
@@ -19,8 +30,6 @@ export async function writeLines(output: Writable, lines: AsyncIterable<string>)
     await new Promise<void>((resolve, reject) => {
       output.write(full, error => (error ? reject(error) : resolve()))
     })
-    // A file takes all at once; between its pieces signals are noticed.
-    await setImmediate()
   }
   try {
     for await (const line of lines) {
@@ -41,14 +50,19 @@ export function isReaderGone(error: unknown): boolean {
 
 /**
  * From now on a failure to write to standard output or standard error ends nothing by itself: what was begun is done.
- * Returns a function that tells the first failure of standard output, if any.
+ * Returns a function that waits for what has been written, and resolves with the first failure of standard output, if any.
  */
-export function watchOutput(): () => Error | undefined {
+export function watchOutput(): () => Promise<Error | undefined> {
   let failure: Error | undefined
   process.stdout.on('error', error => {
     failure ??= error
   })
   // There is no place left to tell it.
   process.stderr.on('error', () => undefined)
-  return () => failure
+  return async () => {
+    await new Promise<void>(resolve => {
+      process.stdout.write('', () => resolve())
+    })
+    return failure
+  }
 }
