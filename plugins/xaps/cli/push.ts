@@ -34,7 +34,7 @@ export const push: CommandSpec = {
         const verdict = await transport.push(device)
         tell({ user, device, verdict, advice: adviceOn(verdict, device, transport) })
         if (verdict.kind === 'sent') accepted += 1
-        else await settler.settle({ user, device }, verdict, startedAt)
+        await settler.settle({ user, device }, verdict, startedAt)
       }
     }).finally(() => transport.close())
     if (accepted === 0) throw new Failure(`${user}: Apple accepted none`)
