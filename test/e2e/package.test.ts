@@ -13,7 +13,7 @@ const COMPILED = path.join(__dirname, '../..')
 
 /** The files that users need; any other would be development's. */
 const PACKED =
-  /^(?:package\.json|LICENSE|(?:README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|config\/xaps\.ini|docs\/[\w-]+\.md|contrib\/systemd\/xaps\.\w+|dist\/plugins\/(?:xaps|xaps\/[\w/-]+)\.js(?:\.map)?)$/
+  /^(?:package\.json|LICENSE|(?:README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|config\/xaps\.ini|docs\/[\w-]+\.md|contrib\/systemd\/xaps\.\w+|dist\/plugins\/(?:xaps|xaps\/[\w/-]+)\.js(?:\.map)?|dist\/plugins\/xaps\/xaps\.1)$/
 
 const NEEDED = [
   'README.md',
@@ -22,6 +22,7 @@ const NEEDED = [
   'config/xaps.ini',
   'dist/plugins/xaps.js',
   'contrib/systemd/xaps.service',
+  'dist/plugins/xaps/xaps.1',
 ]
 
 const ALICE = phoneOf('alice@example.com')

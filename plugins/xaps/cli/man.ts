@@ -67,7 +67,7 @@ function commandLines(command: Command): string[] {
   )
   const explained = command.registeredArguments.filter(({ description }) => description)
   const items = [
-    ...explained.flatMap(item => pairLines([item.name(), `${item.description}.`])),
+    ...explained.flatMap(item => pairLines([item.name(), sentence(item.description)])),
     ...optionsOf(command)
       .filter(({ long }) => long !== '--help')
       .flatMap(optionLines),
