@@ -1,8 +1,11 @@
 /** `xaps push`, `forget`, `import` and `copy` without a Haraka: what is said in words, and what as data. */
 
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
-import { xaps } from '../e2e/run.ts'
+import { XAPS, xaps } from '../e2e/run.ts'
 import { type Directory, makeDirectory } from '../e2e/setup.ts'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import type { Reason } from '../fake/apple/reasons.ts'
@@ -106,4 +109,18 @@ test('push of a name in another form tells the one that was meant', async t => {
     stderr: `xaps: bob: no device; ${BOB} has ${tokens.length}: xaps push ${BOB}\n`,
   })
   assert.deepEqual(here.apple.pushes, [])
+})
+
+test('Ctrl-C while Apple says nothing ends push at once and quietly', async t => {
+  const here = await filled(t)
+  here.apple.faults.hang()
+  const child = spawn(process.execPath, [XAPS, '-c', here.dir, 'push', BOB], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  t.after(() => child.kill('SIGKILL'))
+  const output = Promise.all([text(child.stdout), text(child.stderr)])
+  await here.apple.waitForRequest(1)
+  child.kill('SIGINT')
+  assert.deepEqual(await once(child, 'exit'), [null, 'SIGINT'])
+  assert.deepEqual(await output, ['', ''])
 })

@@ -13,6 +13,7 @@ import { consequenceOf, inWords } from '../push/consequences.ts'
 import { Settler } from '../push/settle.ts'
 import { type CommandSpec, Failure, print, withExistingStore } from './context.ts'
 import { SUPERSEDED } from './devices.ts'
+import { interruption } from './interruption.ts'
 import { nearNames, noDevice } from './near-names.ts'
 import { dim, fail, ok, warn } from './style.ts'
 
@@ -32,6 +33,8 @@ export const push: CommandSpec = {
       for (const device of await livingDevices(store, user, config.users.recipientDelimiter, tell)) {
         const startedAt = Date.now()
         const verdict = await transport.push(device)
+        // That answer is the end of the transport, not Apple's.
+        if (interruption()) return
         tell({ user, device, verdict, advice: adviceOn(verdict, device, transport) })
         if (verdict.kind === 'sent') accepted += 1
         await settler.settle({ user, device }, verdict, startedAt)
