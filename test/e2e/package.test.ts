@@ -13,7 +13,7 @@ const COMPILED = path.join(__dirname, '../..')
 
 /** The files that users need; any other would be development's. */
 const PACKED =
-  /^(?:package\.json|LICENSE|(?:README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|config\/xaps\.ini|docs\/[\w-]+\.md|contrib\/(?:systemd|prometheus|grafana)\/xaps[\w.]+|dist\/plugins\/xaps\/observe\/page\/(?:index\.html|xaps\.css|icon\.svg)|dist\/plugins\/(?:xaps|xaps\/[\w/-]+)\.js(?:\.map)?)$/
+  /^(?:package\.json|LICENSE|(?:README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|config\/xaps\.ini|docs\/[\w-]+\.md|contrib\/(?:systemd|prometheus|grafana)\/xaps[\w.]+|dist\/plugins\/xaps\/observe\/page\/(?:index\.html|xaps\.css|icon\.svg)|dist\/plugins\/(?:xaps|xaps\/[\w/-]+)\.js(?:\.map)?|dist\/plugins\/xaps\/xaps\.1)$/
 
 const NEEDED = [
   'README.md',
@@ -25,6 +25,7 @@ const NEEDED = [
   'contrib/systemd/xaps.service',
   'contrib/prometheus/xaps.rules.yml',
   'contrib/grafana/xaps.json',
+  'dist/plugins/xaps/xaps.1',
 ]
 
 const ALICE = phoneOf('alice@example.com')

@@ -26,7 +26,9 @@ export function run(
   args: readonly string[],
   { cwd, env, input = '' }: RunOptions = {},
 ): Promise<Ended> {
-  const options = { cwd, env: { ...process.env, ...env }, maxBuffer: Number.POSITIVE_INFINITY }
+  // The test runner asks for colours where it runs at a terminal.
+  const environment = { ...process.env, FORCE_COLOR: undefined, ...env }
+  const options = { cwd, env: environment, maxBuffer: Number.POSITIVE_INFINITY }
   return new Promise((resolve, reject) => {
     const child = execFile(command, args, options, (error, stdout, stderr) => {
       const status = error ? error.code : 0

@@ -9,8 +9,9 @@ import type { Reason } from '../fake/apple/reasons.ts'
 import { listenLocally } from '../support/loopback.ts'
 import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
+import { onTerminal } from '../support/terminal.ts'
 import { ask, phoneOf, registerByLine } from './dovecot-plugins.ts'
-import type { Ended } from './run.ts'
+import { type Ended, XAPS } from './run.ts'
 import { startSite } from './setup.ts'
 
 /** A right-to-left override and a zero-width space; the sequence that paints a terminal red. */
@@ -31,7 +32,8 @@ test('names and words of others are visible in the log and in the command', asyn
     assert.match(await registerByLine(site.socket, { ...EVE, account }, mailbox), /^OK ./)
   })
   await t.test('devices shows the names', async () => {
-    const { stdout } = shownWell(await site.xaps('devices'))
+    const words = [process.execPath, XAPS, '-c', site.dir, 'devices']
+    const { stdout } = shownWell(await onTerminal(t, words, { columns: 300, env: { NO_COLOR: '1' } }))
     assert.ok(stdout.includes('eve\\u202e\\u200b@gro.elpmaxe\\u202e\\u200b'), stdout)
     assert.ok(stdout.includes('Notes\\u001b[31m\\u202e\\u200b'), stdout)
   })

@@ -30,6 +30,9 @@ const NEEDS: readonly Need[] = [
     tests: 'metrics and alert rules',
     alone: 'usr/bin/promtool',
   },
+  { command: 'zsh', package: 'zsh', tests: 'completion of the command in zsh' },
+  { command: 'groff', package: 'groff-base', tests: 'the manual page' },
+  { command: 'man', package: 'man-db', tests: 'the manual page' },
 ]
 
 /** Another apt may be at work on the machine; and a mirror that does not answer must not hold the tests for long. */

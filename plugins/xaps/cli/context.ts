@@ -2,11 +2,13 @@
 
 import { existsSync } from 'node:fs'
 import path from 'node:path'
-import { stderrLog, visible } from '../base/log.ts'
+import { stderrLog } from '../base/log.ts'
 import { type Config, configFile, loadConfig } from '../config/config.ts'
 import { NO_STORE } from '../device/open.ts'
 import { type DeviceStore, NoStoreYet } from '../device/store.ts'
 import { openDeviceStore } from '../service.ts'
+import { untilInterrupted } from './interruption.ts'
+import { lineOn, type Text } from './style.ts'
 
 /** One command, for main.ts to hand to commander. */
 export interface CommandSpec {
@@ -57,7 +59,7 @@ export function configOf(option: string | undefined): Config {
 }
 
 /**
- * Runs `work` with the store open, and closes it whatever happens. Where there is no store one is made, or it rejects with
+ * Runs `work` with the store open, and closes it whatever happens, Ctrl-C included. Where there is no store one is made, or it rejects with
  * NoStoreYet when one `mustExist`.
  */
 export async function withStore<T>(
@@ -67,7 +69,7 @@ export async function withStore<T>(
 ): Promise<T> {
   const store = await openDeviceStore(config, stderrLog(), options)
   try {
-    return await work(store)
+    return await untilInterrupted(() => work(store))
   } finally {
     await store.close()
   }
@@ -87,7 +89,10 @@ export async function withExistingStore<T>(
   }
 }
 
-/** A line to standard output. Names come from phones and files: characters that could steer a terminal are made visible. */
-export function print(line: string): void {
-  process.stdout.write(`${visible(line)}\n`)
+/**
+ * A line to standard output, of texts and styled texts. Names come from phones and files: characters that could steer a
+ * terminal are made visible.
+ */
+export function print(...parts: readonly Text[]): void {
+  process.stdout.write(`${lineOn(process.stdout, parts)}\n`)
 }

@@ -16,13 +16,14 @@ export const copy: CommandSpec = {
     ['<from>', 'the URI of a store, as in [store] uri'],
     ['<to>', 'another; what it has that is newer stays'],
   ],
-  run(config, _, from, to) {
+  options: { '--json': 'the counts as one JSON object' },
+  run(config, { json = false }, from, to) {
     const at = (uri: string) => ({ ...config, store: { ...config.store, uri } })
     return withStore(
       at(from),
       async source => {
         prepareState(at(to))
-        await withStore(at(to), target => copyAll(source, target, config.store.maxDevices))
+        await withStore(at(to), target => copyAll(source, target, config.store.maxDevices, json))
       },
       { mustExist: true },
     )
@@ -30,7 +31,12 @@ export const copy: CommandSpec = {
 }
 
 /** Prints how many devices the target has taken. Rejects when a user cannot be read or written, after all others. */
-async function copyAll(source: DeviceStore, target: DeviceStore, maxDevices: number): Promise<void> {
+async function copyAll(
+  source: DeviceStore,
+  target: DeviceStore,
+  maxDevices: number,
+  json: boolean,
+): Promise<void> {
   const counts: Record<Outcome, number> = { taken: 0, renewed: 0, known: 0, gone: 0, 'no room': 0 }
   try {
     await forEachAtOnce(source.users(), AT_ONCE, async ([user, devices]) => {
@@ -46,8 +52,10 @@ async function copyAll(source: DeviceStore, target: DeviceStore, maxDevices: num
       for (const outcome of outcomes) counts[outcome] += 1
     })
   } finally {
-    for (const [outcome, count] of Object.entries(counts)) {
-      print(`${outcome.padEnd(8)}${String(count).padStart(10)}`)
-    }
+    if (json) print(JSON.stringify(counts))
+    else
+      for (const [outcome, count] of Object.entries(counts)) {
+        print(`${outcome.padEnd(8)}${String(count).padStart(10)}`)
+      }
   }
 }

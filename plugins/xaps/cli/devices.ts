@@ -1,38 +1,44 @@
-/** `xaps devices` and `xaps export`: the registered devices as lines of text. */
+/** `xaps devices` and `xaps export`: the registered devices, as a table for a person or as JSON lines. */
 
-import type { Writable } from 'node:stream'
 import { canonicalUser } from '../base/canonical-names.ts'
 import { maskToken, visible } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
-import type { Came, Device } from '../device/device.ts'
+import type { Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
 import { isSuperseded } from '../device/superseded.ts'
-import { type CommandSpec, withExistingStore } from './context.ts'
+import { type CommandSpec, print, withExistingStore } from './context.ts'
+import { deviceTable, type Listed, type Remarks } from './device-table.ts'
+import { nearNames, noDevice } from './near-names.ts'
+import { wholeOutput, writeLines } from './output.ts'
+import { dim } from './style.ts'
 
 export const devices: CommandSpec = {
   name: 'devices',
-  description: 'list registered devices',
+  description: 'list registered devices: a table on a terminal, otherwise one JSON object a line',
   arguments: [['[user]', "one user's only"]],
-  options: { '--json': 'one JSON object a line', '--full': 'show device tokens in full' },
+  options: { '--json': 'one JSON object a line, also on a terminal', '--full': 'show device tokens in full' },
   run(config, { json, full = false }, user?: string) {
-    const show = json ? asJson : asText
-    const now = Date.now()
-    return withExistingStore(config, store =>
-      writeDevices(process.stdout, recordsOf(store, user, config), (owner, device, owned, came) =>
-        show(owner, device, full, { superseded: isSuperseded(device, owned, now), came }),
-      ),
-    )
+    return withExistingStore(config, async store => {
+      const listed = listedIn(recordsOf(store, user, config), Date.now())
+      const written =
+        json || !process.stdout.isTTY ? await writeJson(listed, full) : await writeTable(listed, full)
+      if (user === undefined || written > 0) return
+      const name = canonicalUser(user, config.users)
+      const near = await nearNames(store, name, config.users.recipientDelimiter)
+      process.stderr.write(`xaps: ${visible(noDevice(name, near, 'xaps devices'))}\n`)
+    })
   },
 }
 
 export const exportDevices: CommandSpec = {
   name: 'export',
   description: 'write all devices to standard output, one JSON object a line, device tokens in full',
-  run: config =>
-    withExistingStore(config, store =>
-      writeDevices(process.stdout, store.users(), (user, device) => asJson(user, device, true)),
-    ),
+  async run(config) {
+    await withExistingStore(config, store => writeLines(wholeOutput(), exportLines(store.users())))
+  },
 }
+
+type Records = ReturnType<DeviceStore['users']>
 
 async function* recordsOf(store: DeviceStore, user: string | undefined, config: Config) {
   if (user === undefined) return yield* store.users()
@@ -41,14 +47,19 @@ async function* recordsOf(store: DeviceStore, user: string | undefined, config: 
   yield [name, owned, came] as const
 }
 
+export { afterPush } from './device-table.ts'
+
 /** Of a device that is not pushed, since its phone has another account id by now. */
 export const SUPERSEDED = 'superseded, the phone registers with another account id'
 
-/** What is known beside the record of a device. */
-interface Remarks {
-  readonly superseded?: boolean
-  /** Known of the user only. */
-  readonly came?: Came | undefined
+/** Every device of `records`, with what is known of it at the time `now` (ms since the epoch). */
+export async function* listedIn(records: Records, now: number): AsyncGenerator<Listed> {
+  for await (const [user, owned, came] of records)
+    for (const device of owned) yield { user, device, superseded: isSuperseded(device, owned, now), came }
+}
+
+async function* exportLines(records: Records): AsyncGenerator<string> {
+  for await (const [user, owned] of records) for (const device of owned) yield asJson(user, device, true)
 }
 
 /** The contract's form of a device, with remarks where there are some. Times in ISO 8601. */
@@ -59,63 +70,34 @@ export function asJson(
   { superseded, came }: Remarks = {},
 ): string {
   const { account, token, mailboxes, subtopic, topic } = device
-  return JSON.stringify({
-    user,
-    account,
-    token: full ? token : maskToken(token),
-    mailboxes,
-    subtopic,
-    topic,
-    registeredAt: new Date(device.registeredAt).toISOString(),
-    lastSeen: new Date(device.lastSeen).toISOString(),
-    ...(superseded && { superseded }),
-    ...(came && { userCameAt: new Date(came.at).toISOString(), userCameAfterMs: came.afterMs }),
-  })
+  return visible(
+    JSON.stringify({
+      user,
+      account,
+      token: full ? token : maskToken(token),
+      mailboxes,
+      subtopic,
+      topic,
+      registeredAt: new Date(device.registeredAt).toISOString(),
+      lastSeen: new Date(device.lastSeen).toISOString(),
+      ...(superseded && { superseded }),
+      ...(came && { userCameAt: new Date(came.at).toISOString(), userCameAfterMs: came.afterMs }),
+    }),
+  )
 }
 
-/** One line for a person. Times in UTC, to the minute. */
-export function asText(
-  user: string,
-  { account, token, mailboxes, lastSeen }: Device,
-  full: boolean,
-  { superseded, came }: Remarks = {},
-): string {
-  const minute = (at: number) => new Date(at).toISOString().slice(0, 16).replace('T', ' ')
-  const columns = [user, account, full ? token : maskToken(token), minute(lastSeen), mailboxes.join(', ')]
-  if (superseded) columns.push(`(${SUPERSEDED})`)
-  if (came) columns.push(`user came by push ${minute(came.at)}${afterPush(came)}`)
-  return columns.join('  ')
+function writeJson(listed: AsyncIterable<Listed>, full: boolean): Promise<number> {
+  return writeLines(wholeOutput(), jsonLines(listed, full))
 }
 
-/** How long after the push, in words; empty where that is not known. */
-export function afterPush({ afterMs }: Came): string {
-  return afterMs === undefined ? '' : `, ${(afterMs / 1000).toFixed(1)} s after it`
+export async function* jsonLines(listed: AsyncIterable<Listed>, full: boolean): AsyncGenerator<string> {
+  for await (const { user, device, ...remarks } of listed) yield asJson(user, device, full, remarks)
 }
 
-/** Lines are written in pieces of about so many characters. */
-const PIECE = 64 * 1024
-
-/**
- * Writes a line for every device, of which there may be a million, as fast as `output` takes them: no more is read ahead.
- * Leaves `output` open. Rejects with a failure of `records` when the lines before it have been written.
- */
-export async function writeDevices(
-  output: Writable,
-  records: ReturnType<DeviceStore['users']>,
-  lineOf: (user: string, device: Device, owned: readonly Device[], came?: Came) => string,
-): Promise<void> {
-  let piece = ''
-  const flush = () =>
-    new Promise<void>((resolve, reject) => {
-      output.write(piece, error => (error ? reject(error) : resolve()))
-      piece = ''
-    })
-  try {
-    for await (const [user, owned, came] of records) {
-      for (const device of owned) piece += `${visible(lineOf(user, device, owned, came))}\n`
-      if (piece.length >= PIECE) await flush()
-    }
-  } finally {
-    if (piece !== '') await flush()
-  }
+/** Resolves with the number of devices. */
+async function writeTable(listed: AsyncIterable<Listed>, full: boolean): Promise<number> {
+  const lines = deviceTable(process.stdout, listed, { full, width: process.stdout.columns, now: Date.now() })
+  const rows = Math.max(0, (await writeLines(process.stdout, lines)) - 1)
+  if (rows > 0) print(dim(`${rows} device${rows === 1 ? '' : 's'}; --json has all that is known of each`))
+  return rows
 }

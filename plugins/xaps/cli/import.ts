@@ -9,6 +9,7 @@ import { prepareState } from '../state.ts'
 import { type CommandSpec, Failure, print, withExistingStore, withStore } from './context.ts'
 import { readSource } from './import/formats.ts'
 import { type ImportRules, importAll, rehearse, Tally } from './import/save.ts'
+import { Interrupted } from './interruption.ts'
 
 /** As large as a text can be in Node; a database of a million devices has 400 MB. */
 const MAX_FILE_BYTES = 500 * 1024 * 1024
@@ -17,15 +18,23 @@ export const importDevices: CommandSpec = {
   name: 'import',
   description: "take the devices of an old xapsd's database, or of xaps export; may be repeated",
   arguments: [['<file>', 'the file, or - for standard input']],
-  options: { '--dry-run': 'change nothing, only say what would be done' },
-  run(config, { dryRun = false }, file) {
-    return importFile(file, dryRun, config).catch((error: unknown) => {
+  options: {
+    '--dry-run': 'change nothing, only say what would be done',
+    '--json': 'the counts as one JSON object',
+  },
+  run(config, { dryRun = false, json = false }, file) {
+    return importFile(file, { dryRun, json }, config).catch((error: unknown) => {
+      if (error instanceof Interrupted) throw error
       throw new Failure(`${file === '-' ? 'standard input' : file}: ${reasonOf(error)}`)
     })
   },
 }
 
-async function importFile(file: string, dryRun: boolean, config: Config): Promise<void> {
+async function importFile(
+  file: string,
+  { dryRun, json }: { readonly dryRun: boolean; readonly json: boolean },
+  config: Config,
+): Promise<void> {
   const source = readSource(await readAll(file))
   const rules: ImportRules = {
     ...config.users,
@@ -44,10 +53,12 @@ async function importFile(file: string, dryRun: boolean, config: Config): Promis
       await withStore(config, store => into(store.update.bind(store)))
     }
   } finally {
-    print(`${source.name}${dryRun ? ' (dry run: nothing is changed)' : ''}`)
-    for (const line of tally.lines()) print(line)
+    if (json) print(JSON.stringify({ format: source.name, dryRun, ...tally.counts() }))
+    else for (const line of [`${source.name}${dryRun ? DRY : ''}`, ...tally.lines()]) print(line)
   }
 }
+
+const DRY = ' (dry run: nothing is changed)'
 
 /** How far it is, on a terminal and nowhere else; the next line written there takes its place. */
 function showCount(devices: number): void {

@@ -105,6 +105,8 @@ export abstract class KeyedStore<Options extends KeyedStoreOptions = KeyedStoreO
         if (!record) damaged.push(userOf(key))
         if (devices.length > 0) yield [userOf(key), devices, came] as const
       }
+      // LMDB's come without a pause in which signals and other work would be noticed.
+      await setImmediate()
     }
     if (damaged.length > 0) throw damagedRecordOf(damaged)
   }

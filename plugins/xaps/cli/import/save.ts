@@ -94,6 +94,13 @@ export class Tally {
     this.#onDevice(this.#devices)
   }
 
+  /** As data; `reasons` counts the skipped ones. */
+  counts(): Readonly<Record<string, number | Readonly<Record<string, number>>>> {
+    const of = (outcome: Outcome) => this.#counts.get(OUTCOMES[outcome]) ?? 0
+    const [taken, renewed, known] = [of('taken'), of('renewed'), of('known')]
+    return { taken, renewed, known, skipped: this.#skipped, reasons: Object.fromEntries(this.#reasons) }
+  }
+
   /** Lines of a small table: a label and a count each. */
   lines(): string[] {
     const reasons = [...this.#reasons].map(([reason, count]) => [`  ${reason}`, count] as const)
