@@ -26,7 +26,7 @@ const CAROL = phoneOf('carol@example.org')
 const USERS = [ALICE, BOB, CAROL].map(({ user }) => user)
 
 test('six hosts as docs/several-hosts.md has them', { skip }, async t => {
-  const hosts = new Hosts(owned(t, tempDirectory('xaps-hosts-')).path)
+  const hosts = new Hosts(tempDirectory('xaps-hosts-').path)
   const apple = owned(t, await startApple())
   await certify(hosts)
   const { master, sentinels } = await startRedisHosts(t, hosts)

@@ -11,8 +11,7 @@ import { type Haraka, startHaraka } from '../support/haraka.ts'
 import { find } from '../support/need.ts'
 import { owned, type Scope } from '../support/owned.ts'
 import { startRedisProgram } from '../support/redis.ts'
-import type { ServerProcess } from '../support/server.ts'
-import { accepts } from '../support/server.ts'
+import { accepts, type ServerProcess } from '../support/server.ts'
 import { until } from '../support/wait.ts'
 import { type Host, type Hosts, LMTP_PORT } from './printed-hosts.ts'
 import { run, serve } from './run.ts'
@@ -58,19 +57,24 @@ export async function startRedisHosts(t: Scope, hosts: Hosts) {
     (['redis1', 'redis2', 'mx1'] as const).map(async host => {
       const file = hosts.write(host, SENTINEL_CONF, hosts.likeRedis1(host, SENTINEL_CONF))
       hosts.directory(host, '/var/lib/redis')
-      const sentinel = owned(t, startRedisProgram([file, '--sentinel']))
-      await sentinel.waitForOutput(/\+monitor/)
-      return sentinel
+      return started(t, [file, '--sentinel'], /\+monitor/)
     }),
   )
   return { master, sentinels }
 }
 
 /** Starts Redis on `host` with the file that is there, and resolves when it takes connections. */
-export async function startRedisOn(t: Scope, hosts: Hosts, host: Host): Promise<ServerProcess> {
+export function startRedisOn(t: Scope, hosts: Hosts, host: Host): Promise<ServerProcess> {
   hosts.directory(host, '/var/lib/redis')
-  const server = owned(t, startRedisProgram([path.join(hosts.directory(host, '/'), REDIS_CONF)]))
-  await server.waitForOutput(/Ready to accept connections/)
+  const file = path.join(hosts.directory(host, '/'), REDIS_CONF)
+  return started(t, [file], /Ready to accept connections/)
+}
+
+/** By SIGTERM a master waits for its replica, which may have ended before. */
+async function started(t: Scope, args: readonly string[], ready: RegExp): Promise<ServerProcess> {
+  const server = startRedisProgram(args)
+  owned(t, { stop: () => server.stop('SIGKILL') })
+  await server.waitForOutput(ready)
   return server
 }
 
