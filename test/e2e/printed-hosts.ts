@@ -64,10 +64,10 @@ export class Hosts {
     return derived.join('\n').replaceAll(`${this.#root}/redis1/`, `${this.#root}/${host}/`)
   }
 
-  /** Writes `text` to the file `name` of `host`, and returns its path. */
+  /** Writes `text` to the file `name` of `host`, with the page's mode, and returns its path. */
   write(host: Host, name: string, text: string): string {
     const file = path.join(this.directory(host, path.dirname(name)), path.basename(name))
-    writeFileSync(file, text)
+    writeFileSync(file, text, { mode: 0o640 })
     return file
   }
 

@@ -46,11 +46,7 @@ const SENTINEL_CONF = '/etc/redis/sentinel.conf'
 /** Redis as master on redis1 and as replica on redis2, and a sentinel on each of three. */
 export async function startRedisHosts(t: Scope, hosts: Hosts) {
   hosts.write('redis1', REDIS_CONF, hosts.text('redis1', REDIS_CONF))
-  hosts.write(
-    'redis2',
-    REDIS_CONF,
-    hosts.likeRedis1('redis2', REDIS_CONF) + hosts.text('redis2', REDIS_CONF),
-  )
+  hosts.write('redis2', REDIS_CONF, hosts.likeRedis1('redis2', REDIS_CONF) + hosts.text('redis2', REDIS_CONF))
   const master = await startRedisOn(t, hosts, 'redis1')
   await startRedisOn(t, hosts, 'redis2')
   const sentinels = await Promise.all(
@@ -101,12 +97,7 @@ export async function startImap(
 }
 
 /** Haraka on mx1 or mx2, with the files of the page. */
-export async function startMx(
-  t: Scope,
-  hosts: Hosts,
-  apple: Apple,
-  host: 'mx1' | 'mx2',
-): Promise<Haraka> {
+export async function startMx(t: Scope, hosts: Hosts, apple: Apple, host: 'mx1' | 'mx2'): Promise<Haraka> {
   const printed = (name: string) => hosts.text(host, `/etc/haraka/config/${name}`)
   const lmtp = hosts.text('mx1', '/etc/haraka/config/lmtp.ini')
   const backend = host === 'mx1' ? lmtp : lmtp.replace(hosts.address('imap1'), hosts.address('imap2'))
