@@ -12,7 +12,7 @@ import { owned } from '../support/owned.ts'
 import { tempDirectory } from '../support/temp.ts'
 
 const ROOT = path.join(__dirname, '../../..')
-const PAGES = ['README.md', 'docs/install.md', 'docs/without-haraka.md']
+const PAGES = ['README.md', 'docs/install.md', 'docs/without-haraka.md', 'docs/several-hosts.md']
 const read = (page: string) => readFileSync(path.join(ROOT, page), 'utf8')
 
 /** The blocks of a language on a page. */

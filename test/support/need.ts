@@ -16,8 +16,9 @@ const SERVER_DIRECTORIES = [
   '/usr/libexec/dovecot',
 ]
 
-/** The path of `command`, or undefined when this machine does not have it. */
+/** The path of `command`, or undefined when this machine does not have it. A path is itself. */
 export function find(command: string): string | undefined {
+  if (command.includes('/')) return isExecutable(command) ? command : undefined
   const directories = [...(process.env.PATH ?? '').split(path.delimiter), ...SERVER_DIRECTORIES]
   return directories
     .filter(directory => directory !== '')

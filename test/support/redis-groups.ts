@@ -3,9 +3,8 @@
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { createCluster } from '@keyv/redis'
-import { find } from './need.ts'
-import { command, type Redis, startRedis } from './redis.ts'
-import { freePort, type ServerProcess, startServer } from './server.ts'
+import { command, type Redis, startRedis, startRedisProgram } from './redis.ts'
+import { freePort, type ServerProcess } from './server.ts'
 import { tempDirectory } from './temp.ts'
 import { until } from './wait.ts'
 
@@ -71,7 +70,7 @@ async function startSentinel(directory: string, port: number, masterPort: number
     `sentinel failover-timeout ${MASTER} 5000`,
   ]
   writeFileSync(file, `${lines.join('\n')}\n`)
-  const server = startServer(find('redis-server') ?? 'redis-server', [file, '--sentinel'])
+  const server = startRedisProgram([file, '--sentinel'])
   await server.waitForOutput(/\+monitor/)
   return server
 }

@@ -31,9 +31,17 @@ export interface Redis {
   stop(): Promise<void>
 }
 
+/** The program: the machine's redis-server, or the one that XAPS_TEST_REDIS names, such as valkey-server. */
+const PROGRAM = process.env.XAPS_TEST_REDIS ?? 'redis-server'
+
 /** For a test's `skip`. */
 export function missingRedis(): string | false {
-  return missing('redis-server')
+  return missing(PROGRAM)
+}
+
+/** Starts the program with these arguments, for tests that want more than `startRedis`. */
+export function startRedisProgram(args: readonly string[]): ServerProcess {
+  return startServer(find(PROGRAM) ?? PROGRAM, args)
 }
 
 /** Where a RedisStore is, by its URI. */
@@ -58,7 +66,7 @@ export async function startRedis({ appendOnly = true, args = [] }: RedisOptions 
   const words = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)])
   let server: ServerProcess | undefined
   const start = async () => {
-    server = startServer(find('redis-server') ?? 'redis-server', [...words, ...args])
+    server = startRedisProgram([...words, ...args])
     await server.waitForOutput(/Ready to accept connections/)
   }
   const signal = (name: NodeJS.Signals) => {

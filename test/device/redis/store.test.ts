@@ -7,9 +7,8 @@ import { systemClock } from '../../../plugins/xaps/base/clock.ts'
 import { openStore } from '../../../plugins/xaps/device/open.ts'
 import { RedisStore } from '../../../plugins/xaps/device/redis/store.ts'
 import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
-import { find } from '../../support/need.ts'
-import { missingRedis, placeOf, type Redis, startRedis } from '../../support/redis.ts'
-import { freePort, type ServerProcess, startServer } from '../../support/server.ts'
+import { missingRedis, placeOf, type Redis, startRedis, startRedisProgram } from '../../support/redis.ts'
+import { freePort, type ServerProcess } from '../../support/server.ts'
 import { tempDirectory } from '../../support/temp.ts'
 import { until } from '../../support/wait.ts'
 import { storeContract } from '../contract.ts'
@@ -254,7 +253,7 @@ describe('a server that is no single Redis', { skip }, () => {
     const cluster = { 'cluster-config-file': `nodes-${port}.conf`, 'cluster-port': await freePort() }
     const args = Object.entries({ ...settings, ...cluster })
     const words = args.flatMap(([name, value]) => [`--${name}`, String(value)])
-    const server = startServer(find('redis-server') ?? 'redis-server', words)
+    const server = startRedisProgram(words)
     servers.push(server)
     await server.waitForOutput(/Ready to accept connections/)
   }
@@ -262,7 +261,7 @@ describe('a server that is no single Redis', { skip }, () => {
   async function startSentinel(port: number): Promise<void> {
     const file = path.join(temp.path, 'sentinel.conf')
     writeFileSync(file, `port ${port}\nbind 127.0.0.1\ndir ${temp.path}\n`)
-    const server = startServer(find('redis-server') ?? 'redis-server', [file, '--sentinel'])
+    const server = startRedisProgram([file, '--sentinel'])
     servers.push(server)
     await server.waitForOutput(/Sentinel ID is/)
   }
