@@ -70,7 +70,7 @@ function addTexts(xaps: Command): void {
   xaps
     .command('man')
     .description('print the manual page, for man -l -')
-    .action(() => void process.stdout.write(manPage(xaps, version(), EXAMPLES)))
+    .action(() => void process.stdout.write(manPage(xaps, packageVersion(), EXAMPLES)))
 }
 
 function addCommand(xaps: Command, spec: CommandSpec): void {
