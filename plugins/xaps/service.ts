@@ -19,8 +19,11 @@ import type { DeviceStore } from './device/store.ts'
 import type { Sums } from './observe/metrics.ts'
 import { Observer } from './observe/observer.ts'
 import type { Report } from './observe/report.ts'
+import { Journal } from './push/journal.ts'
+import { JournalDirectory } from './push/journal-files.ts'
 import { Pusher, type PusherParts } from './push/pusher.ts'
 import type { Settings } from './settings.ts'
+import { pendingDirectory, preparePrivate } from './state.ts'
 
 /** The device store that the configuration names, opened at its first use. What it does is told to `observer`. */
 export function storeOf(config: Config, observer: Observer, log: Log): KeyedStore {
@@ -38,6 +41,12 @@ export function openDeviceStore(
   { mustExist = false }: { readonly mustExist?: boolean } = {},
 ): Promise<DeviceStore> {
   return openStore({ ...config.store, harakaDir: config.harakaDir, mustExist, log })
+}
+
+/** Keeps on this host's disk which users have pushes pending in this process. */
+export function journalOf(config: Config, log: Log): Journal {
+  const directory = pendingDirectory(config)
+  return new Journal(new JournalDirectory(directory, () => preparePrivate(directory)), log, systemClock)
 }
 
 /** The push side. It loads the client for Apple with the first push or at warmUp(). */
@@ -86,7 +95,7 @@ export function openDeliverySide(settings: Settings, lists: HarakaLists, log: Lo
   const observer = new Observer(log, systemClock)
   const store = storeOf(config, observer, log)
   const lookup = openUserLookup(config, lists, log)
-  const push = openPushSide(config, { store, credentials, observer, log })
+  const push = openPushSide(config, { store, credentials, observer, journal: journalOf(config, log), log })
   const logged = (message: string) => (error: unknown) => log.error(message, { cause: reasonOf(error) })
   let closed = false
   const submit = ({ users, relayed, unknown }: Resolved, at: number, mail: string | undefined) => {
@@ -96,6 +105,7 @@ export function openDeliverySide(settings: Settings, lists: HarakaLists, log: Lo
     for (const user of users) push.submit({ user, kind: 'new', at, mail })
   }
   push.warmUp()
+  push.takeOver()
   store.warnings().catch(logged('the device store cannot be opened; trying again'))
   return {
     push({ recipients, mode, at, mail }) {

@@ -25,9 +25,9 @@ import type { Report } from './observe/report.ts'
 import type { Pusher } from './push/pusher.ts'
 import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
 import { Spool } from './registration/spool.ts'
-import { change, openPushSide, storeOf } from './service.ts'
+import { change, journalOf, openPushSide, storeOf } from './service.ts'
 import type { Settings } from './settings.ts'
-import { foreignState, isUsed, prepareSpool, spoolDirectory } from './state.ts'
+import { foreignState, isUsed, preparePrivate, spoolDirectory } from './state.ts'
 
 /** How often expired devices are swept out of the store, and the others counted; and the first time after the start. */
 const SWEEP_EVERY_MS = 3_600_000
@@ -63,7 +63,7 @@ export async function startServing(settings: Settings, listening: Listening, log
   const spooled = spoolStore(config, log)
   const observer = new Observer(log, systemClock)
   const store = storeOf(config, observer, log)
-  const push = openPushSide(config, { store, credentials, observer, log })
+  const push = openPushSide(config, { store, credentials, observer, journal: journalOf(config, log), log })
   const intake = openIntake(config, push, store, observer, log)
   const sayNotes = notesTo(log)
   sayNotes(config)
@@ -94,7 +94,10 @@ export async function startServing(settings: Settings, listening: Listening, log
     throw error
   })
   const expiry = announceExpiry(() => push.credentials, log)
-  const warmUp = setTimeout(() => push.warmUp(), WARM_UP_AFTER_MS).unref()
+  const warmUp = setTimeout(() => {
+    push.warmUp()
+    push.takeOver()
+  }, WARM_UP_AFTER_MS).unref()
   return {
     async openStore() {
       for (const problem of foreignState(config)) log.error(problem)
@@ -184,7 +187,7 @@ function startRegistration(
 /** A store in LMDB beside the one that the configuration names. */
 function spoolStore(config: Config, log: Log): KeyedStore {
   const directory = spoolDirectory(config)
-  const prepare = () => prepareSpool(directory)
+  const prepare = () => preparePrivate(directory)
   const place = { uri: `lmdb:${directory}`, harakaDir: config.harakaDir }
   return deviceStore({ ...config.store, ...place, prepare, log })
 }

@@ -1,5 +1,5 @@
 /**
- * The directories that this host keeps on disk, of the spool and of an LMDB store: where they are and to whom they belong.
+ * The directories that this host keeps on disk, of pending pushes, of the spool and of an LMDB store: where they are and to whom they belong.
  * All processes of an installation run as one user, to whom root gives what it makes for them. Knows nothing of what is in
  * the files.
  */
@@ -22,10 +22,13 @@ export interface StateDirectory {
   readonly files: RegExp
 }
 
-const SPOOL_MODE = 0o700
+const PRIVATE_MODE = 0o700
 
 /** Those of LMDB, and the one file of an earlier version. */
 const SPOOL_FILES = /^((data|lock)\.mdb|registrations\.jsonl)/
+
+/** A process's journal, and one that is being written anew. */
+const PENDING_FILES = /^\d+-\d+(-\d+)?\.(pending|draft)$/
 
 /** Where registrations wait while the store is away. */
 export function spoolDirectory(config: Config): string {
@@ -33,8 +36,8 @@ export function spoolDirectory(config: Config): string {
 }
 
 /** Makes the directory, for this process's user alone, where it is not there yet. */
-export function prepareSpool(directory: string): void {
-  fs.mkdirSync(directory, { recursive: true, mode: SPOOL_MODE })
+export function preparePrivate(directory: string): void {
+  fs.mkdirSync(directory, { recursive: true, mode: PRIVATE_MODE })
 }
 
 /** Whether anything has been kept there. */
@@ -42,10 +45,17 @@ export function isUsed(directory: string): boolean {
   return namesIn(directory).length > 0
 }
 
+/** Where each process keeps which users have pushes pending. */
+export function pendingDirectory(config: Config): string {
+  return path.join(config.harakaDir, 'xaps-pending')
+}
+
 function directoriesOf(config: Config): StateDirectory[] {
-  const spool = { path: spoolDirectory(config), mode: SPOOL_MODE, files: SPOOL_FILES }
+  const pending = { path: pendingDirectory(config), mode: PRIVATE_MODE, files: PENDING_FILES }
+  const spool = { path: spoolDirectory(config), mode: PRIVATE_MODE, files: SPOOL_FILES }
   const place = parseStoreUri(config.store.uri)
-  return place?.kind === 'lmdb' ? [spool, lmdbDirectory(pathIn(config, place.directory))] : [spool]
+  const store = place?.kind === 'lmdb' ? [lmdbDirectory(pathIn(config, place.directory))] : []
+  return [pending, spool, ...store]
 }
 
 /**

@@ -6,6 +6,7 @@ import { Observer } from '../../plugins/xaps/observe/observer.ts'
 import { Lookup } from '../../plugins/xaps/push/lookup.ts'
 import type { Target } from '../../plugins/xaps/push/settle.ts'
 import { FakeClock, settle } from '../support/fake-clock.ts'
+import { NO_JOURNAL } from '../support/journal.ts'
 import { type RecordedLog, recordedLog } from '../support/recorded-log.ts'
 import { deviceOf } from './parts.ts'
 
@@ -39,7 +40,11 @@ function bench(keepForMs = 86_400_000): Bench {
           return b.devices(user)
         },
       },
-      { found: (target, event) => b.found.push({ target, event }), observer: new Observer(log, clock) },
+      {
+        found: (target, event) => b.found.push({ target, event }),
+        observer: new Observer(log, clock),
+        journal: NO_JOURNAL,
+      },
       { keepForMs },
       log,
       clock,

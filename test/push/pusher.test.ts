@@ -11,6 +11,7 @@ import { certificateFor, endpointOf } from '../apns/bench.ts'
 import { MAIL_TOPIC, pushCertificate } from '../fake/apple/certificates.ts'
 import { type Apple, startApple } from '../fake/apple/server.ts'
 import { claimsInMemory } from '../support/claims.ts'
+import { journalInMemory } from '../support/journal.ts'
 import { type RecordedLog, recordedLog } from '../support/recorded-log.ts'
 import { until } from '../support/wait.ts'
 import { deviceOf, SETTINGS, tokenOf } from './parts.ts'
@@ -63,6 +64,7 @@ async function side(t: TestContext): Promise<Side> {
         },
         credentials: credentialsFor(apple),
         observer: new Observer(log, systemClock),
+        journal: journalInMemory(),
         log,
       },
     ),

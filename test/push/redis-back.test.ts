@@ -11,6 +11,7 @@ import { certificateFor, endpointOf } from '../apns/bench.ts'
 import { MAIL_TOPIC } from '../fake/apple/certificates.ts'
 import { startApple } from '../fake/apple/server.ts'
 import { FakeClock, turns } from '../support/fake-clock.ts'
+import { journalInMemory } from '../support/journal.ts'
 import { noLog, recordedLog } from '../support/recorded-log.ts'
 import { missingRedis, placeOf, startRedis } from '../support/redis.ts'
 import { until } from '../support/wait.ts'
@@ -36,7 +37,7 @@ test('the return of Redis is enough: no timer has to go off', { skip: missingRed
   const credentials = certificateFor(apple)
   const pusher = new Pusher(
     { ...SETTINGS, ...endpointOf(apple) },
-    { store, credentials, observer: new Observer(log, clock), log },
+    { store, credentials, observer: new Observer(log, clock), journal: journalInMemory(clock), log },
     clock,
   )
   t.after(() => pusher.close(0))

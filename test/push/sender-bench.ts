@@ -7,6 +7,7 @@ import { Sender, type SenderSettings } from '../../plugins/xaps/push/sender.ts'
 import type { Target } from '../../plugins/xaps/push/settle.ts'
 import { claimsInMemory } from '../support/claims.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { NO_JOURNAL } from '../support/journal.ts'
 import { type RecordedLog, recordedLog } from '../support/recorded-log.ts'
 import type { Seen } from './model.ts'
 import { SETTINGS, StubApple, targetOf, tokenOf } from './parts.ts'
@@ -68,6 +69,7 @@ export function bench(options: BenchOptions = {}): Bench {
     store,
     settler: { settle },
     observer: new Observer(log, clock),
+    journal: NO_JOURNAL,
     log,
     random: () => 1,
   }

@@ -6,6 +6,7 @@
 
 import type { Clock, Timer } from '../base/clock.ts'
 import { type Mails, NO_MAILS } from '../observe/observer.ts'
+import type { Journal } from './journal.ts'
 import { type Batch, batchOf, covers, type DeviceEvent, merge, type Rule } from './rule.ts'
 import type { Target } from './settle.ts'
 
@@ -40,26 +41,34 @@ export class Entry {
   timer: Timer | undefined
   /** When the timer goes off. */
   wakesAt = 0
+  /** The user in whose name the entry was made. */
+  readonly user: string
 
   constructor(key: string, target: Target) {
     this.key = key
     this.target = target
+    this.user = target.user
   }
 }
+
+/** Told of each user that has something pending: as often that it is so, and that it is so no more. */
+export type PendingUsers = Pick<Journal, 'enter' | 'leave'>
 
 export class Coalescer {
   /** By key. */
   readonly #entries = new Map<string, Entry>()
   readonly #rule: Rule
   readonly #ready: (entry: Entry) => void
+  readonly #users: PendingUsers
   readonly #clock: Clock
   #hurry = false
   #closed = false
 
   /** `ready` is called when an entry falls due; it must lead to begin() and then to one of the ways to end a push. */
-  constructor(rule: Rule, ready: (entry: Entry) => void, clock: Clock) {
+  constructor(rule: Rule, ready: (entry: Entry) => void, users: PendingUsers, clock: Clock) {
     this.#rule = rule
     this.#ready = ready
+    this.#users = users
     this.#clock = clock
   }
 
@@ -116,7 +125,7 @@ export class Coalescer {
     entry.unsure = false
     entry.failures = 0
     if (entry.pending) this.#rest(entry, 0)
-    else this.#entries.delete(entry.key)
+    else this.#remove(entry)
   }
 
   /** The push was not made, or did not get through; the next try is in `ms` milliseconds at the earliest. */
@@ -149,7 +158,13 @@ export class Coalescer {
   #create(key: string, target: Target): Entry {
     const entry = new Entry(key, target)
     this.#entries.set(key, entry)
+    this.#users.enter(entry.user)
     return entry
+  }
+
+  #remove(entry: Entry): void {
+    // After close() it is forgotten here, and stays pending for the process that comes next.
+    if (this.#entries.delete(entry.key)) this.#users.leave(entry.user)
   }
 
   #rest(entry: Entry, notBefore: number): void {

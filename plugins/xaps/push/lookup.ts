@@ -13,6 +13,8 @@ import { withoutSuperseded } from '../device/superseded.ts'
 import type { MailEvent } from '../event.ts'
 import type { Decision } from '../observe/decisions.ts'
 import { mailsOf, type Observer } from '../observe/observer.ts'
+import type { PendingUsers } from './coalesce.ts'
+import type { LeftUser } from './journal.ts'
 import type { Target } from './settle.ts'
 
 /** How many lookups at a time make up for an outage of the store: it has just come back. */
@@ -22,6 +24,7 @@ export interface LookupParts {
   /** Called for every device of an event's user that is worth a push. */
   readonly found: (target: Target, event: MailEvent) => void
   readonly observer: Pick<Observer, 'decided'>
+  readonly journal: PendingUsers
 }
 
 export class Lookup {
@@ -77,6 +80,14 @@ export class Lookup {
     } else void this.#look(event)
   }
 
+  /** A user's events were pending in a process that has ended. */
+  resume({ user, at }: LeftUser): void {
+    const now = this.#clock.now()
+    const event = { user, kind: 'new', at: now } as const
+    if (now - at > this.#rule.keepForMs) this.#decide('expired', event)
+    else this.submit(event)
+  }
+
   /** The store says that it answers again: it is asked now, and if it fails all the same, soon again. */
   storeIsBack(): void {
     this.#timesBack += 1
@@ -104,17 +115,20 @@ export class Lookup {
   /** Never rejects; the event is noted when the store does not answer. */
   async #look(event: MailEvent, waited = false): Promise<void> {
     this.#underWay += 1
+    this.#parts.journal.enter(event.user)
     const timesBack = this.#timesBack
+    let devices: readonly Device[] | undefined
     try {
-      const devices = await this.#store.devices(event.user)
+      devices = await this.#store.devices(event.user)
       this.#storeAnswers()
-      this.#tell(event, devices)
     } catch (error) {
       this.#note(event)
       if (!waited) this.#decide('waits_store', event)
       this.#storeIsAway(reasonOf(error), timesBack)
     }
     this.#underWay -= 1
+    if (devices) this.#tell(event, devices)
+    this.#parts.journal.leave(event.user)
     if (this.#backoff.failures === 0) this.#catchUp()
     if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve()
   }
@@ -135,6 +149,7 @@ export class Lookup {
   #note(event: MailEvent): void {
     if (this.#closed) return
     const known = this.#waiting.get(event.user)
+    if (!known) this.#parts.journal.enter(event.user)
     const kind = known?.kind === 'new' ? 'new' : event.kind
     this.#waiting.set(event.user, { ...event, kind, at: Math.max(event.at, known?.at ?? 0) })
   }
@@ -181,6 +196,7 @@ export class Lookup {
   #next(): MailEvent | undefined {
     for (const [user, event] of this.#waiting) {
       this.#waiting.delete(user)
+      this.#parts.journal.leave(user)
       if (this.#clock.now() - event.at <= this.#rule.keepForMs) return event
       this.#decide('expired', event)
     }

@@ -11,6 +11,7 @@ import type { Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
 import type { MailEvent } from '../event.ts'
 import type { Observer } from '../observe/observer.ts'
+import type { Journal } from './journal.ts'
 import { Lookup } from './lookup.ts'
 import { Sender, type SenderSettings } from './sender.ts'
 import { Settler, type Target } from './settle.ts'
@@ -20,6 +21,8 @@ export interface PusherParts {
   /** The first ones. */
   readonly credentials: Credentials
   readonly observer: Observer
+  /** Keeps pending users for the process that comes next. */
+  readonly journal: Journal
   readonly log: Log
 }
 
@@ -29,6 +32,7 @@ export class Pusher {
   readonly #settler: Settler
   readonly #sender: Sender
   readonly #lookup: Lookup
+  readonly #journal: Journal
 
   /** `settings` are read when they are needed, and may change; renew() is to be called when those of the endpoint have. */
   constructor(
@@ -36,14 +40,15 @@ export class Pusher {
     parts: PusherParts,
     clock: Clock = systemClock,
   ) {
-    const { store, credentials, observer, log } = parts
+    const { store, credentials, observer, journal, log } = parts
     this.#clock = clock
     this.#transport = new Transport(credentials, settings, log, clock)
     this.#settler = new Settler(store, log, clock)
-    const sending = { transport: this.#transport, store, settler: this.#settler, observer, log }
+    const sending = { transport: this.#transport, store, settler: this.#settler, observer, journal, log }
     this.#sender = new Sender(settings, sending, clock)
     const found = (target: Target, event: MailEvent) => this.#sender.add(target, event)
-    this.#lookup = new Lookup(store, { found, observer }, settings, log, clock)
+    this.#lookup = new Lookup(store, { found, observer, journal }, settings, log, clock)
+    this.#journal = journal
     store.onReady(() => this.#lookup.storeIsBack())
   }
 
@@ -60,6 +65,11 @@ export class Pusher {
   /** Connects to Apple ahead of the first push. */
   warmUp(): void {
     this.#transport.connect()
+  }
+
+  /** Makes the pushes that were pending in processes that have ended. */
+  takeOver(): void {
+    this.#journal.takeOver(left => this.#lookup.resume(left))
   }
 
   /** An event, with its user's devices where they are known. Never throws, never waits. */
@@ -86,6 +96,7 @@ export class Pusher {
     await inTime(this.#sender.drain())
     this.#lookup.close()
     this.#sender.close()
+    this.#journal.close()
     await this.#transport.close(left())
   }
 }

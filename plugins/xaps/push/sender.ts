@@ -15,7 +15,7 @@ import type { Decision } from '../observe/decisions.ts'
 import { mailsOf, NO_MAILS, type Observer } from '../observe/observer.ts'
 import { CircuitBreaker } from './breaker.ts'
 import { Claiming } from './claiming.ts'
-import { Coalescer, type Entry } from './coalesce.ts'
+import { Coalescer, type Entry, type PendingUsers } from './coalesce.ts'
 import { consequenceOf, inWords } from './consequences.ts'
 import type { DeviceEvent, Rule } from './rule.ts'
 import { masked, type Settler, type Target } from './settle.ts'
@@ -32,6 +32,7 @@ export interface SenderParts {
   readonly transport: Pick<Transport, 'push' | 'mayPush'>
   readonly store: Pick<DeviceStore, 'claim'>
   readonly settler: Pick<Settler, 'settle'>
+  readonly journal: PendingUsers
   readonly observer: Pick<Observer, 'decided' | 'pushed' | 'failed' | 'apple'>
   readonly log: Log
   readonly random?: () => number
@@ -67,7 +68,7 @@ export class Sender {
       },
       clock,
     )
-    this.#coalescer = new Coalescer(settings, entry => this.#enqueue(entry), clock)
+    this.#coalescer = new Coalescer(settings, entry => this.#enqueue(entry), parts.journal, clock)
   }
 
   /** How many devices wait for a push or are being pushed. */

@@ -5,7 +5,7 @@ import { loadCredentials } from '../../../plugins/xaps/apns/credentials.ts'
 import { systemClock } from '../../../plugins/xaps/base/clock.ts'
 import { loadConfig } from '../../../plugins/xaps/config/config.ts'
 import { Observer } from '../../../plugins/xaps/observe/observer.ts'
-import { openDeviceStore, openPushSide } from '../../../plugins/xaps/service.ts'
+import { journalOf, openDeviceStore, openPushSide } from '../../../plugins/xaps/service.ts'
 import { noLog } from '../../support/recorded-log.ts'
 import { servePart } from '../part.ts'
 import { type Memory, memoryOf } from '../process-use.ts'
@@ -28,6 +28,7 @@ const api = servePart({
         store,
         credentials: loadCredentials(config.apns, dir),
         observer: new Observer(noLog, systemClock),
+        journal: journalOf(config, noLog),
         log: noLog,
       })
       take = user => push.submit({ user, kind: 'new', at: Date.now() })

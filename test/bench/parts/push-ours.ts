@@ -5,7 +5,7 @@ import { systemClock } from '../../../plugins/xaps/base/clock.ts'
 import { loadConfig } from '../../../plugins/xaps/config/config.ts'
 import type { DeviceStore } from '../../../plugins/xaps/device/store.ts'
 import { Observer } from '../../../plugins/xaps/observe/observer.ts'
-import { openDeviceStore, openPushSide } from '../../../plugins/xaps/service.ts'
+import { journalOf, openDeviceStore, openPushSide } from '../../../plugins/xaps/service.ts'
 import { noLog } from '../../support/recorded-log.ts'
 import { servePart } from '../part.ts'
 import { ownCpu } from '../process-use.ts'
@@ -28,7 +28,8 @@ servePart<PushApi>({
       store,
       credentials: loadCredentials(config.apns, dir),
       observer: new Observer(log, systemClock),
-      log: log,
+      journal: journalOf(config, log),
+      log,
     })
   },
   async send({ from, count, inFlight }) {
