@@ -8,6 +8,7 @@ import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import path from 'node:path'
 import { isWithin } from '../base/addresses.ts'
 import type { Clock } from '../base/clock.ts'
+import { DECISIONS } from '../observe/decisions.ts'
 import type { Overview } from '../observe/overview.ts'
 import type { Handler, Methods, Reply } from './http-reply.ts'
 import { OverviewStream } from './overview-stream.ts'
@@ -39,7 +40,9 @@ const DIRECTORY = path.join(__dirname, '..', 'observe', 'page')
 /** Path, file and type of what the page is made of; `npm run build` puts the files beside the code. */
 const FILES = [
   ['/', 'index.html', 'text/html; charset=utf-8'],
-  ['/xaps.js', 'xaps.js', 'text/javascript; charset=utf-8'],
+  ...['xaps.js', 'charts.js', 'elements.js'].map(
+    file => [`/${file}`, file, 'text/javascript; charset=utf-8'] as const,
+  ),
   ['/xaps.css', 'xaps.css', 'text/css; charset=utf-8'],
   ['/icon.svg', 'icon.svg', 'image/svg+xml'],
 ] as const
@@ -75,10 +78,12 @@ export function makeStatusPage({ view, statusFrom, failed }: StatusPageParts, cl
   }
   const files = FILES.map(([at, file, type]) => [at, page(type, () => read(file))] as const)
   const overview = async () => JSON.stringify(view.overview())
+  const decisions = async () => JSON.stringify(DECISIONS)
   return {
     routes: [
       ...files,
       ['/status.json', page('application/json', overview)],
+      ['/decisions.json', page('application/json', decisions)],
       ['/metrics', page(METRICS_TYPE, () => view.metrics())],
       ['/events', { GET: events }],
     ],

@@ -1,1 +1,187 @@
-// The page's script.
+/**
+ * The status page: draws the Overview that `events` sends every five seconds, and says when it has stopped to. The words for
+ * decisions are those of decisions.ts. Times are the companion's; texts are set as text, never as HTML.
+ */
+
+/** @import { DeviceCounts, Health, Overview, ProcessState } from '../overview.ts' */
+
+import { showDecisions, showTimes } from './charts.js'
+import { at, date, html, number, row, say, second, span, time } from './elements.js'
+
+/** Three messages have not come. */
+const SILENCE = 15_500
+const RETRY = 5_000
+
+const STATES = { works: 'Works', impaired: 'Impaired', down: 'Down' }
+const TROUBLES = { connection: 'not reached', busy: 'asks to wait', setup: 'refuses us' }
+
+/** @type {Overview | undefined} */
+let last
+
+/** `40 seconds ago`, before the overview's time. @param {number | undefined} at */
+const ago = at => (at === undefined ? 'never' : `${span((last?.at ?? at) - at)} ago`)
+
+/** @param {Health} health */
+function showHealth({ state, sentence, since, remedy = '' }) {
+  at('health').dataset.state = state
+  say('state', STATES[state])
+  say('sentence', sentence)
+  say('remedy', remedy)
+  say('since', since === undefined ? '' : `Since ${moment(since)}, ${ago(since).replace(' ago', '')} now.`)
+  document.title = `${STATES[state]} · xaps`
+}
+
+/** The time of day, with the date where it is another day's. @param {number} ms */
+const moment = ms => (date(ms) === date(last?.at) ? time(ms) : `${date(ms)}, ${time(ms)}`)
+
+/** @param {Overview} overview */
+function showFacts({ processes, spooled }) {
+  const apples = processes.map(({ apple }) => apple)
+  const trouble = apples.find(apple => apple.trouble !== undefined)?.trouble
+  const accepted = latest(apples.map(({ acceptedAt }) => acceptedAt))
+  const stores = processes.map(({ store }) => store)
+  const store = stores.find(({ up }) => up === false) ?? stores.find(({ up }) => up)
+  const pending = processes.reduce((sum, process) => sum + process.pending, 0)
+  at('facts').replaceChildren(
+    fact('Apple', ...appleWords(trouble, accepted), `last accepted: ${ago(accepted)}`),
+    fact('Device store', ...storeWords(store?.up), storeNote(store)),
+    certificateFact(apples.flatMap(({ certificateEnds }) => certificateEnds ?? [])),
+    fact('Waiting', number(pending), '', 'devices that wait for a push'),
+    fact('Spool', number(spooled), spooled > 0 ? 'warn' : '', 'registrations that wait for the store'),
+    fact('Running', String(processes.length), '', processes.map(({ process }) => process).join(', ')),
+  )
+}
+
+/** @param {ProcessState['store'] | undefined} store */
+function storeNote({ up, since, failure = '' } = {}) {
+  if (up === undefined || since === undefined) return ''
+  return `for ${span((last?.at ?? since) - since)}${up ? '' : `: ${failure}`}`
+}
+
+/** @param {(number | undefined)[]} times */
+const latest = times => times.reduce((a, b) => (b === undefined || (a ?? 0) > b ? a : b), undefined)
+
+/** @param {string} name @param {string} value @param {string} kind @param {string} note */
+const fact = (name, value, kind, note) =>
+  html(
+    'div',
+    {},
+    html('dt', {}, name),
+    html('dd', { class: kind }, value),
+    html('dd', { class: 'note' }, note),
+  )
+
+/** @param {string | undefined} trouble @param {number | undefined} accepted @returns {[string, string]} */
+function appleWords(trouble, accepted) {
+  if (trouble !== undefined)
+    return [/** @type {Record<string, string>} */ (TROUBLES)[trouble] ?? trouble, 'bad']
+  return [accepted === undefined ? 'nothing sent yet' : 'accepts', '']
+}
+
+/** @param {boolean | undefined} up @returns {[string, string]} */
+const storeWords = up =>
+  up === undefined ? ['not asked yet', ''] : up ? ['answers', ''] : ['no answer', 'bad']
+
+/** @param {number[]} ends */
+function certificateFact(ends) {
+  if (ends.length === 0) return fact('Certificate', 'none', '', 'a provider token has no end')
+  const end = Math.min(...ends)
+  const days = Math.floor((end - (last?.at ?? 0)) / 86_400_000)
+  const kind = days < 0 ? 'bad' : days < 30 ? 'warn' : ''
+  return fact('Certificate', days < 0 ? 'has ended' : `${number(days)} days`, kind, `until ${date(end)}`)
+}
+
+/** @param {readonly ProcessState[]} processes */
+function showProcesses(processes) {
+  at('process-rows').replaceChildren(...processes.map(processRow))
+}
+
+/** @param {ProcessState} state */
+function processRow({ process, pid, startedAt, pending, apple, store }) {
+  const mark = (/** @type {[string, string]} */ [text, kind]) => html('span', { class: kind }, text)
+  return row(
+    process,
+    html('td', { class: 'number' }, String(pid)),
+    moment(startedAt),
+    pending,
+    mark(appleWords(apple.trouble, apple.acceptedAt)),
+    mark(storeWords(store.up)),
+    ago(apple.acceptedAt),
+    html('span', {}, ago(apple.failedAt), html('small', {}, apple.failure ?? '')),
+  )
+}
+
+/** @param {DeviceCounts | undefined} counts */
+function showDevices(counts) {
+  at('seen').hidden = !counts
+  if (!counts) return
+  const { countedAt, users, devices, lastSeen, otherTopic } = counts
+  const other =
+    otherTopic > 0 ? ` ${number(otherTopic)} listen to another topic until they register again.` : ''
+  say('counted', `${number(devices)} devices of ${number(users)} users, counted ${ago(countedAt)}.${other}`)
+  const seen = /** @type {const} */ ([
+    ['within a day', lastSeen.day],
+    ['within two days', lastSeen.twoDays],
+    ['within a week', lastSeen.week],
+    ['longer ago', lastSeen.longer],
+  ])
+  at('seen-rows').replaceChildren(
+    ...seen.map(([when, count]) => row(when, count, bar(count / Math.max(1, devices)))),
+  )
+}
+
+/** @param {number} share */
+function bar(share) {
+  const element = html('div', { class: 'bar' })
+  element.style.width = `${share * 100}%`
+  return element
+}
+
+/** @param {Overview} overview */
+function show(overview) {
+  last = overview
+  showHealth(overview.health)
+  showFacts(overview)
+  showDecisions(overview, words)
+  showTimes(overview)
+  showProcesses(overview.processes)
+  showDevices(overview.devices)
+  say(
+    'made',
+    `haraka-plugin-xaps ${overview.version}, as of ${second(overview.at)}. No users and no device tokens are shown here.`,
+  )
+}
+
+/** @type {number | undefined} */
+let silence
+let heard = Date.now()
+
+/** @param {boolean} isLive */
+function showLive(isLive) {
+  at('live').dataset.live = isLive ? 'yes' : 'lost'
+  document.body.classList.toggle('stale', !isLive)
+  say('live', isLive ? 'live' : `not live since ${second(heard)}; trying again`)
+}
+
+/** A stream that breaks is opened again by the browser; one that was refused, by us. */
+function listen() {
+  const events = new EventSource('events')
+  events.addEventListener('overview', ({ data }) => {
+    heard = Date.now()
+    clearTimeout(silence)
+    silence = setTimeout(() => showLive(false), SILENCE)
+    show(JSON.parse(data))
+    showLive(true)
+  })
+  events.addEventListener('error', () => {
+    showLive(false)
+    if (events.readyState === EventSource.CLOSED) setTimeout(listen, RETRY)
+  })
+}
+
+/** Of decisions. Without them their names do. @type {Readonly<Record<string, string>>} */
+const words = await fetch('decisions.json')
+  .then(answer => answer.json())
+  .catch(() => ({}))
+addEventListener('resize', () => last && show(last))
+listen()
