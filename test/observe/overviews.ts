@@ -64,7 +64,7 @@ const DAYS: Readonly<Record<Day, (at: number) => Omit<Overview, 'at'>>> = {
       state: 'down',
       sentence: 'Apple cannot be reached; pushes wait and are tried again.',
       since: at - 4 * MINUTE,
-      remedy: 'Is port 443 to api.push.apple.com open? The command xaps check tries the way.',
+      remedy: 'Is TCP port 443 to api.push.apple.com open? xaps check tries it.',
     }),
     processes: cluster(at, {
       pending: 61,

@@ -17,11 +17,13 @@ interface Picture {
   readonly day: Day
   readonly scheme: 'light' | 'dark'
   readonly width: number
+  /** The element at whose end the picture ends; the whole page without it. */
+  readonly until?: string
 }
 
 const DOCUMENTED: readonly Picture[] = [
-  { file: 'docs/status-light.png', day: 'usual', scheme: 'light', width: 1120 },
-  { file: 'docs/status-dark.png', day: 'Apple away', scheme: 'dark', width: 1120 },
+  { file: 'docs/status-light.png', day: 'usual', scheme: 'light', width: 1120, until: '.charts' },
+  { file: 'docs/status-dark.png', day: 'Apple away', scheme: 'dark', width: 1120, until: '.charts' },
 ]
 
 function everything(directory: string): Picture[] {
@@ -50,13 +52,19 @@ async function main(): Promise<void> {
   await served.close()
 }
 
-async function take(page: Page, url: string, { file, scheme, width }: Picture): Promise<void> {
+async function take(
+  page: Page,
+  url: string,
+  { file, scheme, width, until: last = 'html' }: Picture,
+): Promise<void> {
   const features = [{ name: 'prefers-color-scheme', value: scheme }]
   await page.send('Emulation.setEmulatedMedia', { features })
   await page.send('Emulation.setTimezoneOverride', { timezoneId: 'UTC' })
   await page.open(url)
   await until(() => page.read(`document.querySelector('#live').dataset.live === 'yes'`), 'the overview')
-  const height = await page.read<number>('document.documentElement.scrollHeight')
+  const height = await page.read<number>(
+    `Math.ceil(document.querySelector('${last}').getBoundingClientRect().bottom)`,
+  )
   const clip = { x: 0, y: 0, width, height, scale: 1 }
   const { data } = await page.send('Page.captureScreenshot', { captureBeyondViewport: true, clip })
   writeFileSync(file, Buffer.from(String(data), 'base64'))

@@ -157,7 +157,8 @@ function drawLine({ element, x, y }, name, points) {
   let last = Number.POSITIVE_INFINITY
   const steps = points.map(([before, value]) => {
     const place = `${x(before).toFixed(1)} ${y(value).toFixed(1)}`
-    const step = last - before < BIN ? `L${place}` : `M${place}h.1`
+    // A point by itself is seen as a dash.
+    const step = last - before < BIN ? `L${place}` : `M${place}m-2 0h2`
     last = before
     return step
   })

@@ -10,9 +10,9 @@ import { at, date, html, number, row, say, second, span, time } from './elements
 
 /** Three messages have not come. */
 const SILENCE = 15_500
-const RETRY = 5_000
+const RETRY = 3_000
 
-const STATES = { works: 'Works', impaired: 'Impaired', down: 'Down' }
+const STATES = { works: 'Works', impaired: 'Impaired', down: 'Down', unknown: 'Not known' }
 const TROUBLES = { connection: 'not reached', busy: 'asks to wait', setup: 'refuses us' }
 
 /** @type {Overview | undefined} */
@@ -23,11 +23,18 @@ const ago = at => (at === undefined ? 'never' : `${span((last?.at ?? at) - at)} 
 
 /** @param {Health} health */
 function showHealth({ state, sentence, since, remedy = '' }) {
+  const sinceWords =
+    since === undefined ? '' : `Since ${moment(since)}, ${span((last?.at ?? since) - since)} now.`
+  sayHealth(state, sentence, sinceWords, remedy)
+}
+
+/** @param {keyof typeof STATES} state @param {string} sentence @param {string} since @param {string} remedy */
+function sayHealth(state, sentence, since, remedy) {
   at('health').dataset.state = state
   say('state', STATES[state])
   say('sentence', sentence)
+  say('since', since)
   say('remedy', remedy)
-  say('since', since === undefined ? '' : `Since ${moment(since)}, ${ago(since).replace(' ago', '')} now.`)
   document.title = `${STATES[state]} · xaps`
 }
 
@@ -152,8 +159,6 @@ function show(overview) {
   )
 }
 
-/** @type {number | undefined} */
-let silence
 let heard = Date.now()
 
 /** @param {boolean} isLive */
@@ -163,19 +168,31 @@ function showLive(isLive) {
   say('live', isLive ? 'live' : `not live since ${second(heard)}; trying again`)
 }
 
-/** A stream that breaks is opened again by the browser; one that was refused, by us. */
+/** Workers may push all the same; nothing is known of them. */
+function showSilence() {
+  showLive(false)
+  const remedy =
+    'Does it run? What stands below is from before; the log of Haraka or of xaps serve says more.'
+  sayHealth('unknown', 'The companion does not answer.', `Since ${second(heard)}.`, remedy)
+}
+
+/** A stream that breaks, is refused or falls silent is opened again: after a sleep of this machine no browser notices. */
 function listen() {
   const events = new EventSource('events')
-  events.addEventListener('overview', ({ data }) => {
-    heard = Date.now()
+  const again = () => {
     clearTimeout(silence)
-    silence = setTimeout(() => showLive(false), SILENCE)
+    events.close()
+    showSilence()
+    setTimeout(listen, RETRY)
+  }
+  let silence = setTimeout(again, SILENCE)
+  events.addEventListener('error', again)
+  events.addEventListener('overview', ({ data }) => {
+    clearTimeout(silence)
+    silence = setTimeout(again, SILENCE)
+    heard = Date.now()
     show(JSON.parse(data))
     showLive(true)
-  })
-  events.addEventListener('error', () => {
-    showLive(false)
-    if (events.readyState === EventSource.CLOSED) setTimeout(listen, RETRY)
   })
 }
 
