@@ -38,6 +38,7 @@ async function show(t: TestContext, overview: Overview, { width = 1120, script =
     await page.close()
     await served.close()
   })
+  await page.send('Emulation.setTimezoneOverride', { timezoneId: 'UTC' })
   await page.send('Page.addScriptToEvaluateOnNewDocument', { source: script })
   await page.open(served.url)
   const shown: Shown = {
@@ -62,7 +63,24 @@ test('the health sentence, what is charted, and the tables are those of the over
   assert.equal(await count('#times path'), 2)
   const decisions = await page.read<string>(`document.querySelector('#decision-rows').textContent`)
   assert.match(decisions, /waits for Apple, which cannot be reached or asks to wait38/)
-  assert.match(await text('#process-rows'), /^worker1\t3417\t[\s\S]*companion\t3419\t/)
+  const rows = await page.read<string[][]>(
+    `[...document.querySelectorAll('.wide tr')].map(row => [...row.cells].map(cell => cell.innerText))`,
+  )
+  assert.deepEqual(
+    rows.map(([process]) => process),
+    ['Process', 'worker1', 'worker2', 'companion'],
+  )
+  const [head = [], worker = []] = rows
+  assert.deepEqual(Object.fromEntries(head.map((name, place) => [name, worker[place]])), {
+    Process: 'worker1',
+    Apple: 'not reached',
+    Store: 'answers',
+    Waiting: '61',
+    'Last success': '4 minutes ago',
+    'Last error': '2 seconds ago\nconnect ETIMEDOUT api.push.apple.com:443',
+    'Up since': '5 May 2030, 14:32',
+    pid: '3417',
+  })
   assert.match(await text('#seen-rows'), /^within a day\t1,529/)
   assert.deepEqual(page.complaints, [])
 })

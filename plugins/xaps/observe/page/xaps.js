@@ -108,13 +108,13 @@ function processRow({ process, pid, startedAt, pending, apple, store }) {
   const mark = (/** @type {[string, string]} */ [text, kind]) => html('span', { class: kind }, text)
   return row(
     process,
-    html('td', { class: 'number' }, String(pid)),
-    moment(startedAt),
-    pending,
     mark(appleWords(apple.trouble, apple.acceptedAt)),
     mark(storeWords(store.up)),
+    pending,
     ago(apple.acceptedAt),
     html('span', {}, ago(apple.failedAt), html('small', {}, apple.failure ?? '')),
+    moment(startedAt),
+    html('td', { class: 'number' }, String(pid)),
   )
 }
 
@@ -172,7 +172,7 @@ function showLive(isLive) {
 function showSilence() {
   showLive(false)
   const remedy =
-    'Does it run? What stands below is from before; the log of Haraka or of xaps serve says more.'
+    'Does it run? The log of Haraka, or of xaps serve, says more. What stands below is from before.'
   sayHealth('unknown', 'The companion does not answer.', `Since ${second(heard)}.`, remedy)
 }
 
