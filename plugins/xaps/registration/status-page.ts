@@ -8,6 +8,7 @@ import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import path from 'node:path'
 import { isWithin } from '../base/addresses.ts'
 import type { Clock } from '../base/clock.ts'
+import { within } from '../base/deadline.ts'
 import { DECISIONS } from '../observe/decisions.ts'
 import type { Overview } from '../observe/overview.ts'
 import type { Handler, Methods, Reply } from './http-reply.ts'
@@ -17,7 +18,7 @@ import { BadRequest, Unavailable } from './refusal.ts'
 /** What there is to see. */
 export interface View {
   overview(): Overview
-  /** In Prometheus' text format. */
+  /** In Prometheus' text format; waited for five seconds. */
   metrics(): Promise<string>
 }
 
@@ -57,6 +58,9 @@ const HEADERS: OutgoingHttpHeaders = {
   'Cache-Control': 'no-store',
 }
 
+/** Less than Prometheus waits for by default. */
+const METRICS_DEADLINE_MS = 5_000
+
 /** As Prometheus' text format has it. */
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
@@ -78,13 +82,14 @@ export function makeStatusPage({ view, statusFrom, failed }: StatusPageParts, cl
   }
   const files = FILES.map(([at, file, type]) => [at, page(type, () => read(file))] as const)
   const overview = async () => JSON.stringify(view.overview())
+  const metrics = () => within(view.metrics(), METRICS_DEADLINE_MS, 'metrics', clock)
   const decisions = async () => JSON.stringify(DECISIONS)
   return {
     routes: [
       ...files,
       ['/status.json', page('application/json', overview)],
       ['/decisions.json', page('application/json', decisions)],
-      ['/metrics', page(METRICS_TYPE, () => view.metrics())],
+      ['/metrics', page(METRICS_TYPE, metrics)],
       ['/events', { GET: events }],
     ],
     close: () => stream.close(),
