@@ -3,7 +3,7 @@
  * decisions are those of decisions.ts. Times are the companion's; texts are set as text, never as HTML.
  */
 
-/** @import { DeviceCounts, Health, Overview, ProcessState } from '../overview.ts' */
+/** @import { Health, Overview, ProcessState } from '../overview.ts' */
 
 import { showDecisions, showTimes } from './charts.js'
 import { at, date, html, number, row, say, second, span, time } from './elements.js'
@@ -118,7 +118,7 @@ function processRow({ process, pid, startedAt, pending, apple, store }) {
   )
 }
 
-/** @param {DeviceCounts | undefined} counts */
+/** @param {Overview['devices']} counts */
 function showDevices(counts) {
   at('seen').hidden = !counts
   if (!counts) return
