@@ -34,9 +34,20 @@ function sayHealth(state, sentence, since, remedy) {
   say('state', STATES[state])
   say('sentence', sentence)
   say('since', since)
-  say('remedy', remedy)
+  at('remedy').replaceChildren(...(remedy === '' ? [] : [html('b', {}, 'What to do: '), ...withCode(remedy)]))
   document.title = `${STATES[state]} · xaps`
+  tell(`${STATES[state]}: ${sentence}`)
 }
+
+/** Tells a screen reader what is news: not the numbers, which change all the time. @param {string} text */
+function tell(text) {
+  const known = at('told').textContent ?? ''
+  if (known.replace(/\d+/g, '') !== text.replace(/\d+/g, '')) say('told', text)
+}
+
+/** What stands between backticks is code. @param {string} text */
+const withCode = text =>
+  text.split('`').map((part, place) => (place % 2 === 1 ? html('code', {}, part) : part))
 
 /** The time of day, with the date where it is another day's. @param {number} ms */
 const moment = ms => (date(ms) === date(last?.at) ? time(ms) : `${date(ms)}, ${time(ms)}`)
@@ -172,8 +183,8 @@ function showLive(isLive) {
 function showSilence() {
   showLive(false)
   const remedy =
-    'Does it run? The log of Haraka, or of xaps serve, says more. What stands below is from before.'
-  sayHealth('unknown', 'The companion does not answer.', `Since ${second(heard)}.`, remedy)
+    'does it run? The log of Haraka, or of `xaps serve`, says more; what stands below is from before'
+  sayHealth('unknown', 'The companion does not answer', `Since ${second(heard)}.`, remedy)
 }
 
 /** A stream that breaks, is refused or falls silent is opened again: after a sleep of this machine no browser notices. */
