@@ -11,6 +11,8 @@ import { at, date, html, number, row, say, second, span, time } from './elements
 /** Three messages have not come. */
 const SILENCE = 15_500
 const RETRY = 3_000
+/** A screen reader has noticed by then. */
+const TOLD = 3_000
 
 const STATES = { works: 'Works', impaired: 'Impaired', down: 'Down', unknown: 'Not known' }
 const TROUBLES = { connection: 'not reached', busy: 'asks to wait', setup: 'refuses us' }
@@ -39,10 +41,16 @@ function sayHealth(state, sentence, since, remedy) {
   tell(`${STATES[state]}: ${sentence}`)
 }
 
+let told = ''
+
 /** Tells a screen reader what is news: not the numbers, which change all the time. @param {string} text */
 function tell(text) {
-  const known = at('told').textContent ?? ''
-  if (known.replace(/\d+/g, '') !== text.replace(/\d+/g, '')) say('told', text)
+  const news = text.replace(/\d+/g, '')
+  if (news === told) return
+  told = news
+  at('told').textContent = text
+  // It is old soon, and stands there to be read by itself.
+  setTimeout(() => at('told').replaceChildren(), TOLD)
 }
 
 /** What stands between backticks is code. @param {string} text */
