@@ -47,8 +47,8 @@ test('a network is an address, or an address and the length of its prefix', () =
 })
 
 test('a peer is within networks in whichever form its address is written, and an unknown one never', () => {
-  const networks = ['192.0.2.7', '10.0.0.0/8', 'fd00::/8']
-  const within = ['192.0.2.7', '::ffff:192.0.2.7', '10.255.0.1', 'fd12::1', 'FD12:0::1']
+  const networks = ['192.0.2.7', '10.0.0.0/8', 'fd00::/8', 'fe90::/16']
+  const within = ['fe90::1%eth0', '192.0.2.7', '::ffff:192.0.2.7', '10.255.0.1', 'fd12::1', 'FD12:0::1']
   const outside = [
     '192.0.2.8',
     '::ffff:192.0.2.8',

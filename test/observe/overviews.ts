@@ -30,18 +30,18 @@ export const ALL_DAYS: readonly Day[] = [
 
 const DAYS: Readonly<Record<Day, (at: number) => Omit<Overview, 'at'>>> = {
   'nothing yet': at => ({
-    ...some(at, { state: 'works', sentence: 'Push works; nothing has been pushed since the start.' }),
+    ...some(at, { state: 'works', sentence: 'Ready: nothing has been pushed since the start' }),
     processes: [processOf('haraka', at, { startedAt: at - MINUTE, store: {}, apple: ends(at, 300) })],
     samples: [],
   }),
   'one push': at => ({
-    ...some(at, { state: 'works', sentence: 'Push works.' }),
+    ...some(at, { state: 'works', sentence: 'Push works: Apple accepted the last one 40 s ago' }),
     processes: [processOf('haraka', at), processOf('companion', at)],
     devices: devicesAt(at, 2),
     samples: samplesAt(at, ({ ago }) => (ago === 40 ? 1 : 0)),
   }),
   usual: at => ({
-    ...some(at, { state: 'works', sentence: 'Push works.' }),
+    ...some(at, { state: 'works', sentence: 'Push works: Apple accepted the last one 40 s ago' }),
     processes: cluster(at, {}),
     devices: devicesAt(at, 1_840),
     samples: samplesAt(at, ({ random, ago }) =>
@@ -49,7 +49,7 @@ const DAYS: Readonly<Record<Day, (at: number) => Omit<Overview, 'at'>>> = {
     ),
   }),
   'heavy load': at => ({
-    ...some(at, { state: 'works', sentence: 'Push works.' }),
+    ...some(at, { state: 'works', sentence: 'Push works: Apple accepted the last one 40 s ago' }),
     processes: cluster(at, { pending: 12_480 }),
     devices: devicesAt(at, 412_000),
     samples: samplesAt(at, ({ random }) => Math.round(3_800 + 1_400 * random)),
@@ -57,9 +57,9 @@ const DAYS: Readonly<Record<Day, (at: number) => Omit<Overview, 'at'>>> = {
   'Apple away': at => ({
     ...some(at, {
       state: 'down',
-      sentence: 'Apple cannot be reached; pushes wait and are tried again.',
+      sentence: 'Apple cannot be reached; pushes wait: connect ETIMEDOUT api.push.apple.com:443',
       since: at - 4 * MINUTE,
-      remedy: 'Is port 443 to api.push.apple.com open? `xaps check` tries the way.',
+      remedy: 'is port 443 to api.push.apple.com open? `xaps check` tells how far it gets',
     }),
     processes: cluster(at, {
       pending: 61,
@@ -79,9 +79,9 @@ const DAYS: Readonly<Record<Day, (at: number) => Omit<Overview, 'at'>>> = {
   'certificate ended': at => ({
     ...some(at, {
       state: 'down',
-      sentence: 'The certificate for Apple has ended; no push is accepted.',
+      sentence: 'The certificate for Apple has ended',
       since: at - 3 * DAY,
-      remedy: 'Renew it (docs/credentials.md); the new one is taken up without a restart.',
+      remedy: 'renew it; the files are read again by themselves (docs/credentials.md)',
     }),
     processes: cluster(at, {
       apple: {

@@ -15,6 +15,7 @@ import {
   startCompanion,
 } from '../../plugins/xaps/registration/companion.ts'
 import type { Save } from '../../plugins/xaps/registration/spool.ts'
+import { overviewOf } from '../observe/overviews.ts'
 import { tempDirectory } from '../support/temp.ts'
 import { until } from '../support/wait.ts'
 import { CLOSE } from './http-listener.ts'
@@ -68,7 +69,7 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
     pending: () => 3,
     topic: () => TOPIC,
     configuration: () => 'v1',
-    view: NO_VIEW,
+    view: { ...NO_VIEW, overview: () => overviewOf('usual', clock.now()) },
     log,
   })
   const start = async () => {
@@ -96,6 +97,19 @@ function portOf(companion: Companion): { host: string; port: number } {
 }
 
 const ask = (companion: Companion, bytes: string) => exchange(portOf(companion), bytes)
+
+for (const [statusFrom, status] of [
+  [['127.0.0.1'], '200 OK'],
+  [[], '403 Forbidden'],
+] as const)
+  test(`status_from = ${statusFrom.join() || '(empty)'} answers a peer on 127.0.0.1 ${status}`, async t => {
+    const { start } = setup(t, { statusFrom })
+    const answer = await ask(
+      await start(),
+      'GET /status.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n',
+    )
+    assert.ok(answer.startsWith(`HTTP/1.1 ${status}`), answer)
+  })
 
 test('registers and notifies through both listeners', async t => {
   const { options, saved, submitted, start } = setup(t)

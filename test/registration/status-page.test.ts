@@ -102,6 +102,19 @@ test('an overview or metrics that fail are a fault of ours, and cost nothing els
   assert.equal((await ask(address, get('/'))).status, 200)
 })
 
+test('metrics that hang are waited for five seconds', async t => {
+  const clock = heldClock(AT)
+  const metrics = () => new Promise<string>(() => undefined)
+  const { address, log } = await serve(t, { clock }, { view: { ...VIEW, metrics } })
+  const client = await connect(address, get('/metrics'))
+  await until(async () => {
+    await clock.advance(1_000)
+    return client.received() !== ''
+  }, 'an answer')
+  assert.match(await client.ended, /^HTTP\/1\.1 500 /)
+  assert.equal(log.entries[0]?.fields.reason, 'metrics: no answer within 5000 ms')
+})
+
 const messages = (client: Client) => client.received().split('event: overview\n').length - 1
 
 test('/events has an overview at once and every five seconds, and ends with the server', async t => {

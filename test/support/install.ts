@@ -23,6 +23,7 @@ const NEEDS: readonly Need[] = [
   { command: 'lmtp', package: 'dovecot-lmtpd', tests: 'delivery into a real Maildir' },
   { command: 'systemd-analyze', package: 'systemd', tests: 'the unit for systemd' },
   { command: 'sievec', package: 'dovecot-sieve', tests: 'new mail told by the event exporter' },
+  { command: 'chromium', package: 'chromium', tests: 'the status page in a browser' },
   { command: 'imap', package: 'dovecot-imapd', tests: 'reading mail as a phone does' },
   {
     command: 'promtool',

@@ -60,14 +60,15 @@ export function isNetwork(text: string): boolean {
 
 /**
  * Whether a peer's address is one of `networks`, or in one. An IPv4 address that a socket for IPv6 writes as
- * `::ffff:192.0.2.7` is an IPv4 address. Items that are no network have nothing in them.
+ * `::ffff:192.0.2.7` is an IPv4 address; the zone of one that is local to a link does not count. Items that are no network have nothing in them.
  */
 export function isWithin(networks: readonly string[], peer: string): boolean {
-  const family = net.isIP(peer)
+  const [address = ''] = peer.split('%', 1)
+  const family = net.isIP(address)
   if (family === 0) return false
   const all = new net.BlockList()
   for (const network of networks.map(networkIn)) if (network) all.addSubnet(...network)
-  return all.check(peer, family === 4 ? 'ipv4' : 'ipv6')
+  return all.check(address, family === 4 ? 'ipv4' : 'ipv6')
 }
 
 /** Whether listening there means on all addresses of this machine. */

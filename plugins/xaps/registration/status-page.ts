@@ -8,6 +8,8 @@ import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import path from 'node:path'
 import { isWithin } from '../base/addresses.ts'
 import type { Clock } from '../base/clock.ts'
+import { within } from '../base/deadline.ts'
+import { DECISIONS } from '../observe/decisions.ts'
 import type { Answered, Overview } from '../observe/overview.ts'
 import type { Handler, Methods, Reply } from './http-reply.ts'
 import { OverviewStream } from './overview-stream.ts'
@@ -18,7 +20,7 @@ export interface View {
   overview(): Overview
   /** The same, and what became of the last mail of `user` (canonical). */
   answer(user: string | undefined): Answered
-  /** In Prometheus' text format. */
+  /** In Prometheus' text format; waited for five seconds. */
   metrics(): Promise<string>
 }
 
@@ -41,7 +43,9 @@ const DIRECTORY = path.join(__dirname, '..', 'observe', 'page')
 /** Path, file and type of what the page is made of; `npm run build` puts the files beside the code. */
 const FILES = [
   ['/', 'index.html', 'text/html; charset=utf-8'],
-  ['/xaps.js', 'xaps.js', 'text/javascript; charset=utf-8'],
+  ...['xaps.js', 'charts.js', 'elements.js'].map(
+    file => [`/${file}`, file, 'text/javascript; charset=utf-8'] as const,
+  ),
   ['/xaps.css', 'xaps.css', 'text/css; charset=utf-8'],
   ['/icon.svg', 'icon.svg', 'image/svg+xml'],
 ] as const
@@ -55,6 +59,9 @@ const HEADERS: OutgoingHttpHeaders = {
   'Cross-Origin-Resource-Policy': 'same-origin',
   'Cache-Control': 'no-store',
 }
+
+/** Less than Prometheus waits for by default. */
+const METRICS_DEADLINE_MS = 5_000
 
 /** As Prometheus' text format has it. */
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
@@ -77,11 +84,14 @@ export function makeStatusPage({ view, statusFrom, failed }: StatusPageParts, cl
   }
   const files = FILES.map(([at, file, type]) => [at, page(type, () => read(file))] as const)
   const overview = async () => JSON.stringify(view.overview())
+  const metrics = () => within(view.metrics(), METRICS_DEADLINE_MS, 'metrics', clock)
+  const decisions = async () => JSON.stringify(DECISIONS)
   return {
     routes: [
       ...files,
       ['/status.json', page('application/json', overview)],
-      ['/metrics', page(METRICS_TYPE, () => view.metrics())],
+      ['/decisions.json', page('application/json', decisions)],
+      ['/metrics', page(METRICS_TYPE, metrics)],
       ['/events', { GET: events }],
     ],
     close: () => stream.close(),
