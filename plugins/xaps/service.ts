@@ -20,7 +20,7 @@ import { Intake } from './intake/intake.ts'
 import { Pusher } from './push/pusher.ts'
 import { type Companion, type CompanionOptions, startCompanion } from './registration/companion.ts'
 import { Spool } from './registration/spool.ts'
-import { foreignState, isUsed, prepareSpool, spoolDirectory } from './state.ts'
+import { foreignState, isUsed, prepareSpool, spoolDirectory, storeWord } from './state.ts'
 
 /** How often expired devices are swept out of the store. */
 const SWEEP_EVERY_MS = 6 * 3_600_000
@@ -219,6 +219,7 @@ function startRegistration(
       submit: (event, devices) => push.submit(event, devices),
       pending: () => push.pending,
       topic: () => push.credentials.topic,
+      store: storeWord(config),
       log,
     },
   )

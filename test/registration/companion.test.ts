@@ -64,6 +64,7 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
     submit: event => void submitted.push(event),
     pending: () => 3,
     topic: () => TOPIC,
+    store: 'stest',
     log,
   })
   const start = async () => {

@@ -8,7 +8,12 @@ import { type Behaviour, makeListener } from './listeners.ts'
 import { type Client, exchange } from './tools.ts'
 
 /** What HTTP needs besides. */
-export const HTTP = { health: () => Promise.resolve(), listen: ['127.0.0.1:11619'], padTopic: true }
+export const HTTP = {
+  health: () => Promise.resolve(),
+  store: 'stest',
+  listen: ['127.0.0.1:11619'],
+  padTopic: true,
+}
 
 export const CLOSE = ['Connection: close']
 

@@ -81,6 +81,8 @@ export interface CompanionParts {
   readonly pending: () => number
   /** The topic that phones are told. Throws when there is none. */
   readonly topic: () => string
+  /** A word for the store in use. */
+  readonly store: string
   readonly log: Log
 }
 
@@ -159,14 +161,14 @@ function makeListeners(
 /** How each protocol is served. */
 function makeServers(
   { notified, listen, padTopic, ...rules }: CompanionOptions,
-  { save, spool, devices, events, submit, pending, topic, log }: CompanionParts,
+  { save, spool, devices, events, submit, pending, topic, store, log }: CompanionParts,
   outages: Outages,
   clock: Clock,
 ): Record<Protocol, () => Served> {
   const startedAt = clock.now()
   const upSeconds = () => Math.round((clock.now() - startedAt) / 1000)
   const status = () =>
-    `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()}`
+    `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()} store=${store}`
   const shared: ListenerParts = {
     status: user =>
       [status(), user === undefined ? events.status() : events.statusOf(user)].join(' ').trimEnd(),
@@ -181,7 +183,7 @@ function makeServers(
   const health = () => devices(PROBE_USER)
   return {
     line: () => makeLineServer(shared, clock),
-    http: () => makeHttpServer({ ...shared, health, listen, padTopic }, clock),
+    http: () => makeHttpServer({ ...shared, health, store, listen, padTopic }, clock),
     events: () => events.makeServer(),
   }
 }

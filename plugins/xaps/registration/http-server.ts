@@ -47,6 +47,8 @@ const STATUS_OF: Readonly<Record<NotifyOutcome, number>> = { accepted: 200, noth
 export interface HttpParts extends ListenerParts {
   /** Resolves when the store answers, rejects with the reason when it does not. */
   readonly health: () => Promise<unknown>
+  /** A word for the store, which `xaps check` compares with its own. */
+  readonly store: string
   /** All addresses of `[registration] listen`: what a client may call this server. */
   readonly listen: readonly string[]
   /** Whether a topic that is short is padded. */
@@ -57,7 +59,11 @@ interface Reply {
   readonly status: number
   readonly body: string
   readonly allow?: string
+  readonly store?: string
 }
+
+/** The header of /healthz that says whose companion answers. */
+export const STORE_HEADER = 'Xaps-Store'
 
 /** `body` is empty for all but POST. */
 type Handler = (body: Buffer) => Promise<Reply>
@@ -133,8 +139,8 @@ function makeRoutes(parts: HttpParts, clock: Clock): Routes {
   }
   const health: Handler = async () =>
     within(parts.health(), HEALTH_DEADLINE_MS, 'store', clock).then(
-      () => ({ status: 200, body: 'ok\n' }),
-      error => ({ status: 503, body: `${reasonOf(error)}\n` }),
+      () => ({ status: 200, body: 'ok\n', store: parts.store }),
+      error => ({ status: 503, body: `${reasonOf(error)}\n`, store: parts.store }),
     )
   return new Map<string, Readonly<Record<string, Handler>>>([
     ['/register', { POST: registerPost }],
@@ -170,10 +176,11 @@ function makeServe(parts: HttpParts, clock: Clock): (request: IncomingMessage) =
   }
 }
 
-function headersOf({ status, body, allow }: Reply): OutgoingHttpHeaders {
+function headersOf({ status, body, allow, store }: Reply): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = { 'Content-Type': 'text/plain; charset=utf-8' }
   if (status !== 204) headers['Content-Length'] = Buffer.byteLength(body)
   if (allow !== undefined) headers.Allow = allow
+  if (store !== undefined) headers[STORE_HEADER] = store
   return headers
 }
 
