@@ -1,5 +1,6 @@
 /** What a check finds, and how it is put into words. */
 
+import { constants } from 'node:fs'
 import { groupName, userName } from '../../base/accounts.ts'
 
 /** A line of the result: `warn` works today, `FAIL` does not. */
@@ -31,12 +32,17 @@ export function ownIds(): Ids {
   return { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
 }
 
-const TYPES: Readonly<Record<number, string>> = { 26411: 's', 9604: 'd', 21609: 'l' }
+const { S_IFMT, S_IFSOCK, S_IFDIR } = constants
+
+function typeOf(mode: number): string {
+  if ((mode & S_IFMT) === S_IFSOCK) return 's'
+  return (mode & S_IFMT) === S_IFDIR ? 'd' : '-'
+}
 
 /** The beginning of a line of `ls -l`: `srw-rw---- haraka:dovecot`. */
 export function accessOf({ mode, uid, gid }: Ids & { readonly mode: number }): string {
   const bits = [...'rwxrwxrwx'].map((letter, index) => (mode & (0o400 >> index) ? letter : '-'))
-  return `${TYPES[mode & 0o170000] ?? '-'}${bits.join('')} ${namesOf({ uid, gid })}`
+  return `${typeOf(mode)}${bits.join('')} ${namesOf({ uid, gid })}`
 }
 
 /** `3 devices`, `1 device`. */

@@ -6,14 +6,14 @@
 import { randomUUID } from 'node:crypto'
 import * as fs from 'node:fs'
 import path from 'node:path'
-import { reasonOf } from '../../base/log.ts'
+import { noLog, reasonOf } from '../../base/log.ts'
 import { parseStoreUri, withoutPassword } from '../../base/store-uri.ts'
 import { type Config, pathIn } from '../../config/config.ts'
 import type { UserRecord } from '../../device/device.ts'
 import { type DeviceStore, NoStoreYet } from '../../device/store.ts'
 import { onlyRoots } from '../../process/only-root.ts'
+import { openDeviceStore } from '../../service.ts'
 import { foreignState, spoolDirectory } from '../../state.ts'
-import { withStore } from '../context.ts'
 import { barrierTo } from './access.ts'
 import { checkDevices } from './devices.ts'
 import { type Finding, fail, namesOf, ok, ownIds, warn } from './finding.ts'
@@ -29,7 +29,7 @@ export async function* checkState(question: StateQuestion): AsyncGenerator<Findi
   const { config } = question
   const where = `store ${withoutPassword(config.store.uri)}`
   const directory = directoryOf(config)
-  const barrier = directory && barrierTo(directory)
+  const barrier = directory && (barrierTo(directory) ?? closedTo(config, directory))
   if (barrier) yield fail(`${where}: ${barrier}`)
   else yield* lookInto(where, question)
   yield* checkDirectory(config, { directory: spoolDirectory(config), what: 'spool', mode: '700' })
@@ -38,10 +38,11 @@ export async function* checkState(question: StateQuestion): AsyncGenerator<Findi
 async function* lookInto(where: string, question: StateQuestion): AsyncGenerator<Finding> {
   const { config } = question
   try {
-    yield* await withStore(config, store => checkStore(store, where, question), { mustExist: true })
+    const store = await openDeviceStore(config, noLog, { mustExist: true })
+    yield* await checkStore(store, where, question).finally(() => store.close())
   } catch (error) {
     if (error instanceof NoStoreYet) yield* checkNoStoreYet(config, where)
-    else yield fail(`${where}: ${reasonOf(error)}${remedyFor(config)}`)
+    else yield fail(`${where}: ${reasonOf(error)}${remedyFor(config, directoryOf(config))}`)
   }
 }
 
@@ -53,7 +54,9 @@ async function checkStore(store: DeviceStore, where: string, question: StateQues
     await writeAndRemove(store)
     found.push(written(`${where}: ${namesOf(ownIds())} can write it`, directoryOf(config)))
   } catch (error) {
-    found.push(fail(`${where}: it takes no registration: ${reasonOf(error)}${remedyFor(config)}`))
+    found.push(
+      fail(`${where}: it takes no registration: ${reasonOf(error)}${remedyFor(config, directoryOf(config))}`),
+    )
   }
   return found
 }
@@ -101,7 +104,7 @@ function* checkDirectory(config: Config, wanted: Wanted): Generator<Finding> {
     writeFileIn(directory)
     yield written(`${name}: ${me} can write it`, directory)
   } catch (error) {
-    yield fail(`${name}: ${me} cannot write it: ${reasonOf(error)}${remedyFor(config)}`)
+    yield fail(`${name}: ${me} cannot write it: ${reasonOf(error)}${remedyFor(config, directory)}`)
   }
 }
 
@@ -139,13 +142,26 @@ function writeFileIn(directory: string): void {
   }
 }
 
-/** What mends that this user may not write, as the end of a line: whose it is, or that there is no room. */
-function remedyFor(config: Config): string {
-  const places = [directoryOf(config), spoolDirectory(config)].filter(place => place !== undefined)
-  const [foreign] = foreignState(config)
+/** What mends that this user may not write `directory`, as the end of a line: whose it is, or that there is no room. */
+function remedyFor(config: Config, directory: string | undefined): string {
+  if (directory === undefined) return ''
+  const foreign = foreignIn(config, directory)
   if (foreign !== undefined) return `; ${foreign}`
-  const full = places.find(place => fs.existsSync(place) && freeBytes(place) < LITTLE)
-  return full === undefined ? '' : `; make room: df -h ${full}`
+  return fs.existsSync(directory) && freeBytes(directory) < LITTLE ? `; make room: df -h ${directory}` : ''
+}
+
+function foreignIn(config: Config, directory: string): string | undefined {
+  return foreignState(config).find(line => line.endsWith(` ${directory}`))
+}
+
+/** A directory that is there and may not be looked into: whether there is a store in it cannot be seen. */
+function closedTo(config: Config, directory: string): string | undefined {
+  try {
+    fs.readdirSync(directory)
+    return undefined
+  } catch (error) {
+    return isAccess(error) ? (foreignIn(config, directory) ?? reasonOf(error)) : undefined
+  }
 }
 
 const MB = 1_000_000
