@@ -112,12 +112,15 @@ export async function checkDovecot({ registration, ...config }: Config): Promise
   const url = /^\s*(?:xaps_config\s*=.*\burl=|xaps_url\s*=\s*)http:\/\/([^\s/"]+)/m.exec(told)?.[1]
   if (url !== undefined) return [checkUrl(registration.listen, url)]
   const [, given] = /^\s*xaps_socket\s*=\s*"?([^\s"]+)/m.exec(told) ?? []
+  // A plugin that is told nothing may be one that speaks HTTP.
+  if (given === undefined && registration.listen.length > 0) return []
   const socket = given ?? PLUGIN_SOCKET
-  const ours = pathIn(config, registration.socket)
-  if (realOrSame(ours) === realOrSame(socket)) return [ok(`Dovecot's plugin is told ${socket}`)]
+  if (realOrSame(pathIn(config, registration.socket)) === realOrSame(socket))
+    return [ok(`Dovecot's plugin connects to ${socket}`)]
+  const how = given === undefined ? ', since xaps_socket is not set' : ''
   return [
     fail(
-      `Dovecot's plugin connects to ${socket} (doveconf -n), and [registration] socket = ${registration.socket}: set the same in both`,
+      `Dovecot's plugin connects to ${socket} (doveconf -n)${how}, and [registration] socket = ${registration.socket}: set the same in both`,
     ),
   ]
 }
@@ -125,7 +128,7 @@ export async function checkDovecot({ registration, ...config }: Config): Promise
 function checkUrl(listen: readonly string[], url: string): Finding {
   const port = Number(/:(\d+)$/.exec(url)?.[1] ?? 80)
   if (listen.some(address => parseTcpAddress(address).port === port))
-    return ok(`Dovecot's plugin is told ${url}`)
+    return ok(`Dovecot's plugin connects to ${url}`)
   return fail(
     `Dovecot's plugin connects to ${url} (doveconf -n), and [registration] listen = ${listen.join(', ')}: set the same address in both`,
   )
