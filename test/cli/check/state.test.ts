@@ -85,7 +85,7 @@ test('a store and a spool without access at all are found', { skip: notRoot }, a
   const { stdout } = await finds(here, 'FAIL', /store lmdb:xaps: .*chown -R nobody:nogroup \S+\/xaps$/)
   assert.match(
     stdout,
-    /^FAIL +spool \S+: nobody:nogroup cannot write it: EACCES.*; .*chown -R nobody:nogroup/m,
+    /^FAIL +spool \S+: \S+ belongs to root:root, and .* may not write it: chown -R nobody:nogroup/m,
   )
 })
 

@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
+import { reasonOf } from '../../base/log.ts'
 import type { Config } from '../../config/config.ts'
 import { stateOwner } from '../../state.ts'
 import { type Finding, fail, type Ids, namesOf, ownIds, warn } from './finding.ts'
@@ -29,7 +30,7 @@ export async function* checkStateAsService(question: StateQuestion): AsyncGenera
 
 async function* askOther(question: StateQuestion, { uid, gid }: Ids): AsyncGenerator<Finding> {
   const child = spawn(process.execPath, [PROCESS], { uid, gid, cwd: '/', stdio: 'pipe' })
-  const ended = once(child, 'close')
+  const ended = once(child, 'close').catch(error => [reasonOf(error)])
   const said = text(child.stderr)
   // One that ends before it has read all is told of by its exit status.
   child.stdin.on('error', () => undefined).end(JSON.stringify(withoutSecrets(question)))
@@ -39,7 +40,7 @@ async function* askOther(question: StateQuestion, { uid, gid }: Ids): AsyncGener
   if (status === 0) return void (stderr && process.stderr.write(`${stderr}\n`))
   const reason = /^\w*Error.*/m.exec(stderr)?.[0] ?? stderr.split('\n')[0]
   yield fail(
-    `${namesOf({ uid, gid })}, the user of the service, cannot run ${process.execPath} ${PROCESS}: ${reason || `it ended with ${status}`}`,
+    `${namesOf({ uid, gid })}, the user of the service, cannot run ${process.execPath} ${PROCESS}: ${reason || status}`,
   )
 }
 

@@ -89,12 +89,14 @@ export function* checkAccess({ registration }: Config, where: string): Generator
   const hindrance = hindranceTo(where, viewer)
   if (hindrance === undefined) return
   const { path: place, access } = hindrance
-  const group = gid === undefined ? 'no special group' : `group ${groupName(gid)}`
+  const group = gid === undefined ? 'no group dovecot here' : `group ${groupName(gid)}`
   const isSocket = place.endsWith(path.basename(where)) && statSync(place).isSocket()
   const remedy = isSocket
-    ? `set [registration] socket_group to their group (doveconf -h default_internal_group) and socket_mode = 0660, and restart`
+    ? 'set [registration] socket_group to their group (doveconf -h default_internal_group) with socket_mode = 0660, or socket_user to their user, and restart'
     : `chmod o+x ${place}, or set [registration] socket to a place such as /run/dovecot/xapsd.sock`
-  yield fail(
+  // Without such a group here Dovecot may be in a container of its own, or have another one.
+  const judged = gid === undefined ? warn : fail
+  yield judged(
     `Dovecot's imap and lmtp processes (${group}) may not open ${where}: ${place} is ${access}; ${remedy}`,
   )
 }

@@ -22,9 +22,10 @@ export function wordsOf(pid: number): string[] {
 
 /** The Haraka directory of a companion, from its arguments; undefined for another process, or one that was given none. */
 export function directoryOf(words: readonly string[]): string | undefined {
-  const given = words[words.findIndex(word => word === '-c' || word === '--configs') + 1]
-  if (!words.includes('serve') || given === undefined || !words.some(isOurs)) return undefined
-  return path.isAbsolute(given) ? realOrSame(given) : undefined
+  const option = words.findIndex(word => word === '-c' || word === '--configs')
+  const given = option < 0 ? '' : (words[option + 1] ?? '')
+  const isCompanion = words.includes('serve') && words.some(isOurs)
+  return isCompanion && path.isAbsolute(given) ? realOrSame(given) : undefined
 }
 
 /** The script of the command, or of the companion that Haraka starts. */

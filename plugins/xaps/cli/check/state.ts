@@ -28,11 +28,11 @@ export interface StateQuestion {
 export async function* checkState(question: StateQuestion): AsyncGenerator<Finding> {
   const { config } = question
   const where = `store ${withoutPassword(config.store.uri)}`
-  const directory = directoryOf(config)
+  const [directory, spool] = [directoryOf(config), spoolDirectory(config)]
   const barrier = directory && (barrierTo(directory) ?? closedTo(config, directory))
   if (barrier) yield fail(`${where}: ${barrier}`)
   else yield* lookInto(where, question)
-  yield* checkDirectory(config, { directory: spoolDirectory(config), what: 'spool', mode: '700' })
+  yield* checkDirectory(config, { directory: spool, name: `spool ${spool}`, mode: '700' })
 }
 
 async function* lookInto(where: string, question: StateQuestion): AsyncGenerator<Finding> {
@@ -81,20 +81,19 @@ async function writeAndRemove(store: DeviceStore): Promise<void> {
 function* checkNoStoreYet(config: Config, where: string): Generator<Finding> {
   yield ok(`${where}: none yet; it is made when the first phone registers`)
   const directory = directoryOf(config)
-  if (directory !== undefined) yield* checkDirectory(config, { directory, what: 'store', mode: '770' })
+  if (directory !== undefined) yield* checkDirectory(config, { directory, name: where, mode: '770' })
 }
 
 interface Wanted {
   readonly directory: string
   /** For messages, and the mode of one that is to be made. */
-  readonly what: string
+  readonly name: string
   readonly mode: string
 }
 
 /** Whether this user can write in a directory of the service's, or can make it. */
 function* checkDirectory(config: Config, wanted: Wanted): Generator<Finding> {
-  const { directory, what } = wanted
-  const name = `${what} ${directory}`
+  const { directory, name } = wanted
   const me = namesOf(ownIds())
   const barrier = barrierTo(directory)
   if (barrier !== undefined) return yield fail(`${name}: ${barrier}`)
@@ -104,14 +103,16 @@ function* checkDirectory(config: Config, wanted: Wanted): Generator<Finding> {
     writeFileIn(directory)
     yield written(`${name}: ${me} can write it`, directory)
   } catch (error) {
-    yield fail(`${name}: ${me} cannot write it: ${reasonOf(error)}${remedyFor(config, directory)}`)
+    const foreign = foreignIn(config, directory)
+    yield fail(
+      `${name}: ${foreign ?? `${me} cannot write it: ${reasonOf(error)}${remedyFor(config, directory)}`}`,
+    )
   }
 }
 
 /** Whether this user, or root at the start of Haraka, can make a directory below `place`, which is there. */
-function checkMaking(config: Config, place: string, { directory, what, mode }: Wanted): Finding {
+function checkMaking(config: Config, place: string, { directory, name, mode }: Wanted): Finding {
   const me = ownIds()
-  const name = `${what} ${directory}`
   try {
     fs.rmdirSync(fs.mkdtempSync(path.join(place, '.xaps-check-')))
     return written(`${name}: none yet; ${namesOf(me)} can make it`, place)
