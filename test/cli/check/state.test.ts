@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test'
 import { phoneOf, registerByLine } from '../../e2e/dovecot-plugins.ts'
 import { asIds, run, serve, XAPS } from '../../e2e/run.ts'
 import { type Directory, makeDirectory, OK, type Sections } from '../../e2e/setup.ts'
+import { missingDovecot, startDovecot } from '../../support/dovecot.ts'
 import { owned } from '../../support/owned.ts'
 import { missingRedis, startRedis } from '../../support/redis.ts'
 import { tempDirectory } from '../../support/temp.ts'
@@ -201,4 +202,17 @@ test('a store in Redis takes a change of the same kind, and has no key more than
     await redis.kill()
     await finds(here, 'FAIL', new RegExp(`store redis\\S+: Redis at 127.0.0.1:${redis.port}: .*ECONNREFUSED`))
   })
+})
+
+test("Dovecot's userdb is asked by the user of the service, whom it may not answer", {
+  skip: notRoot || missingDovecot(),
+}, async t => {
+  const { authUserdbPath: socket } = owned(t, await startDovecot({ users: [ALICE.user] }))
+  const here = await makeDirectory(t, { smtpIni: AS_NOBODY, xaps: { users: { dovecot_userdb: socket } } })
+  fs.chmodSync(socket, 0o660)
+  const unanswered =
+    /userdb \S+: Dovecot gives nobody:nogroup no answer: .*; .*needs group = nogroup and mode = 0660/
+  await finds(here, 'warn', unanswered)
+  fs.chownSync(socket, 0, 65534)
+  await finds(here, 'ok', /userdb \S+: Dovecot answers nobody:nogroup$/)
 })

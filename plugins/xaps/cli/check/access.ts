@@ -32,7 +32,7 @@ export function hindranceTo(socket: string, viewer: Viewer): Hindrance | undefin
 }
 
 /** As the kernel decides: the bits of the owner, else those of the group, else those of others. `bit`: 4, 2 or 1. */
-export function mayUse(
+function mayUse(
   { mode, uid, gid }: Pick<fs.Stats, 'mode' | 'uid' | 'gid'>,
   viewer: Viewer,
   bit: number,

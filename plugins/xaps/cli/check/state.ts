@@ -1,6 +1,6 @@
 /**
- * Checks of what the service keeps: the devices in the store, and whether store and spool take what is written. Judges by
- * trying, as the user of this process. Everything that is written is removed again.
+ * Checks of what the service's user has to be able to do: the devices in the store are counted, store and spool written, Dovecot's
+ * userdb asked. Judges by trying, as the user of this process. Everything that is written is removed again.
  */
 
 import { randomUUID } from 'node:crypto'
@@ -17,6 +17,7 @@ import { foreignState, spoolDirectory } from '../../state.ts'
 import { barrierTo } from './access.ts'
 import { checkDevices } from './devices.ts'
 import { type Finding, fail, namesOf, ok, ownIds, warn } from './finding.ts'
+import { checkUserDb } from './userdb.ts'
 
 /** What the process of the service's user is told: plain data, without the secrets for Apple. */
 export interface StateQuestion {
@@ -33,6 +34,7 @@ export async function* checkState(question: StateQuestion): AsyncGenerator<Findi
   if (barrier) yield fail(`${where}: ${barrier}`)
   else yield* lookInto(where, question)
   yield* checkDirectory(config, { directory: spool, name: `spool ${spool}`, mode: '700' })
+  yield* await checkUserDb(config)
 }
 
 async function* lookInto(where: string, question: StateQuestion): AsyncGenerator<Finding> {
