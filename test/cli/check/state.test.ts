@@ -45,7 +45,7 @@ test('store and spool are written by the user of the service, and nothing of it 
   const here = await usedByNobody(t)
   const before = listing(here.dir)
   const { stdout } = await finds(here, 'ok', /store lmdb:xaps: 1 devices of 1 users$/)
-  assert.match(stdout, /^ok +store lmdb:xaps: nobody:nogroup can write it; [\d.]+ [MG]B free$/m)
+  assert.match(stdout, /^ok +lmdb:xaps: nobody:nogroup can write it; [\d.]+ [MG]B free$/m)
   assert.match(stdout, /^ok +spool \S+xaps-spool: nobody:nogroup can write it; [\d.]+ [MG]B free$/m)
   assert.deepEqual(listing(here.dir), before)
   const { stdout: devices } = await here.xaps('export')
@@ -74,7 +74,7 @@ test('a store that belongs to another user is found, with the chown that mends i
   )
   assert.ok(stdout.includes(mended))
   execFileSync('sh', ['-c', mended])
-  await finds(here, 'ok', /store lmdb:xaps: nobody:nogroup can write it/)
+  await finds(here, 'ok', /lmdb:xaps: nobody:nogroup can write it/)
 })
 
 test('a store and a spool without access at all are found', { skip: notRoot }, async t => {
@@ -143,7 +143,7 @@ test('a full disk is found, and where to make room', { skip: notRoot }, async t 
   const disk = smallDisk(t)
   if (disk === undefined) return t.skip('not run: no file system can be mounted here')
   const here = await usedByNobody(t, { store: { uri: `lmdb:${disk}/xaps` } })
-  await finds(here, 'warn', /store \S+: nobody:nogroup can write it; only [\d.]+ MB free: make room: df -h /)
+  await finds(here, 'warn', /lmdb:\S+: nobody:nogroup can write it; only [\d.]+ MB free: make room: df -h /)
   assert.throws(() => fs.writeFileSync(path.join(disk, 'filler'), Buffer.alloc(16_000_000)), /ENOSPC/)
   await finds(
     here,
@@ -192,7 +192,7 @@ test('a store in Redis takes a change of the same kind, and has no key more than
   const redis = owned(t, await startRedis())
   const here = await makeDirectory(t, { xaps: { store: { uri: redis.uri } } })
   await redis.command('SET', 'xaps::device:bob', JSON.stringify({ value: { devices: [], gone: [] } }))
-  await finds(here, 'ok', /store redis\S+: \S+ can write it$/)
+  await finds(here, 'ok', /redis\S+: \S+ can write it$/)
   assert.deepEqual(await redis.command('KEYS', '*'), ['xaps::device:bob'])
   await t.test('one that may not be written is found', async () => {
     await redis.command('CONFIG', 'SET', 'maxmemory', '1')

@@ -54,7 +54,8 @@ async function checkStore(store: DeviceStore, where: string, question: StateQues
   found.push(...(await store.warnings()).map(warn))
   try {
     await writeAndRemove(store)
-    found.push(written(`${where}: ${namesOf(ownIds())} can write it`, directoryOf(config)))
+    const uri = withoutPassword(config.store.uri)
+    found.push(written(`${uri}: ${namesOf(ownIds())} can write it`, directoryOf(config)))
   } catch (error) {
     found.push(
       fail(`${where}: it takes no registration: ${reasonOf(error)}${remedyFor(config, directoryOf(config))}`),
