@@ -59,7 +59,7 @@ interface Reply {
   readonly status: number
   readonly body: string
   readonly allow?: string
-  readonly store?: string
+  readonly headers?: OutgoingHttpHeaders
 }
 
 /** The header of /healthz that says whose companion answers. */
@@ -137,10 +137,11 @@ function makeRoutes(parts: HttpParts, clock: Clock): Routes {
     if (wrong !== undefined) throw new BadRequest(`event: ${wrong}`)
     return { status: 204, body: '' }
   }
+  const headers = { [STORE_HEADER]: parts.store }
   const health: Handler = async () =>
     within(parts.health(), HEALTH_DEADLINE_MS, 'store', clock).then(
-      () => ({ status: 200, body: 'ok\n', store: parts.store }),
-      error => ({ status: 503, body: `${reasonOf(error)}\n`, store: parts.store }),
+      () => ({ status: 200, body: 'ok\n', headers }),
+      error => ({ status: 503, body: `${reasonOf(error)}\n`, headers }),
     )
   return new Map<string, Readonly<Record<string, Handler>>>([
     ['/register', { POST: registerPost }],
@@ -176,12 +177,11 @@ function makeServe(parts: HttpParts, clock: Clock): (request: IncomingMessage) =
   }
 }
 
-function headersOf({ status, body, allow, store }: Reply): OutgoingHttpHeaders {
+function headersOf({ status, body, allow, headers: more }: Reply): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = { 'Content-Type': 'text/plain; charset=utf-8' }
   if (status !== 204) headers['Content-Length'] = Buffer.byteLength(body)
   if (allow !== undefined) headers.Allow = allow
-  if (store !== undefined) headers[STORE_HEADER] = store
-  return headers
+  return Object.assign(headers, more)
 }
 
 /** Head and body leave in one write: Node joins them when the body is a string given to `end`. */
