@@ -27,7 +27,7 @@ import { type Companion, type CompanionOptions, startCompanion } from './registr
 import { Spool } from './registration/spool.ts'
 import { change, journalOf, openPushSide, storeOf } from './service.ts'
 import type { Settings } from './settings.ts'
-import { foreignState, isUsed, preparePrivate, spoolDirectory } from './state.ts'
+import { foreignState, isUsed, preparePrivate, spoolDirectory, storeWord } from './state.ts'
 
 /** How often expired devices are swept out of the store, and the others counted; and the first time after the start. */
 const SWEEP_EVERY_MS = 3_600_000
@@ -179,6 +179,7 @@ function startRegistration(
     pending: () => push.pending,
     topic: () => push.credentials.topic,
     configuration: () => digestOf(config),
+    store: storeWord(config),
     view: collection,
     log,
   })

@@ -4,6 +4,7 @@
  * the files.
  */
 
+import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import path from 'node:path'
 import { groupName, userName } from './base/accounts.ts'
@@ -126,6 +127,30 @@ function isOnlyRoots(directory: string): boolean {
   } catch (error) {
     if (error instanceof Untrusted) return false
     throw error
+  }
+}
+
+/** A word that is another one for another store: it tells whose companion answers. Has no secret in it. */
+export function storeWord({ harakaDir, store: { uri, namespace } }: Config): string {
+  const place = parseStoreUri(uri)
+  const where =
+    place?.kind === 'lmdb'
+      ? realPath(path.resolve(harakaDir, place.directory))
+      : [place?.servers, place?.database, place?.master]
+  const digest = createHash('sha256')
+    .update(JSON.stringify([where, namespace]))
+    .digest('hex')
+  // Begins with a letter: a reader of key=value takes it for no number.
+  return `s${digest.slice(0, 8)}`
+}
+
+/** Without links, as far as it is there and may be seen. */
+function realPath(file: string): string {
+  try {
+    return fs.realpathSync(file)
+  } catch {
+    const above = path.dirname(file)
+    return above === file ? file : path.join(realPath(above), path.basename(file))
   }
 }
 

@@ -2,9 +2,17 @@
 
 import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { MAIL_TOPIC, makeAuthority, type Pair, pushCertificate } from '../fake/apple/certificates.ts'
+import tls from 'node:tls'
+import {
+  MAIL_TOPIC,
+  makeAuthority,
+  type Pair,
+  pushCertificate,
+  serverCertificate,
+} from '../fake/apple/certificates.ts'
 import { type ProviderKey, providerKey } from '../fake/apple/provider-key.ts'
 import { type Apple, type AppleOptions, startApple } from '../fake/apple/server.ts'
 import { owned } from '../support/owned.ts'
@@ -36,6 +44,8 @@ interface Case {
   readonly apple?: AppleOptions
   readonly credentials: Credentials
   readonly break?: (apple: Apple) => void
+  /** Further keys of [apns]. */
+  readonly apns?: Sections[string]
   /** What follows `localhost: ` on the line. */
   readonly says: RegExp
 }
@@ -57,7 +67,7 @@ const REFUSED: Readonly<Record<string, Case>> = {
   },
   'a certificate with the topic of another one': {
     credentials: certificate(pushCertificate({ topic: APP }), GRANTED),
-    says: /^refused: TopicDisallowed; the certificate is for other topics: leave \[apns\] topic empty/,
+    says: /^refused: TopicDisallowed; the certificate is for other topics: leave \[apns\] topic empty, it is in the certificate \(org\.example\.app\)$/,
   },
   'a certificate that Apple calls forbidden': {
     credentials: certificate(pushCertificate({ topic: GRANTED })),
@@ -136,13 +146,69 @@ test('a certificate of macOS Server that has ended is not to be renewed', async 
   )
 })
 
+/** What is told of an Apple that gives no answer: the step of the way that fails, and what to do. */
+const AWAY: Readonly<Record<string, Pick<Case, 'apple' | 'apns' | 'says'>>> = {
+  'a name that does not resolve': {
+    apns: { host: 'no-such-host.invalid' },
+    says: /^no answer: .*; DNS: no-such-host\.invalid has no address here \(E\w+\): try `getent hosts no-such-host\.invalid`$/,
+  },
+  'a port that nothing listens on': {
+    apns: { port: 1 },
+    says: /^no answer: .*; TCP: no connection to localhost port 1 \(ECONNREFUSED\): does a firewall let it out\?/,
+  },
+  'a certificate of another authority': {
+    apns: { ca: 'other.pem' },
+    says: /^no answer: .*; TLS: .*certificate.*may answer in Apple's place; is \[apns\] ca right\?$/,
+  },
+  'a certificate that is not for its name': {
+    apple: { host: '127.0.0.2' },
+    apns: { host: '127.0.0.2' },
+    says: /^no answer: .*; TLS: .*127\.0\.0\.2.*may answer in Apple's place/,
+  },
+}
+
+for (const [what, { says, ...situation }] of Object.entries(AWAY)) {
+  test(`check at ${what} says which step fails`, async t => {
+    const credentials = certificate(pushCertificate({ topic: GRANTED }))
+    const { status, stdout } = await check(t, { credentials, ...situation })
+    assert.equal(status, 1)
+    assert.match(/^FAIL +\S+: (no answer.*)$/m.exec(stdout)?.[1] ?? stdout, says)
+  })
+}
+
+for (const [what, protocols, says] of [
+  [
+    'that speaks no HTTP/2',
+    ['http/1.1'],
+    /; (?:HTTP\/2: what answers at localhost port \d+ does not speak it|TLS: .*no application protocol)/,
+  ],
+  [
+    'that takes the connection and is silent',
+    ['h2'],
+    /; HTTP\/2: localhost takes the connection and answers no push/,
+  ],
+] as const) {
+  test(`check at a server ${what} says that it may not be Apple`, async t => {
+    const { certificate: cert, key } = serverCertificate()
+    const silent = tls.createServer({ cert, key, ALPNProtocols: [...protocols] }, socket => socket.resume())
+    await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve))
+    t.after(() => silent.close())
+    const { port } = silent.address() as AddressInfo
+    const credentials = certificate(pushCertificate({ topic: GRANTED }))
+    const { stdout } = await check(t, { credentials, apns: { port, request_timeout: 1 } })
+    assert.match(/^FAIL +localhost: (.*)$/m.exec(stdout)?.[1] ?? stdout, says)
+  })
+}
+
 async function check(t: TestContext, situation: Omit<Case, 'says'>): Promise<Ended> {
   const apple = owned(t, await startApple(situation.apple))
   situation.break?.(apple)
   const { path: dir } = owned(t, tempDirectory())
   mkdirSync(path.join(dir, 'config'))
   writeFileSync(path.join(dir, 'ca.pem'), apple.ca)
-  const apns = { ...situation.credentials(dir), ca: 'ca.pem', host: apple.host, port: apple.port }
+  writeFileSync(path.join(dir, 'other.pem'), makeAuthority().certificate)
+  const reached = { ca: 'ca.pem', host: apple.host, port: apple.port }
+  const apns = { ...situation.credentials(dir), ...reached, ...situation.apns }
   writeFileSync(
     path.join(dir, 'config', 'xaps.ini'),
     iniText({ apns, registration: { socket: 'xapsd.sock' } }),

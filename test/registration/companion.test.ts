@@ -69,6 +69,7 @@ function setup(t: TestContext, more: Partial<CompanionOptions> = {}) {
     pending: () => 3,
     topic: () => TOPIC,
     configuration: () => 'v1',
+    store: 'stest',
     view: { ...NO_VIEW, overview: () => overviewOf('usual', clock.now()) },
     log,
   })

@@ -10,6 +10,7 @@ import { type Client, exchange } from './tools.ts'
 /** What HTTP needs besides. */
 export const HTTP = {
   health: () => Promise.resolve(),
+  store: 'stest',
   listen: ['127.0.0.1:11619'],
   padTopic: true,
   statusFrom: ['127.0.0.0/8', '::1'],

@@ -1,5 +1,5 @@
 /**
- * What an operator can do about Apple's "no" to credentials, topic or environment. One table, from Apple's "Handling
+ * What an operator can do about Apple's "no" to credentials, topic, environment or token. One table, from Apple's "Handling
  * notification responses from APNs" and from what operators of mail report; docs/credentials.md has the long form.
  */
 
@@ -17,11 +17,16 @@ const NO_CERTIFICATE =
   'Apple takes only a push certificate that it issued itself, that has not ended and was not revoked: ' +
   'make it again for the App ID that Apple granted'
 
-/** The table: kind of credentials and Apple's reason. */
+const OTHER_TOPICS = 'the certificate is for other topics: leave [apns] topic empty, it is in the certificate'
+
+/** The table: kind of credentials and Apple's reason, or the reason alone where the kind does not matter. */
 const ADVICE: Readonly<Record<string, string>> = {
+  BadDeviceToken:
+    'no phone has this token at this Apple: tokens of Apple Mail are for [apns] environment = production; a phone that registers again brings its own',
+  DeviceTokenNotForTopic:
+    "the phone registered for another topic than these credentials': it registers again within a day",
   'certificate BadTopic': '[apns] topic is no topic: leave it empty, it is in the certificate',
-  'certificate TopicDisallowed':
-    'the certificate is for other topics: leave [apns] topic empty, it is in the certificate',
+  'certificate TopicDisallowed': OTHER_TOPICS,
   'certificate BadCertificateEnvironment': OTHER_ENVIRONMENT,
   'certificate BadCertificate': NO_CERTIFICATE,
   'certificate Forbidden': NO_CERTIFICATE,
@@ -37,7 +42,15 @@ const ADVICE: Readonly<Record<string, string>> = {
   'token UnrelatedKeyIdInToken': NO_P8,
 }
 
-/** A sentence for the operator, where the verdict has to do with the credentials. */
-export function adviceFor({ reason }: Verdict, kind: Credentials['auth']['kind']): string | undefined {
-  return ADVICE[`${kind} ${reason}`]
+/**
+ * A sentence for the operator, where something can be done about the verdict on a push with credentials of this kind. `own`:
+ * the topics of the certificate, which it names where they matter.
+ */
+export function adviceFor(
+  { reason }: Verdict,
+  kind: Credentials['auth']['kind'],
+  own: readonly string[] = [],
+): string | undefined {
+  const advice = ADVICE[`${kind} ${reason}`] ?? ADVICE[reason]
+  return advice === OTHER_TOPICS && own.length > 0 ? `${advice} (${own.join(', ')})` : advice
 }

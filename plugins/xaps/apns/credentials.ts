@@ -50,6 +50,11 @@ export function loadCredentials(settings: CredentialSettings, harakaDir: string)
 
 type FileKey = 'certificate' | 'key' | 'pkcs12' | 'tokenKey' | 'ca'
 
+/** The topics in the certificate itself, whatever [apns] topic says; empty for a .p8 key, which names none. */
+export function certificateTopics({ auth }: Credentials): readonly string[] {
+  return auth.kind === 'certificate' ? readCertificate(new X509Certificate(auth.cert)).topics : []
+}
+
 class Reader {
   readonly #settings: CredentialSettings
   readonly #harakaDir: string

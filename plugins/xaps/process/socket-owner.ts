@@ -14,7 +14,7 @@ export interface Owner {
 export const NOBODY_ELSE: Owner = { uid: undefined, gid: undefined }
 
 /** Dovecot's `default_internal_group`, which its imap and lmtp processes have beside their user's (`extra_groups`). */
-const DOVECOT_GROUP = 'dovecot'
+export const DOVECOT_GROUP = 'dovecot'
 
 const OTHERS_WRITE = 0o002
 

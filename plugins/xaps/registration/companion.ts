@@ -86,8 +86,9 @@ export interface CompanionParts {
   readonly pending: () => number
   /** The topic that phones are told. Throws when there is none. */
   readonly topic: () => string
-  /** A word for the configuration in use. */
+  /** A word for the configuration in use, and for the store. */
   readonly configuration: () => string
+  readonly store: string
   readonly view: View
   readonly log: Log
 }
@@ -176,7 +177,7 @@ function makeServers(
   const startedAt = clock.now()
   const upSeconds = () => Math.round((clock.now() - startedAt) / 1000)
   const status = () =>
-    `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()} configuration=${configuration()}`
+    `pid=${process.pid} up_seconds=${upSeconds()} spooled=${spool.size} pending=${pending()} store=${parts.store} configuration=${configuration()}`
   const shared: ListenerParts = {
     status: () => `${status()} ${events.status()}`,
     overview: user => JSON.stringify(view.answer(user)),
@@ -192,6 +193,7 @@ function makeServers(
   const httpParts = {
     ...shared,
     health: () => devices(PROBE_USER),
+    store: parts.store,
     view,
     listen: options.listen,
     get statusFrom() {

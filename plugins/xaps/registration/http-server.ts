@@ -40,6 +40,8 @@ const STATUS_OF: Readonly<Record<NotifyOutcome, number>> = { accepted: 200, noth
 export interface HttpParts extends ListenerParts {
   /** Resolves when the store answers, rejects with the reason when it does not. */
   readonly health: () => Promise<unknown>
+  /** A word for the store, which `xaps check` compares with its own. */
+  readonly store: string
   /** All addresses of `[registration] listen`: what a client may call this server. */
   readonly listen: readonly string[]
   /** Whether a topic that is short is padded. */
@@ -49,6 +51,9 @@ export interface HttpParts extends ListenerParts {
   /** Peers that may read them: addresses and networks. */
   readonly statusFrom: readonly string[]
 }
+
+/** The header of /healthz that says whose companion answers. */
+export const STORE_HEADER = 'Xaps-Store'
 
 export interface HttpServer {
   /** Not listening yet. */
@@ -132,10 +137,11 @@ function makeRoutes(parts: HttpParts, statusPage: StatusPage | undefined, clock:
     if (wrong !== undefined) throw new BadRequest(`event: ${wrong}`)
     return { status: 204, body: '' }
   }
+  const headers = { [STORE_HEADER]: parts.store }
   const health: Handler = async () =>
     within(parts.health(), HEALTH_DEADLINE_MS, 'store', clock).then(
-      () => ({ status: 200, body: 'ok\n' }),
-      error => ({ status: 503, body: `${reasonOf(error)}\n` }),
+      () => ({ status: 200, body: 'ok\n', headers }),
+      error => ({ status: 503, body: `${reasonOf(error)}\n`, headers }),
     )
   return new Map<string, Methods>([
     ['/register', { POST: registerPost }],

@@ -10,6 +10,7 @@ import { isWithin } from '../base/addresses.ts'
 import type { Clock } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
 import { DECISIONS } from '../observe/decisions.ts'
+import { EXPOSITION_TYPE } from '../observe/exposition.ts'
 import type { Answered, Overview } from '../observe/overview.ts'
 import type { Handler, Methods, Reply } from './http-reply.ts'
 import { OverviewStream } from './overview-stream.ts'
@@ -63,9 +64,6 @@ const HEADERS: OutgoingHttpHeaders = {
 /** Less than Prometheus waits for by default. */
 const METRICS_DEADLINE_MS = 5_000
 
-/** As Prometheus' text format has it. */
-const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
-
 export function makeStatusPage({ view, statusFrom, failed }: StatusPageParts, clock: Clock): StatusPage {
   const stream = new OverviewStream(() => view.overview(), failed, clock)
   const shown = (type: string, answer: () => Promise<string>): Handler => {
@@ -91,7 +89,7 @@ export function makeStatusPage({ view, statusFrom, failed }: StatusPageParts, cl
       ...files,
       ['/status.json', page('application/json', overview)],
       ['/decisions.json', page('application/json', decisions)],
-      ['/metrics', page(METRICS_TYPE, metrics)],
+      ['/metrics', page(EXPOSITION_TYPE, metrics)],
       ['/events', { GET: events }],
     ],
     close: () => stream.close(),
