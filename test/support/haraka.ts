@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { chownSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { descendantsOf, freePort, type ProcessEntry, startServer } from './server.ts'
+import { descendantsOf, freePort, type ProcessEntry, type ServerProcess, startServer } from './server.ts'
 import { tempDirectory } from './temp.ts'
 
 export interface HarakaOptions {
@@ -38,6 +38,8 @@ export interface Haraka {
   waitForLog(pattern: RegExp, timeoutMs?: number): Promise<string>
   /** Ends the process that was started, and it alone, by SIGKILL; its files are left to the test. */
   kill(): Promise<unknown>
+  /** After kill(): starts it in the same directory; the log begins anew. Resolves when it listens. */
+  startAgain(): Promise<void>
   /** Ends it and all it left behind, and removes its directory. Rejects when Haraka had ended by itself. */
   stop(signal?: NodeJS.Signals): Promise<void>
 }
@@ -53,24 +55,37 @@ export async function startHaraka(options: HarakaOptions): Promise<Haraka> {
   const port = await freePort()
   writeConfig(temp.path, port, options)
   linkPlugin(temp.path, options.link)
-  const server = startServer(process.execPath, [path.join(HARAKA, 'bin', 'haraka'), '-c', temp.path], {
-    cwd: temp.path,
-    env: { ...process.env, ...options.env },
-  })
+  let server = startIn(temp.path, options)
   const stop = (signal: NodeJS.Signals = 'SIGINT') => server.stop(signal).finally(temp.remove)
-  const listening = new RegExp(`(?:Listening on [^]*){${Math.max(1, options.nodes ?? 0)}}`)
-  await server.waitForOutput(listening).catch(error => stop().finally(() => Promise.reject(error)))
+  await listens(server, options).catch(error => stop().finally(() => Promise.reject(error)))
   return {
     dir: temp.path,
     port,
-    pid: server.pid,
-    log: server.output,
-    running: server.running,
+    get pid() {
+      return server.pid
+    },
+    log: () => server.output(),
+    running: () => server.running(),
     children: () => descendantsOf(server.pid),
-    waitForLog: server.waitForOutput,
+    waitForLog: (...wanted) => server.waitForOutput(...wanted),
     kill: () => server.end('SIGKILL'),
+    async startAgain() {
+      server = startIn(temp.path, options)
+      await listens(server, options)
+    },
     stop,
   }
+}
+
+function startIn(dir: string, { env }: HarakaOptions): ServerProcess {
+  return startServer(process.execPath, [path.join(HARAKA, 'bin', 'haraka'), '-c', dir], {
+    cwd: dir,
+    env: { ...process.env, ...env },
+  })
+}
+
+async function listens(server: ServerProcess, { nodes = 0 }: HarakaOptions): Promise<void> {
+  await server.waitForOutput(new RegExp(`(?:Listening on [^]*){${Math.max(1, nodes)}}`))
 }
 
 function writeConfig(dir: string, port: number, options: HarakaOptions): void {

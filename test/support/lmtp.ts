@@ -9,6 +9,8 @@ import { type Loopback, listenLocally } from './loopback.ts'
 export interface ReceivedMail {
   /** Those that were accepted in the end. */
   readonly to: readonly string[]
+  /** When it was in the mailboxes, ms since the epoch. */
+  readonly at: number
 }
 
 export interface LmtpOptions {
@@ -74,7 +76,7 @@ function serve(socket: net.Socket, options: LmtpOptions, mails: ReceivedMail[], 
     inData = false
     const taken = to.filter(address => !options.refuseAfterData?.has(address))
     await options.beforeReply?.(taken)
-    if (taken.length > 0) mails.push({ to: taken })
+    if (taken.length > 0) mails.push({ to: taken, at: performance.timeOrigin + performance.now() })
     for (const line of repliesTo(to, taken, mails.length)) reply(line)
   }
 

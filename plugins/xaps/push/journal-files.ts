@@ -34,6 +34,7 @@ export class JournalDirectory implements JournalFiles {
   readonly #own = `${process.pid}-${startOf(process.pid) ?? 0}`
   /** By the name that a file had: the one that it has since it was taken. */
   readonly #taken = new Map<string, string>()
+  #takenCount = 0
   #fd: number | undefined
 
   /** `prepare` makes the directory. */
@@ -69,7 +70,8 @@ export class JournalDirectory implements JournalFiles {
   }
 
   take(name: string): string | undefined {
-    const taken = `${this.#own}-${this.#taken.size + 1}.pending`
+    this.#takenCount += 1
+    const taken = `${this.#own}-${this.#takenCount}.pending`
     try {
       fs.renameSync(this.#pathOf(name), this.#pathOf(taken))
     } catch (error) {
@@ -82,6 +84,7 @@ export class JournalDirectory implements JournalFiles {
 
   remove(name: string): void {
     fs.rmSync(this.#pathOf(this.#taken.get(name) ?? name), { force: true })
+    this.#taken.delete(name)
   }
 
   #open(flags: 'a'): number {

@@ -4,7 +4,7 @@ import type { Endpoint } from '../apns/client.ts'
 import type { Credentials } from '../apns/credentials.ts'
 import type { PushSettings } from '../apns/payload.ts'
 import { Transport } from '../apns/transport.ts'
-import { type Clock, systemClock } from '../base/clock.ts'
+import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
 import type { Log } from '../base/log.ts'
 import type { Device } from '../device/device.ts'
@@ -15,6 +15,9 @@ import type { Journal } from './journal.ts'
 import { Lookup } from './lookup.ts'
 import { Sender, type SenderSettings } from './sender.ts'
 import { Settler, type Target } from './settle.ts'
+
+/** A process may be killed while others start, and may have no successor. */
+const TAKE_OVER_EVERY_MS = 3_000
 
 export interface PusherParts {
   readonly store: Pick<DeviceStore, 'devices' | 'update' | 'claim' | 'onReady'>
@@ -33,6 +36,7 @@ export class Pusher {
   readonly #sender: Sender
   readonly #lookup: Lookup
   readonly #journal: Journal
+  #takingOver: Timer | undefined
 
   /** `settings` are read when they are needed, and may change; renew() is to be called when those of the endpoint have. */
   constructor(
@@ -67,9 +71,10 @@ export class Pusher {
     this.#transport.connect()
   }
 
-  /** Makes the pushes that were pending in processes that have ended. */
+  /** From now on makes the pushes that were pending in processes that have ended. */
   takeOver(): void {
     this.#journal.takeOver(left => this.#lookup.resume(left))
+    this.#takingOver = this.#clock.after(TAKE_OVER_EVERY_MS, () => this.takeOver())
   }
 
   /** An event, with its user's devices where they are known. Never throws, never waits. */
@@ -91,6 +96,7 @@ export class Pusher {
     // When the time is over, devices that are not known or not pushed by then are let go.
     const inTime = (work: Promise<void>): Promise<void> =>
       within(work, left(), 'pushing all that is pending', this.#clock).catch(() => undefined)
+    this.#takingOver?.cancel()
     this.#sender.hurry()
     await inTime(this.#lookup.settled())
     await inTime(this.#sender.drain())
