@@ -16,7 +16,11 @@ const GOOD = 'a1'.repeat(32)
 /** Apple's reason → what is said: the answer, and on a second line what it means. */
 const ANSWERS: readonly (readonly [reason: Reason, answer: RegExp, meaning: RegExp])[] = [
   ['Unregistered', /^gone since 20\S+Z$/, /^the phone has left this account; it registers again when/],
-  ['BadDeviceToken', /^refused: BadDeviceToken$/, /^no phone of this environment .*\[apns\] environment/],
+  [
+    'BadDeviceToken',
+    /^refused: BadDeviceToken$/,
+    /^no phone has this token at this Apple: .*\[apns\] environment/,
+  ],
   [
     'DeviceTokenNotForTopic',
     /^refused: Dev/,

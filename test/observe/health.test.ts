@@ -24,7 +24,7 @@ const CASES: readonly [
   sentence: RegExp,
   since?: number,
 ][] = [
-  ['all is well', {}, 'works', /^Push works: Apple accepted the last one 12 s ago$/],
+  ['all is well', {}, 'works', /^Push works: Apple accepted the last push 12 s ago$/],
   ['nothing yet', { apple: {} }, 'works', /^Ready: nothing has been pushed/],
   [
     'Apple away',

@@ -35,13 +35,13 @@ const DAYS: Readonly<Record<Day, (at: number) => Omit<Overview, 'at'>>> = {
     samples: [],
   }),
   'one push': at => ({
-    ...some(at, { state: 'works', sentence: 'Push works: Apple accepted the last one 40 s ago' }),
+    ...some(at, { state: 'works', sentence: 'Push works: Apple accepted the last push 40 s ago' }),
     processes: [processOf('haraka', at), processOf('companion', at)],
     devices: devicesAt(at, 2),
     samples: samplesAt(at, ({ ago }) => (ago === 40 ? 1 : 0)),
   }),
   usual: at => ({
-    ...some(at, { state: 'works', sentence: 'Push works: Apple accepted the last one 40 s ago' }),
+    ...some(at, { state: 'works', sentence: 'Push works: Apple accepted the last push 40 s ago' }),
     processes: cluster(at, {}),
     devices: devicesAt(at, 1_840),
     samples: samplesAt(at, ({ random, ago }) =>
@@ -49,7 +49,7 @@ const DAYS: Readonly<Record<Day, (at: number) => Omit<Overview, 'at'>>> = {
     ),
   }),
   'heavy load': at => ({
-    ...some(at, { state: 'works', sentence: 'Push works: Apple accepted the last one 40 s ago' }),
+    ...some(at, { state: 'works', sentence: 'Push works: Apple accepted the last push 40 s ago' }),
     processes: cluster(at, { pending: 12_480 }),
     devices: devicesAt(at, 412_000),
     samples: samplesAt(at, ({ random }) => Math.round(3_800 + 1_400 * random)),

@@ -11,7 +11,7 @@ import { ALL_DAYS, overviewOf } from './overviews.ts'
 import { type ServedPage, servePage } from './serve-page.ts'
 
 const skip = missing('chromium')
-const WORKS = 'Push works: Apple accepted the last one 40 s ago'
+const WORKS = 'Push works: Apple accepted the last push 40 s ago'
 const AT = Date.UTC(2030, 4, 14, 14, 32, 5)
 
 let browser: Browser

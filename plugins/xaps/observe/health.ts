@@ -103,7 +103,7 @@ function works({ at, processes, devices }: Facts): Health {
   if (devices?.devices === 0) return { state: 'works', sentence: 'Ready: no phone has registered yet' }
   const last = Math.max(...processes.map(({ apple }) => apple.acceptedAt ?? 0))
   if (last === 0) return { state: 'works', sentence: 'Ready: nothing has been pushed since the start' }
-  return { state: 'works', sentence: `Push works: Apple accepted the last one ${agoOf(at - last)}` }
+  return { state: 'works', sentence: `Push works: Apple accepted the last push ${agoOf(at - last)}` }
 }
 
 function agoOf(ms: number): string {

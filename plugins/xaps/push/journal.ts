@@ -11,7 +11,7 @@ import { TransitionLog } from '../base/transition-log.ts'
 import type { JournalFiles } from './journal-files.ts'
 
 /** That a user has nothing pending any more is written with the next user that has, or after so long, in milliseconds. */
-const WRITE_LEFT_AFTER_MS = 100
+const WRITE_LEFT_AFTER_MS = 5
 
 /** A file that is larger is written anew, unless that much of it is needed. */
 const LARGE_BYTES = 256 * 1024
