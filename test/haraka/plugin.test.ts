@@ -19,6 +19,7 @@ import { tempDirectory } from '../support/temp.ts'
 
 interface XapsPlugin extends Plugin {
   /** Hook → the methods that are registered for it. */
+  readonly name: string
   readonly hooks: Readonly<Record<string, readonly string[]>>
   logerror: Plugin['logerror']
   register(): void
@@ -28,7 +29,10 @@ interface XapsPlugin extends Plugin {
 interface HarakaConnection extends Connection {
   readonly transaction: {
     readonly rcpt_to: readonly Address[]
-    readonly results: { get(name: string): undefined; add(plugin: { name: string }, result: object): void }
+    readonly results: {
+      get(name: string): { readonly pass: readonly unknown[] } | undefined
+      add(plugin: object, result: object): void
+    }
   }
 }
 
@@ -97,6 +101,7 @@ test('each hook lets the next plugin go on, and a mail that was handed over is p
   await apple.waitFor(1)
   results.add({ name: 'queue/smtp_forward' }, { pass: 'queued' })
   assert.deepEqual(await callHook(plugin, 'mail_forwarded', connection, 'queued'), GO_ON)
+  assert.deepEqual(results.get(plugin.name)?.pass, ['delivered to 1'])
   await apple.waitFor(2)
   assert.deepEqual(
     apple.pushes.map(({ token }) => token),

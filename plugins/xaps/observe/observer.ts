@@ -4,7 +4,7 @@
  */
 
 import type { Clock } from '../base/clock.ts'
-import { type Fields, type Log, maskToken, maskUser } from '../base/log.ts'
+import { type Log, maskToken, maskUser } from '../base/log.ts'
 import { DECISIONS, type Decision, type RegistrationOutcome } from './decisions.ts'
 import { Metrics, type Sums } from './metrics.ts'
 import { type AppleState, type Decided, MOST_DECIDED, type Report, type StoreState } from './report.ts'
@@ -57,12 +57,16 @@ export interface Pushed extends Subject {
   readonly fresh: Mails
 }
 
+type Mutable = Record<string, string | number>
+
 export class Observer {
   readonly #log: Log
   readonly #clock: Clock
   readonly #metrics = new Metrics()
   readonly #startedAt: number
   #apple: AppleState = {}
+  /** Apple's last 200. */
+  #acceptedAt: number | undefined
   #store: StoreState = {}
   /** By user, since the last report. */
   #decided = new Map<string, Decided>()
@@ -82,7 +86,7 @@ export class Observer {
     const { isChange = false, mails } = subject
     this.#metrics.count('xaps_decisions_total', decision, mails.count)
     if (!isChange) this.#remember(decision, subject)
-    this.#log[isChange ? 'debug' : 'info'](DECISIONS[decision], { decision, ...fieldsOf(subject, mails) })
+    this.#log[isChange ? 'debug' : 'info'](DECISIONS[decision], fieldsOf(decision, subject))
   }
 
   /** `count` recipients of a mail have no user here. */
@@ -105,14 +109,11 @@ export class Observer {
     if (Number.isFinite(mailAt)) this.#metrics.observe('xaps_delivery_to_apple_seconds', startedAt - mailAt)
     if (fresh.count > 0) this.#metrics.count('xaps_decisions_total', 'pushed', fresh.count)
     if (Number.isFinite(mailAt)) this.#remember('pushed', push)
-    this.#apple = { ...this.#apple, acceptedAt: now }
-    const id = apnsId === undefined ? {} : { apns_id: apnsId }
-    this.#log.info('push accepted by Apple', {
-      ...(fresh.count > 0 ? { decision: 'pushed' } : {}),
-      ...fieldsOf(push, push.mails),
-      ...id,
-      ms: now - startedAt,
-    })
+    this.#acceptedAt = now
+    const fields = fieldsOf(fresh.count > 0 ? 'pushed' : undefined, push)
+    if (apnsId !== undefined) fields.apns_id = apnsId
+    fields.ms = now - startedAt
+    this.#log.info('push accepted by Apple', fields)
   }
 
   /** A push has failed for another reason than its device. */
@@ -143,7 +144,11 @@ export class Observer {
   report(pending: number, certificateEnds: number | undefined): Omit<Report, 'process'> {
     const decided = [...this.#decided.values()]
     this.#decided = new Map()
-    const apple = certificateEnds === undefined ? this.#apple : { ...this.#apple, certificateEnds }
+    const apple = {
+      ...this.#apple,
+      ...(this.#acceptedAt === undefined ? {} : { acceptedAt: this.#acceptedAt }),
+      ...(certificateEnds === undefined ? {} : { certificateEnds }),
+    }
     return {
       pid: process.pid,
       startedAt: this.#startedAt,
@@ -157,19 +162,21 @@ export class Observer {
   }
 
   #remember(decision: Decision, { user, mails }: Subject): void {
-    const name = mails.names.at(-1)
+    const mail = mails.names.at(-1)
     const at = this.#clock.now()
     this.#decided.delete(user)
     if (this.#decided.size < MOST_DECIDED)
-      this.#decided.set(user, { user, decision, at, ...(name === undefined ? {} : { mail: name }) })
+      this.#decided.set(user, mail === undefined ? { user, decision, at } : { user, decision, at, mail })
   }
 }
 
-function fieldsOf({ user, token }: Subject, { count, names }: Mails): Fields {
-  return {
-    user: maskUser(user),
-    ...(token === undefined ? {} : { token: maskToken(token) }),
-    ...(names.length > 0 ? { mail: names.join(',') } : {}),
-    ...(count > 1 ? { mails: count } : {}),
-  }
+/** Member by member: this is for every mail, and Node takes microseconds to spread objects. */
+function fieldsOf(decision: Decision | undefined, { user, token, mails }: Subject): Mutable {
+  const fields: Mutable = {}
+  if (decision !== undefined) fields.decision = decision
+  fields.user = maskUser(user)
+  if (token !== undefined) fields.token = maskToken(token)
+  if (mails.names.length > 0) fields.mail = mails.names.join(',')
+  if (mails.count > 1) fields.mails = mails.count
+  return fields
 }

@@ -7,7 +7,7 @@
 import type { Clock, Timer } from '../base/clock.ts'
 import { type Mails, NO_MAILS } from '../observe/observer.ts'
 import type { Journal } from './journal.ts'
-import { type Batch, batchOf, covers, type DeviceEvent, merge, type Rule } from './rule.ts'
+import { type Batch, batchOf, covers, type DeviceEvent, decidedOf, merge, type Rule } from './rule.ts'
 import type { Target } from './settle.ts'
 
 /** Events that nothing has been decided of yet; changes only, or mails among them. */
@@ -99,7 +99,7 @@ export class Coalescer {
     const place = entry.inFlight ? 'inFlight' : 'pending'
     const batch = entry[place]
     if (!batch) return { mails: NO_MAILS, isChange: true }
-    entry[place] = { ...batch, fresh: NO_MAILS }
+    entry[place] = decidedOf(batch)
     return { mails: batch.fresh, isChange: !Number.isFinite(batch.mailAt) }
   }
 

@@ -5,7 +5,7 @@
  */
 
 import type { MailEvent } from '../event.ts'
-import { bothMails, type Mails, mailsOf } from '../observe/observer.ts'
+import { bothMails, type Mails, mailsOf, NO_MAILS } from '../observe/observer.ts'
 
 export interface Rule {
   /** The least time from the start of one push to the start of the next, in milliseconds. */
@@ -40,6 +40,11 @@ export function batchOf({ kind, at, mail }: DeviceEvent, { changeDelayMs }: Rule
     mails,
     fresh: mails,
   }
+}
+
+/** The same batch when something has been decided of all its events. */
+export function decidedOf({ newest, due, mailAt, mails }: Batch): Batch {
+  return { newest, due, mailAt, mails, fresh: NO_MAILS }
 }
 
 /** One push for both: it is as urgent as the more urgent one. */

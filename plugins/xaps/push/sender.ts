@@ -12,7 +12,7 @@ import { Queue } from '../base/queue.ts'
 import { pushNameOf } from '../device/device.ts'
 import type { Claim, DeviceStore } from '../device/store.ts'
 import type { Decision } from '../observe/decisions.ts'
-import { mailsOf, NO_MAILS, type Observer } from '../observe/observer.ts'
+import { type Mails, mailsOf, NO_MAILS, type Observer } from '../observe/observer.ts'
 import { CircuitBreaker } from './breaker.ts'
 import { Claiming } from './claiming.ts'
 import { Coalescer, type Entry, type PendingUsers } from './coalesce.ts'
@@ -82,11 +82,7 @@ export class Sender {
     const name = pushNameOf(target.device)
     if (this.#claiming.covers(name, event.at)) {
       const isChange = event.kind === 'change'
-      return this.#parts.observer.decided('covered', {
-        ...subjectOf(target),
-        mails: mailsOf(event.mail),
-        isChange,
-      })
+      return this.#say('covered', target, mailsOf(event.mail), isChange)
     }
     const entry = this.#coalescer.add(name, target, event)
     const waits = this.#waitOf(entry)
@@ -196,9 +192,12 @@ export class Sender {
 
   /** Tells what has become of the events of `entry` that nothing had been decided of. */
   #decide(entry: Entry, decision: Decision): void {
-    const fresh = this.#coalescer.takeFresh(entry)
-    if (fresh.mails.count > 0)
-      this.#parts.observer.decided(decision, { ...subjectOf(entry.target), ...fresh })
+    const { mails, isChange } = this.#coalescer.takeFresh(entry)
+    if (mails.count > 0) this.#say(decision, entry.target, mails, isChange)
+  }
+
+  #say(decision: Decision, { user, device }: Target, mails: Mails, isChange: boolean): void {
+    this.#parts.observer.decided(decision, { user, token: device.token, mails, isChange })
   }
 
   /** The events of `entry` need no push any more. */
@@ -235,13 +234,10 @@ export class Sender {
   }
 
   #tell(entry: Entry, { kind: verdict, id: apnsId }: Verdict, startedAt: number): void {
+    const { user, device } = entry.target
     const { mails = NO_MAILS, mailAt = Number.POSITIVE_INFINITY } = entry.inFlight ?? {}
     const fresh = verdict === 'sent' ? this.#coalescer.takeFresh(entry).mails : NO_MAILS
-    const subject = { ...subjectOf(entry.target), mails, fresh }
-    this.#parts.observer.pushed({ ...subject, verdict, apnsId, startedAt, mailAt })
+    const { token } = device
+    this.#parts.observer.pushed({ user, token, mails, fresh, verdict, apnsId, startedAt, mailAt })
   }
-}
-
-function subjectOf({ user, device }: Target): { readonly user: string; readonly token: string } {
-  return { user, token: device.token }
 }

@@ -13,7 +13,7 @@ import type { UserRecord } from '../../device/device.ts'
 import { type DeviceStore, NoStoreYet } from '../../device/store.ts'
 import { onlyRoots } from '../../process/only-root.ts'
 import { openDeviceStore } from '../../service.ts'
-import { foreignState, spoolDirectory } from '../../state.ts'
+import { foreignState, pendingDirectory, spoolDirectory } from '../../state.ts'
 import { barrierTo } from './access.ts'
 import { checkDevices } from './devices.ts'
 import { type Finding, fail, namesOf, ok, ownIds, warn } from './finding.ts'
@@ -29,11 +29,13 @@ export interface StateQuestion {
 export async function* checkState(question: StateQuestion): AsyncGenerator<Finding> {
   const { config } = question
   const where = `store ${withoutPassword(config.store.uri)}`
-  const [directory, spool] = [directoryOf(config), spoolDirectory(config)]
+  const directory = directoryOf(config)
+  const [spool, pending] = [spoolDirectory(config), pendingDirectory(config)]
   const barrier = directory && (barrierTo(directory) ?? closedTo(config, directory))
   if (barrier) yield fail(`${where}: ${barrier}`)
   else yield* lookInto(where, question)
   yield* checkDirectory(config, { directory: spool, name: `spool ${spool}`, mode: '700' })
+  yield* checkDirectory(config, { directory: pending, name: `pending pushes ${pending}`, mode: '700' })
   yield* await checkUserDb(config)
 }
 
