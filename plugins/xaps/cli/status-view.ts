@@ -120,25 +120,22 @@ function stateOf({ at, processes, devices, spooled }: Overview): Named {
   const ends = processes.flatMap(({ apple }) => apple.certificateEnds ?? [])
   const certificate = ends.length === 0 ? 'none: a provider token has no end' : days(Math.min(...ends), at)
   return [
-    ['Devices', devices ? devicesIn(devices, at) : 'not counted yet'],
-    ...(devices?.otherTopic ? ([['', otherTopic(devices.otherTopic)]] as const) : []),
+    ...(devices ? devicesIn(devices, at) : ([['Devices', 'not counted yet']] as const)),
     ['Certificate', certificate],
     ['Spool', spooled === 0 ? 'empty' : warn(`${count(spooled, 'registration')} for the device store`)],
   ]
 }
 
-type Devices = NonNullable<Overview['devices']>
-
-function devicesIn({ users, devices, countedAt, lastSeen }: Devices, at: number): string {
+function devicesIn(counts: NonNullable<Overview['devices']>, at: number): Named {
+  const { users, devices, countedAt, lastSeen, otherTopic } = counts
   const { day, twoDays, week, longer } = lastSeen
-  const seen = `seen within a day: ${number(day)}, two days: ${number(twoDays)}, a week: ${number(week)}, longer ago: ${number(longer)}`
-  return `${number(devices)} of ${number(users)} users, counted ${ago(countedAt, at)}; ${seen}`
-}
-
-function otherTopic(devices: number): Text {
-  return warn(
-    `${number(devices)} on another topic, not pushed until they register again; \`xaps check\` names it`,
-  )
+  const seen = `seen within a day ${number(day)}, two days ${number(twoDays)}, a week ${number(week)}, longer ago ${number(longer)}`
+  const other = `${number(otherTopic)} on another topic, not pushed until they register again (\`xaps check\`)`
+  return [
+    ['Devices', `${number(devices)} of ${number(users)} users, counted ${ago(countedAt, at)}`],
+    ['', seen],
+    ...(otherTopic > 0 ? ([['', warn(other)]] as const) : []),
+  ]
 }
 
 const number = (value: number) => value.toLocaleString('en')

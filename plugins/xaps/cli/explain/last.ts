@@ -57,7 +57,15 @@ function lastMailStep(config: Config, { overview, last }: Answered): Step {
   const about = 'mail'
   if (last === undefined) {
     const since = Math.min(...overview.processes.map(({ startedAt }) => startedAt))
-    return { about, level: 'ok', text: `last mail: none of this user since ${iso(since)}` }
+    // Each host has a companion of its own.
+    const elsewhere = config.store.uri.startsWith('redis') || config.store.uri.startsWith('rediss')
+    const remedy = elsewhere ? 'through this host; the other hosts tell of theirs' : undefined
+    return {
+      about,
+      level: 'ok',
+      text: `last mail: none of this user since ${iso(since)}`,
+      ...(remedy && { remedy }),
+    }
   }
   const { at, decision, mail } = last
   const name = mail === undefined ? '' : ` (mail ${mail})`
