@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { wrapped } from '../../plugins/xaps/cli/paragraph.ts'
 import { widthOf } from '../../plugins/xaps/cli/table.ts'
 import { days, span } from '../../plugins/xaps/cli/times.ts'
-import { ALL_DAYS, type Day } from '../observe/overviews.ts'
+import { ALL_DAYS, type Day, overviewOf } from '../observe/overviews.ts'
 import { missingTerminal, onTerminal } from '../support/terminal.ts'
 
 const AT = Date.UTC(2030, 4, 14, 14, 32, 5)
@@ -20,7 +20,7 @@ async function shown(t: TestContext, day: Day, env: Record<string, string> = { N
 test('a usual day: the health, a row for each process, what was counted', { skip }, async t => {
   assert.equal(
     await shown(t, 'usual'),
-    `Push works: Apple accepted the last one 40 s ago
+    `${overviewOf('usual', AT).health.sentence}
 
 PROCESS    PID   UP   PENDING  APPLE    STORE    ACCEPTED
 worker1    3417  9 d  0        accepts  answers  40 s ago

@@ -67,7 +67,7 @@ test('beside a running Haraka', async t => {
       /^ok {4}device \S+, last seen 20\S+Z: pushed$/,
       /^ok {4}last push to this user: just now$/,
       /^ok {4}a push last brought a phone of this user: not known/,
-      /^ok {4}now: Push works: Apple accepted the last one \d+ s ago$/,
+      /^ok {4}now: Push works: Apple accepted the last \w+ \d+ s ago$/,
       /^ok {4}last mail: 20\S+Z, pushed, and accepted by Apple \(mail (\S+)\)$/,
     )
     const [, uuid = ''] = /grep (\S+) in the log/.exec(stdout) ?? []

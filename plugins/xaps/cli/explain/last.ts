@@ -58,13 +58,12 @@ function lastMailStep(config: Config, { overview, last }: Answered): Step {
   if (last === undefined) {
     const since = Math.min(...overview.processes.map(({ startedAt }) => startedAt))
     // Each host has a companion of its own.
-    const elsewhere = config.store.uri.startsWith('redis') || config.store.uri.startsWith('rediss')
-    const remedy = elsewhere ? 'through this host; the other hosts tell of theirs' : undefined
+    const isShared = !config.store.uri.startsWith('lmdb:')
     return {
       about,
       level: 'ok',
       text: `last mail: none of this user since ${iso(since)}`,
-      ...(remedy && { remedy }),
+      ...(isShared && { remedy: 'that is, of this host; `xaps explain` on the other hosts tells of theirs' }),
     }
   }
   const { at, decision, mail } = last
