@@ -75,7 +75,10 @@ export async function startServing(settings: Settings, listening: Listening, log
       spooled: () => spool.size,
       devices: sweeping.counts,
       events: () => intake.count,
-      inHaraka: listening.inHaraka ?? false,
+      // Where Dovecot is the source of new mail the workers push nothing, and report nothing.
+      get inHaraka() {
+        return listening.inHaraka === true && pushSources(config).newMail === 'haraka'
+      },
       version: packageVersion(),
       configuration: () => digestOf(config),
     },

@@ -49,7 +49,7 @@ test('check and explain say what notify = all means', async t => {
   const { stdout } = await inDirectory(t, LONG, sections)
   assert.match(stdout, /^warn .*notify = all means \[delivery\] source = plugin/m)
   const explained = await inDirectory(t, LONG, sections, ['explain', 'alice@example.org'])
-  assert.match(explained.stdout, /^new mail is told by Dovecot's XAPS plugin .*hooks push nothing$/m)
+  assert.match(explained.stdout, /^ok +new mail is told by Dovecot's XAPS plugin .*hooks push nothing$/m)
 })
 
 test('check fails on a port that there is not', async t => {

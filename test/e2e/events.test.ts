@@ -97,21 +97,21 @@ test('the socket for events: who may open it, one event lost at most when the co
     const explain = async () => (await site.xaps('explain', ALICE.user)).stdout
     assert.match(
       await explain(),
-      /^new mail is told by Dovecot's event exporter \(\[delivery\] source = events\)/m,
+      /^ok +new mail is told by Dovecot's event exporter \(\[delivery\] source = events\)/m,
     )
-    const decided = /^last mail: 20\S+Z, pushed, and accepted by Apple \(mail \S+\)$/m
+    const decided = /^ok +last mail: 20\S+Z, pushed, and accepted by Apple(?: \(mail \S+\))?$/m
     await until(async () => decided.test(await explain()), 'the last mail')
     connectTo(t, events).write(eventLine({ fileinto_mailbox_name: 'Lists', action_name: 'fileinto' }))
     await until(
-      async () => /^last mail: 20\S+Z, not pushed: it is not in INBOX \(mail/m.test(await explain()),
+      async () => /^ok +last mail: 20\S+Z, not pushed: it is not in INBOX \(mail/m.test(await explain()),
       'the other event',
     )
     const { stdout: other } = await site.xaps('explain', 'bob@example.com')
-    assert.match(other, /^last mail: none of this user since 20\S+Z$/m)
+    assert.match(other, /^ok +last mail: none of this user since 20\S+Z$/m)
   })
   await t.test('devices and explain say when a push has brought a phone, and after how long', async () => {
     const explain = async () => (await site.xaps('explain', ALICE.user)).stdout
-    assert.match(await explain(), /^a push last brought a phone of this user: not known; iOS 18\.5/m)
+    assert.match(await explain(), /^ok +a push last brought a phone of this user: not known; iOS 18\.5/m)
     const id = recordedRequest('24-http-id-after-login').split('\r\n\r\n')[1] ?? ''
     connectTo(t, events).write(`${id.replace('alice@example.org', ALICE.user)}\n`)
     const devices = async () => JSON.parse((await site.xaps('devices', ALICE.user, '--json')).stdout)
@@ -120,7 +120,8 @@ test('the socket for events: who may open it, one event lost at most when the co
       return device.userCameAt === undefined ? undefined : device
     }, 'the arrival')
     assert.ok(known.userCameAfterMs >= 0 && known.userCameAfterMs < 600_000, JSON.stringify(known))
-    const said = /^a push last brought a phone of this user: 20\S+Z, \d+\.\d s after it \(known of the user/m
+    const said =
+      /^ok +a push last brought a phone of this user: 20\S+Z, \d+\.\d s after it \(known of the user/m
     assert.match(await explain(), said)
     const { stdout } = await site.xaps('export')
     assert.deepEqual(Object.keys(JSON.parse(stdout)).includes('userCameAt'), false)

@@ -72,9 +72,12 @@ test('one grep follows a mail from SMTP to Apple; metrics, page and explain say 
   })
   await t.test('explain says what became of the last mail', async () => {
     const { stdout } = await site.xaps('explain', ALICE.user)
-    assert.match(stdout, /^last mail: 20\S+Z, pushed, and accepted by Apple \(mail [0-9A-F-]{36}\S*\)$/m)
+    assert.match(
+      stdout,
+      /^ok +last mail: 20\S+Z, pushed, and accepted by Apple \(mail [0-9A-F-]{36}\S*\)\n {6}grep/m,
+    )
     const { stdout: other } = await site.xaps('explain', 'nobody@example.com')
-    assert.match(other, /^last mail: 20\S+Z, not pushed: no phone has registered for this user/m)
+    assert.match(other, /^ok +last mail: 20\S+Z, not pushed: no phone has registered for this user/m)
   })
   await t.test('a worker that is started again is no reset of a sum', async () => {
     const { processes } = await overviewOf(site)

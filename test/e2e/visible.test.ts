@@ -50,8 +50,8 @@ test('names and words of others are visible in the log and in the command', asyn
   }
   await t.test('explain shows the name that Dovecot answers', async () => {
     const { stdout } = shownWell(await site.xaps('explain', 'eve@example.com'))
-    assert.match(stdout, /^user: eve\\u202e\\u200b@/m)
-    assert.match(stdout, /^device .*: pushed$/m)
+    assert.match(stdout, /^ok +user: eve\\u202e\\u200b@/m)
+    assert.match(stdout, /^ok +device .*: pushed$/m)
   })
   await t.test('Haraka’s log has the user that was pushed', async () => {
     await site.mail('eve@example.com')

@@ -13,6 +13,7 @@ import { type Finding, type Findings, fail } from './check/finding.ts'
 import { checkAddress, checkDovecot, checkEventsSocket } from './check/listeners.ts'
 import { checkCredentials, checkPadding, checkSecrets, checkSettings } from './check/settings.ts'
 import { type CommandSpec, Failure, print } from './context.ts'
+import { printFinding } from './paragraph.ts'
 
 export const check: CommandSpec = {
   name: 'check',
@@ -21,7 +22,8 @@ export const check: CommandSpec = {
   async run(config, { offline = false, json = false }) {
     let [all, failed] = [0, 0]
     for await (const { about, level, text } of checkAll(config, offline)) {
-      print(json ? JSON.stringify({ about, level, text }) : `${level.padEnd(4)}  ${text}`)
+      if (json) print(JSON.stringify({ about, level, text }))
+      else printFinding({ level, text })
       all += 1
       if (level === 'FAIL') failed += 1
     }

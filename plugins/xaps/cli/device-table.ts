@@ -5,6 +5,7 @@ import { maskToken } from '../base/log.ts'
 import type { Came, Device } from '../device/device.ts'
 import { type Text, warn } from './style.ts'
 import { type Column, tableLines } from './table.ts'
+import { ago } from './times.ts'
 
 /** What is known beside the record of a device. */
 export interface Remarks {
@@ -67,18 +68,6 @@ async function* rowsOf(listed: AsyncIterable<Listed>, full: boolean, now: number
       mailboxes.join(', '),
     ]
   }
-}
-
-const UNITS = [
-  ['d', 86_400_000],
-  ['h', 3_600_000],
-  ['min', 60_000],
-] as const
-
-/** How long ago `at` was, in the largest unit that fits: `2 h ago`. Both in milliseconds since the epoch. */
-export function ago(at: number, now: number): string {
-  const [unit, ms] = UNITS.find(([, length]) => now - at >= length) ?? []
-  return unit === undefined ? 'just now' : `${Math.floor((now - at) / ms)} ${unit} ago`
 }
 
 /** How long after the push, in words; empty where that is not known. */

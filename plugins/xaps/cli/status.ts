@@ -1,55 +1,73 @@
-/** `xaps status`: whether a companion answers, and what it says of itself. Exit status 1 when none answers. */
+/**
+ * `xaps status`: whether push works, and what the companion and the processes that report to it say of themselves. Exit status
+ * 1 when no companion answers.
+ */
 
-import net from 'node:net'
-import { text } from 'node:stream/consumers'
+import { loadCredentials } from '../apns/credentials.ts'
 import { reasonOf } from '../base/log.ts'
-import { pathIn } from '../config/config.ts'
-import type { Answered } from '../observe/overview.ts'
+import { withoutPassword } from '../base/store-uri.ts'
+import { packageVersion } from '../base/version.ts'
+import { digestOf } from '../config/changes.ts'
+import { type Config, pathIn } from '../config/config.ts'
+import { isUsed, spoolDirectory } from '../state.ts'
+import { askCompanion, askOverview, fieldsOf } from './ask.ts'
+import { adviceWithoutAnswer } from './check/companion.ts'
+import { directoryOf, processes, realOrSame } from './check/processes.ts'
 import { type CommandSpec, Failure, print } from './context.ts'
+import { printNamed, printStatus } from './status-view.ts'
+import { days } from './times.ts'
 
 export const status: CommandSpec = {
   name: 'status',
-  description: 'ask the companion whether it serves',
+  description: 'say whether push works, and how the processes are',
   options: { '--json': 'as one JSON object' },
   async run(config, { json }) {
     const socket = pathIn(config, config.registration.socket)
-    const said = await askCompanion(socket).catch((error: unknown) => {
-      throw new Failure(`no companion answers at ${socket}: ${reasonOf(error)}`)
+    if (socket === '')
+      throw new Failure(`no companion can be asked: [registration] socket is empty${pageOf(config)}`)
+    const asked = Promise.all([askCompanion(socket), askOverview(socket)])
+    const [said, { overview }] = await asked.catch((error: unknown) => {
+      if (!json) printKnown(config)
+      const { text } = adviceWithoutAnswer(config, socket, error)
+      throw new Failure(`no companion answers at ${socket}: ${reasonOf(error)}; ${text}`)
     })
-    print(json ? JSON.stringify({ socket, ...fieldsOf(said) }) : said)
+    if (json) return print(JSON.stringify({ socket, ...fieldsOf(said), ...overview }))
+    await printStatus(overview, socket)
   },
 }
 
-/** The answer is `key=value` words; numbers become numbers. */
-export function fieldsOf(said: string): Readonly<Record<string, string | number>> {
-  const pairs = [...said.matchAll(/(\w+)=(\S+)/g)]
-  return Object.fromEntries(
-    pairs.map(([, key = '', value = '']) => [key, /^\d+$/.test(value) ? Number(value) : value]),
-  )
+function pageOf({ registration: { listen } }: Config): string {
+  return listen.length === 0 ? '' : `; the status page is at http://${listen[0]}/`
 }
 
-/** Dovecot's plugin waits one second; a companion that takes longer is as good as down. */
-const ANSWER_TIMEOUT_MS = 1_000
-
-/**
- * Asks over the socket that Dovecot uses: what the companion says of itself, key=value on one line. Rejects when none answers
- * within a second.
- */
-export function askCompanion(socketPath: string): Promise<string> {
-  return ask(socketPath, 'STATUS')
+/** What is known without a companion. */
+function printKnown(config: Config): void {
+  printNamed('Running', runningOf(config))
+  printNamed('Apple', credentialsOf(config))
+  printNamed('Store', `${withoutPassword(config.store.uri)}; \`xaps devices\` lists what is in it`)
+  const spool = isUsed(spoolDirectory(config))
+    ? 'may have registrations, which are saved at the next start'
+    : 'empty'
+  printNamed('Spool', spool)
+  printNamed('Version', `${packageVersion()}, configuration ${digestOf(config)}`)
 }
 
-/** The same for all that it knows of its instance, and of the last mail of `user` (canonical). */
-export async function askOverview(socketPath: string, user?: string): Promise<Answered> {
-  return JSON.parse(await ask(socketPath, user === undefined ? 'OVERVIEW' : `OVERVIEW ${user}`)) as Answered
+/** A companion that runs and does not answer was started with another socket, or hangs. */
+function runningOf({ harakaDir }: Config): string {
+  const here = realOrSame(harakaDir)
+  const pids = processes()
+    .filter(({ words }) => directoryOf(words) === here)
+    .map(({ pid }) => pid)
+  return pids.length === 0
+    ? `no companion of ${harakaDir}`
+    : `a companion of ${harakaDir}, process ${pids.join(', ')}`
 }
 
-async function ask(socketPath: string, question: string): Promise<string> {
-  const socket = net.connect(socketPath)
-  socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy(new Error('no answer within a second')))
-  socket.write(`${question}\r\n`)
-  const answer = await text(socket)
-  const [, said] = /^OK (.*)\r\n$/.exec(answer) ?? []
-  if (said === undefined) throw new Error(`an unexpected answer: ${JSON.stringify(answer.slice(0, 80))}`)
-  return said
+function credentialsOf({ apns, harakaDir }: Config): string {
+  try {
+    const { topic, notAfter } = loadCredentials(apns, harakaDir)
+    return `credentials for ${topic}${notAfter === undefined ? '' : `, certificate: ${days(notAfter, Date.now())}`}`
+  } catch (error) {
+    return `credentials: ${reasonOf(error)}`
+  }
 }

@@ -10,7 +10,14 @@ import { type Log, maskUser, reasonOf } from '../base/log.ts'
 import { LEAST_KEPT_MS } from './claim.ts'
 import { DamagedRecord, decodeRecord, type Stored, storedIn, userKey, userOf } from './codec.ts'
 import type { Change } from './compare-and-set.ts'
-import { type Came, type Device, EMPTY_RECORD, pushNameOf, type UserRecord } from './device.ts'
+import {
+  type Came,
+  type Device,
+  EMPTY_RECORD,
+  type GoneDevice,
+  pushNameOf,
+  type UserRecord,
+} from './device.ts'
 import { withoutExpired } from './record.ts'
 import type { Claim, ClaimRequest, DeviceStore } from './store.ts'
 
@@ -64,6 +71,10 @@ export abstract class KeyedStore<Options extends KeyedStoreOptions = KeyedStoreO
 
   async came(user: string): Promise<Came | undefined> {
     return (await this.#recordOf(user)).came
+  }
+
+  async gone(user: string): Promise<readonly GoneDevice[]> {
+    return (await this.#recordOf(user)).gone
   }
 
   async lastPush(user: string): Promise<number | undefined> {

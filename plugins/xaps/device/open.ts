@@ -54,6 +54,7 @@ export async function openStore(options: StoreOptions, clock: Clock = systemCloc
 export const NO_STORE: DeviceStore = {
   devices: async () => [],
   came: async () => undefined,
+  gone: async () => [],
   async update(_user, change) {
     if (change(EMPTY_RECORD) !== EMPTY_RECORD) throw new Error('there is no device store yet')
     return EMPTY_RECORD

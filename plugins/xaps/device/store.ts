@@ -1,6 +1,6 @@
 /** The interface of every device store, wherever it keeps its bytes. */
 
-import type { Came, Device, UserRecord } from './device.ts'
+import type { Came, Device, GoneDevice, UserRecord } from './device.ts'
 
 /**
  * The answer to "may I push this device now?"
@@ -41,6 +41,8 @@ export interface DeviceStore {
   devices(user: string): Promise<readonly Device[]>
   /** When a push has last brought a phone of a user with devices; undefined where that is not known. One lookup. */
   came(user: string): Promise<Came | undefined>
+  /** The devices of a user that Apple has reported gone within the expiry time, and that have not registered since. One lookup. */
+  gone(user: string): Promise<readonly GoneDevice[]>
   /**
    * Changes one user's record atomically over all processes and hosts. `change` must be pure: it may run again.
    * It gets the record without its expired entries. Returning the very record it got changes nothing else.

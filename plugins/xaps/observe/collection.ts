@@ -29,7 +29,7 @@ export interface CollectionParts {
   readonly devices: () => DeviceCounts | undefined
   /** Events of Dovecot's exporter since the start. */
   readonly events: () => number
-  /** Whether Haraka has started this process: then its workers report. */
+  /** Whether workers of Haraka's report to this process. */
   readonly inHaraka: boolean
   readonly version: string
   /** The digest of the configuration in use. */

@@ -11,7 +11,7 @@ import { digestOf } from '../../config/changes.ts'
 import { type Config, pathIn, pushSources } from '../../config/config.ts'
 import { DOVECOT_GROUP } from '../../process/socket-owner.ts'
 import { stateOwner, storeWord } from '../../state.ts'
-import { askCompanion, fieldsOf } from '../status.ts'
+import { askCompanion, fieldsOf } from '../ask.ts'
 import { hindranceTo, type Viewer } from './access.ts'
 import { type Finding, fail, namesOf, ok, ownIds, warn } from './finding.ts'
 import { directoryOf, idsOf, type ProcessOnHost, processes, realOrSame, wordsOf } from './processes.ts'
@@ -41,18 +41,22 @@ export function hintToStart({ registration }: Config): string {
 }
 
 function noAnswer(config: Config, where: string, error: unknown): Finding {
-  const reason = `companion at ${where} does not answer: ${reasonOf(error)}`
+  const { level, text } = adviceWithoutAnswer(config, where, error)
+  return { level, text: `companion at ${where} does not answer: ${reasonOf(error)}; ${text}` }
+}
+
+/** What to do when the socket `where` gave `error` for an answer, and whether that is a fault or only not started yet. */
+export function adviceWithoutAnswer(config: Config, where: string, error: unknown): Finding {
   const directory = path.dirname(where)
   const { code } = error as NodeJS.ErrnoException
-  if (code === 'EACCES')
-    return warn(`${reason}: ${namesOf(ownIds())} may not connect to it; run xaps check as root`)
+  if (code === 'EACCES') return warn(`${namesOf(ownIds())} may not connect to it: run this as root`)
   if (code === 'ENOENT' && !existsSync(directory))
     return warn(
-      `${reason}; there is no directory ${directory}: start Dovecot when it is Dovecot's, or set [registration] socket`,
+      `there is no directory ${directory}: start Dovecot when it is Dovecot's, or set [registration] socket`,
     )
-  if (code === 'ENOENT' || code === 'ECONNREFUSED') return warn(`${reason}; ${hintToStart(config)}`)
+  if (code === 'ENOENT' || code === 'ECONNREFUSED') return warn(hintToStart(config))
   return fail(
-    `${reason}; something else has this socket, or a companion that hangs: stop it (an old xapsd: systemctl disable --now xapsd), then restart ${nameOf(config)}`,
+    `something else has this socket, or a companion that hangs: stop it (an old xapsd: systemctl disable --now xapsd), then restart ${nameOf(config)}`,
   )
 }
 
