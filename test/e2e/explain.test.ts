@@ -166,6 +166,19 @@ test('without a companion: what is known of devices, and what to do', async t =>
   )
 })
 
+test('without a socket there is no companion to ask', async t => {
+  const here = await imported(t, { registration: { socket: '', listen: '127.0.0.1:11619' } }, phoneOf(ALICE))
+  const { status, stdout } = await here.xaps('explain', ALICE)
+  assert.equal(status, 0)
+  inOrder(stdout, /^warn {2}\[registration\] socket is empty, so no companion can be asked$/)
+  const asked = await here.xaps('status')
+  assert.deepEqual([asked.status, asked.stdout], [1, ''])
+  assert.equal(
+    asked.stderr,
+    'xaps: no companion can be asked: [registration] socket is empty; the status page is at http://127.0.0.1:11619/\n',
+  )
+})
+
 test('without credentials devices are told all the same, and what is missing', async t => {
   const here = await imported(t, {}, phoneOf(ALICE))
   rmSync(path.join(here.keys, 'push.pem'))
@@ -179,7 +192,8 @@ test('a store that is away is a step, and the companion is asked all the same', 
 }, async t => {
   const redis = owned(t, await startRedis())
   const uri = redis.uri.replace('://', '://:secret@')
-  const here = await makeDirectory(t, { xaps: { store: { uri: redis.uri } } })
+  const delivery = { source: 'events' }
+  const here = await makeDirectory(t, { xaps: { store: { uri: redis.uri }, delivery } })
   owned(t, await serve(here.dir))
   await redis.kill()
   const { status, stdout, stderr } = await here.xaps('explain', ALICE)
@@ -190,7 +204,8 @@ test('a store that is away is a step, and the companion is asked all the same', 
     /^FAIL {2}store redis:\S+: .*: mail waits for the device store, which does not answer$/,
     /^ {6}→ is Redis up/,
     /^(?:ok|FAIL) +now: /,
-    /^ok {4}last mail: none of this user since 20/,
+    /^warn {2}no event of Dovecot's exporter has come since the companion started$/,
+    /^ok {4}last mail: none of this user since 20\S+Z\n {6}→ that is, of this host/,
   )
   assert.ok(stderr.endsWith(`\nxaps: ${ALICE}: its mail wakes no phone now; FAIL says why\n`), stderr)
   const secret = await makeDirectory(t, { xaps: { store: { uri } } })
