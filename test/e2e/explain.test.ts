@@ -65,26 +65,34 @@ test('beside a running Haraka', async t => {
       /^ok {4}user: alice@example\.com, by \[users\] username = address$/,
       /^ok {4}new mail is told by Haraka's hooks/,
       /^ok {4}device \S+, last seen 20\S+Z: pushed$/,
-      /^ok {4}last push to this user: just now$/,
+      /^ok {4}last push to this user: begun just now$/,
       /^ok {4}a push last brought a phone of this user: not known/,
       /^ok {4}now: Push works: Apple accepted the last \w+ \d+ s ago$/,
       /^ok {4}last mail: 20\S+Z, pushed, and accepted by Apple \(mail (\S+)\)$/,
     )
     const [, uuid = ''] = /grep (\S+) in the log/.exec(stdout) ?? []
     assert.equal(site.lines(/decision=pushed/).filter(line => line.includes(uuid)).length, 1, stdout)
+    const followed = site
+      .log()
+      .split('\n')
+      .filter(line => line.includes(uuid))
+    assert.ok(
+      followed.some(line => /queue/i.test(line)),
+      'SMTP is there',
+    )
   })
   await t.test('a user with another form of name', async () => {
     const { status, stdout } = await explained('carol@example.com')
     assert.equal(status, 0)
     assert.ok(stdout.includes(`warn  ${NONE}\n`), stdout)
     const said =
-      'warn  carol@example.com is unknown; carol has 1 device\n      if both are one user: [users] username = local_part, or dovecot_userdb, whose answer wins\n'
+      'warn  carol@example.com is unknown; carol has 1 device\n      → if both are one user: [users] username = local_part, or dovecot_userdb, whose answer wins\n'
     assert.ok(stdout.includes(said), stdout)
   })
   await t.test('a domain that is not local', async () => {
     assert.match(
       (await explained('alice@example.net')).stdout,
-      /^warn {2}domain example\.net: local over LMTP only\n {6}mail that Haraka hands over by SMTP is not pushed: the domain is not local/,
+      /^warn {2}domain example\.net: local over LMTP only\n {6}→ mail that Haraka hands over by SMTP is not pushed: the domain is not local/,
     )
   })
   await t.test('while Apple is away', async () => {
@@ -99,7 +107,7 @@ test('beside a running Haraka', async t => {
     assert.equal(status, 1)
     assert.match(
       stdout,
-      /^FAIL {2}now: Apple cannot be reached; pushes wait: .* \(since 20\S+Z\); devices of all users that wait for a push: 1\n {6}is port 443/m,
+      /^FAIL {2}now: Apple cannot be reached; pushes wait: .* \(since 20\S+Z\); devices of all users that wait for a push: 1\n {6}→ is port 443/m,
     )
     await apple.heal()
     await site.pushed(2)
@@ -113,7 +121,7 @@ test('beside a running Haraka', async t => {
       stdout,
       new RegExp(`^warn {2}${NONE}$`),
       new RegExp(`^warn {2}device ${masked(phoneOf(ALICE))}: Apple reported a device gone on 20\\S+Z$`),
-      /^ {6}the account was removed from the phone, or it must register again/,
+      /^ {6}→ the account was removed from the phone, or it must register again/,
     )
     const json = (await site.xaps('explain', ALICE, '--json')).stdout.trimEnd().split('\n')
     const gone = json.map(line => JSON.parse(line)).find(step => 'goneAt' in step)
@@ -136,15 +144,15 @@ test('without a companion: what is known of devices, and what to do', async t =>
     new RegExp(
       `^warn {2}device ${masked(alice)}, .*: not pushed: the phone registers with another account id`,
     ),
-    /^ {6}superseded: the newer registration/,
+    /^ {6}→ superseded: the newer registration/,
   )
   inOrder(
     stdout,
     new RegExp(`^warn {2}device ${masked(other)}, .*: not pushed: the phone listens to another topic`),
-    /^ {6}it listens to com\.apple\.mail\.XServer\.other, and the credentials are for /,
+    /^ {6}→ it listens to com\.apple\.mail\.XServer\.other, and the credentials are for /,
     /^warn {2}no companion answers at \S+: .*phones cannot register/,
-    /^ {6}is Haraka running\?; `xaps check` tries/,
-    /^warn {2}last mail: not known without a companion\n {6}grep -F 'a\*\*\*@example\.com' in/,
+    /^ {6}→ is Haraka running\?; `xaps check` tries/,
+    /^warn {2}last mail: not known without a companion\n {6}→ grep -F 'a\*\*\*@example\.com' in/,
   )
   const steps = (await here.xaps('explain', ALICE, '--json')).stdout.trimEnd().split('\n')
   const decisions = steps.map(line => JSON.parse(line)).filter(({ about }) => about === 'device')
@@ -155,6 +163,19 @@ test('without a companion: what is known of devices, and what to do', async t =>
       ['LEFT', 'superseded'],
       [other.account, 'other_topic'],
     ].sort(),
+  )
+})
+
+test('without a socket there is no companion to ask', async t => {
+  const here = await imported(t, { registration: { socket: '', listen: '127.0.0.1:11619' } }, phoneOf(ALICE))
+  const { status, stdout } = await here.xaps('explain', ALICE)
+  assert.equal(status, 0)
+  inOrder(stdout, /^warn {2}\[registration\] socket is empty, so no companion can be asked$/)
+  const asked = await here.xaps('status')
+  assert.deepEqual([asked.status, asked.stdout], [1, ''])
+  assert.equal(
+    asked.stderr,
+    'xaps: no companion can be asked: [registration] socket is empty; the status page is at http://127.0.0.1:11619/\n',
   )
 })
 
@@ -171,7 +192,8 @@ test('a store that is away is a step, and the companion is asked all the same', 
 }, async t => {
   const redis = owned(t, await startRedis())
   const uri = redis.uri.replace('://', '://:secret@')
-  const here = await makeDirectory(t, { xaps: { store: { uri: redis.uri } } })
+  const delivery = { source: 'events' }
+  const here = await makeDirectory(t, { xaps: { store: { uri: redis.uri }, delivery } })
   owned(t, await serve(here.dir))
   await redis.kill()
   const { status, stdout, stderr } = await here.xaps('explain', ALICE)
@@ -180,9 +202,10 @@ test('a store that is away is a step, and the companion is asked all the same', 
     stdout,
     /^ok {4}user: alice@example\.com/,
     /^FAIL {2}store redis:\S+: .*: mail waits for the device store, which does not answer$/,
-    /^ {6}is Redis up/,
+    /^ {6}→ is Redis up/,
     /^(?:ok|FAIL) +now: /,
-    /^ok {4}last mail: none of this user since 20/,
+    /^warn {2}no event of Dovecot's exporter has come since the companion started$/,
+    /^ok {4}last mail: none of this user since 20\S+Z\n {6}→ that is, of this host/,
   )
   assert.ok(stderr.endsWith(`\nxaps: ${ALICE}: its mail wakes no phone now; FAIL says why\n`), stderr)
   const secret = await makeDirectory(t, { xaps: { store: { uri } } })
@@ -198,9 +221,9 @@ test('a name that Dovecot does not know, and one that it answers', { skip: missi
   inOrder(
     stdout,
     /^FAIL {2}user: bob@example\.com is not pushed: Dovecot knows no such user$/,
-    /^ {6}doveadm user bob@example\.com asks Dovecot the same$/,
+    /^ {6}→ doveadm user bob@example\.com asks Dovecot the same$/,
     /^warn {2}bob@example\.com is unknown; bob has 1 device$/,
-    /^ {6}if both are one user: Dovecot's userdb must answer the name that its auth gives at login/,
+    /^ {6}→ if both are one user: Dovecot's userdb must answer the name that its auth gives at login/,
   )
   assert.match(stderr, /^xaps: bob@example\.com: /)
   assert.match((await here.xaps('explain', ALICE)).stdout, /^ok {4}user: alice, by Dovecot's userdb$/m)

@@ -74,7 +74,7 @@ test('one grep follows a mail from SMTP to Apple; metrics, page and explain say 
     const { stdout } = await site.xaps('explain', ALICE.user)
     assert.match(
       stdout,
-      /^ok +last mail: 20\S+Z, pushed, and accepted by Apple \(mail [0-9A-F-]{36}\S*\)\n {6}grep/m,
+      /^ok +last mail: 20\S+Z, pushed, and accepted by Apple \(mail [0-9A-F-]{36}\S*\)\n {6}→ grep/m,
     )
     const { stdout: other } = await site.xaps('explain', 'nobody@example.com')
     assert.match(other, /^ok +last mail: 20\S+Z, not pushed: no phone has registered for this user/m)

@@ -56,7 +56,7 @@ async function says(t: TestContext, { dir, xaps: inSite }: Site): Promise<void> 
     assert.equal(stdout.match(/^ok +device .*: pushed$/gm)?.length, 2, stdout)
     assert.equal(
       stdout.match(
-        /^warn +device .*: not pushed: the phone registers with another account id since.*\n {6}superseded/gm,
+        /^warn +device .*: not pushed: the phone registers with another account id since.*\n {6}→ superseded/gm,
       )?.length,
       1,
       stdout,

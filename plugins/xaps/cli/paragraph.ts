@@ -11,7 +11,7 @@ const MARKS = { ok, warn, FAIL: fail }
 /** A finding as `xaps check` and `xaps explain` print it: its level, what was found, and below it what to do. */
 export function printFinding({ level, text }: Finding, remedy?: string): void {
   printParagraph([MARKS[level](level.padEnd(6))], text)
-  if (remedy) printParagraph([' '.repeat(6)], dim(remedy))
+  if (remedy) printParagraph([' '.repeat(6), dim('→ ')], dim(remedy))
 }
 
 /** `text` beside `front`: its further lines begin below its first. */

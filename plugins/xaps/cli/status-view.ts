@@ -55,10 +55,16 @@ const COLUMNS: readonly Column[] = [
 ]
 
 async function* rowsOf({ processes, at }: Overview): AsyncGenerator<Text[]> {
-  for (const state of processes) yield rowOf(state, at)
+  // A column without any text is not shown.
+  const noError = processes.some(({ apple }) => apple.failedAt !== undefined) ? 'none' : ''
+  for (const state of processes) yield rowOf(state, at, noError)
 }
 
-function rowOf({ process, pid, startedAt, pending, apple, store }: ProcessState, now: number): Text[] {
+function rowOf(
+  { process, pid, startedAt, pending, apple, store }: ProcessState,
+  now: number,
+  noError: string,
+): Text[] {
   const { acceptedAt, failedAt } = apple
   return [
     process,
@@ -68,7 +74,7 @@ function rowOf({ process, pid, startedAt, pending, apple, store }: ProcessState,
     appleWord(apple),
     storeWord(store),
     acceptedAt === undefined ? 'never' : `${span(now - acceptedAt)} ago`,
-    failedAt === undefined ? '' : `${span(now - failedAt)} ago`,
+    failedAt === undefined ? noError : `${span(now - failedAt)} ago`,
   ]
 }
 

@@ -116,7 +116,7 @@ function whatToSet(user: string, { user: near }: Near, users: Config['users']): 
 
 /** As far back as the store remembers pushes. */
 function lastPushStep(ms: number | undefined, now: number): Step {
-  const text = ms === undefined ? 'none in the last ten minutes' : ago(now - ms, now)
+  const text = ms === undefined ? 'none begun in the last ten minutes' : `begun ${ago(now - ms, now)}`
   const data = ms === undefined ? {} : { lastPushAt: iso(now - ms) }
   return { about: 'push', level: 'ok', text: `last push to this user: ${text}`, data }
 }

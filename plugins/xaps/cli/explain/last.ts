@@ -50,8 +50,8 @@ function healthSteps(config: Config, { health, processes, events }: Overview): S
   ]
 }
 
-/** Decisions after which a mail still waits for its push. */
-const WAITS: readonly Decision[] = ['waits_apple', 'waits_store']
+/** Decisions on a mail that should have been pushed, and has not been by now. */
+const AMISS: readonly Decision[] = ['waits_apple', 'waits_store', 'expired', 'refused']
 
 function lastMailStep(config: Config, { overview, last }: Answered): Step {
   const about = 'mail'
@@ -70,7 +70,7 @@ function lastMailStep(config: Config, { overview, last }: Answered): Step {
   const name = mail === undefined ? '' : ` (mail ${mail})`
   return {
     about,
-    level: WAITS.includes(decision) ? 'warn' : 'ok',
+    level: AMISS.includes(decision) ? 'warn' : 'ok',
     text: `last mail: ${iso(at)}, ${DECISIONS[decision]}${name}`,
     remedy: whereToLook(config, last),
     decision,
@@ -84,7 +84,9 @@ function whereToLook(config: Config, { user, mail }: Pick<Decided, 'user' | 'mai
   if (mail === undefined)
     return `grep -F '${maskUser(user)}' in its log (${log}) finds the mails of this user`
   const by = pushSources(config).newMail === 'haraka' ? 'from SMTP to Apple' : "as Dovecot's log does"
-  return `grep ${mail} in the log (${log}) follows it ${by}`
+  // A delivery of Haraka's has the name of its mail, and a number of its own after that.
+  const [name] = /^[\dA-F-]{36}\.\d+/.exec(mail) ?? [mail]
+  return `grep ${name} in the log (${log}) follows it ${by}`
 }
 
 function withoutCompanion(config: Config, socket: string, user: string, error: unknown): Steps {
