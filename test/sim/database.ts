@@ -1,7 +1,7 @@
 /**
- * The bytes of a simulated device store, which any number of processes reach: slow, refusing, silent, or without what was
- * not synced after a failure. It promises what LMDB and Redis promise: a change is compared and made at once, and is
- * acknowledged when it is synced. Knows no record.
+ * The bytes of a simulated device store, which any number of processes reach: slow, refusing, silent, full, or struck by a
+ * failure of power. It promises what LMDB does, and Redis that syncs always: a change is compared and made at once, nobody sees
+ * it before it is synced, and it is acknowledged after that, perhaps never. Knows no record.
  */
 
 import { MS, type Scheduler } from './scheduler.ts'
@@ -25,18 +25,24 @@ export interface Caller {
 
 export class Database {
   readonly #scheduler: Scheduler
-  /** Told of every change as it becomes visible, and again when it is undone. */
+  readonly #isRemote: boolean
+  /** Told of every change. */
   readonly #changed: (key: string, text: string | undefined) => void
   readonly #rows = new Map<string, Row>()
-  /** Of rows that are not synced: what was there before. */
-  readonly #unsynced = new Map<string, Row | undefined>()
   #trouble: Trouble | undefined
   #held: (() => void)[] = []
   #versions = 0
+  /** Grows when it loses what is under way. */
+  #epoch = 0
   /** Nothing can be written. */
   full = false
 
-  constructor(scheduler: Scheduler, changed: (key: string, text: string | undefined) => void) {
+  constructor(
+    scheduler: Scheduler,
+    isRemote: boolean,
+    changed: (key: string, text: string | undefined) => void,
+  ) {
+    this.#isRemote = isRemote
     this.#scheduler = scheduler
     this.#changed = changed
   }
@@ -47,9 +53,7 @@ export class Database {
 
   set trouble(trouble: Trouble | undefined) {
     this.#trouble = trouble
-    if (trouble === 'silent') return
-    // Half of the calls have been lost on the way.
-    for (const go of this.#held.splice(0)) if (this.#scheduler.random.below(2) === 0) go()
+    if (trouble !== 'silent') for (const go of this.#held.splice(0)) go()
   }
 
   get(key: string): Row | undefined {
@@ -64,11 +68,12 @@ export class Database {
   call<T>(caller: Caller, effect: () => T): Promise<T> {
     const [from, to] = this.#trouble === 'slow' ? LATENCY.slow : LATENCY.normal
     const wait = () => this.#scheduler.between(from, to)
+    const epoch = this.#epoch
     return new Promise((resolve, reject) => {
+      const fail = (why: string) => caller.after(wait(), () => reject(new Error(why)))
       const arrive = () => {
-        if (this.#trouble === 'silent') return void this.#held.push(arrive)
-        if (this.#trouble === 'refuses')
-          return caller.after(wait(), () => reject(new Error('the simulated store refuses')))
+        if (this.#trouble === 'silent') return void this.#held.push(this.#lose(arrive, fail))
+        if (this.#trouble === 'refuses' || epoch !== this.#epoch) return fail('the simulated store refuses')
         const result = effect()
         caller.after(wait(), () => resolve(result))
       }
@@ -76,30 +81,30 @@ export class Database {
     })
   }
 
-  /** Writes where the version is still the same; resolves with whether it was, when it is synced. */
+  /** Of calls to a server some are lost with their connection. */
+  #lose(arrive: () => void, fail: (why: string) => void): () => void {
+    if (!this.#isRemote || this.#scheduler.random.below(2) === 0) return arrive
+    fail('the connection to the simulated store is lost')
+    // It may have arrived nevertheless.
+    return this.#scheduler.random.below(2) === 0 ? arrive : () => undefined
+  }
+
+  /** Writes where the version is still the same; resolves with whether it was. What is there is synced. */
   async replace(caller: Caller, key: string, version: number, text: string | undefined): Promise<boolean> {
     const changed = await this.call(caller, () => {
       if (this.full) return undefined
       if ((this.#rows.get(key)?.version ?? 0) !== version) return false
-      if (!this.#unsynced.has(key)) this.#unsynced.set(key, this.#rows.get(key))
-      this.#put(key, text === undefined ? undefined : { text, version: ++this.#versions })
+      if (text === undefined) this.#rows.delete(key)
+      else this.#rows.set(key, { text, version: ++this.#versions })
+      this.#changed(key, text)
       return true
     })
     if (changed === undefined) throw new Error('no space left on device')
-    if (!changed) return false
-    await this.call(caller, () => void this.#unsynced.delete(key))
-    return true
+    return changed
   }
 
-  /** Forgets what was not synced. */
-  forget(): void {
-    for (const [key, before] of this.#unsynced) this.#put(key, before)
-    this.#unsynced.clear()
-  }
-
-  #put(key: string, row: Row | undefined): void {
-    if (row) this.#rows.set(key, row)
-    else this.#rows.delete(key)
-    this.#changed(key, row?.text)
+  /** A failure of power: what is under way and not synced is gone. */
+  losePower(): void {
+    this.#epoch += 1
   }
 }

@@ -68,6 +68,15 @@ export class Disk {
   #inode = 1
   #fd = 10
 
+  /** The file is there. */
+  touch(name: string): void {
+    if (!this.#files.has(name)) this.#files.set(name, this.#empty())
+  }
+
+  #empty(): File {
+    return { ino: this.#inode++, bytes: Buffer.alloc(256), size: 0, synced: 0 }
+  }
+
   /** What was not synced is gone. */
   losePower(): void {
     for (const file of this.#files.values()) file.size = file.synced
@@ -158,7 +167,7 @@ export class Disk {
     if (!known && !(bits & constants.O_CREAT) && !(bits & constants.O_DIRECTORY)) this.#file(name)
     if (!known && this.room !== undefined && bits & constants.O_CREAT)
       throw fault('ENOSPC', 'no space left on device')
-    const file = known ?? { ino: this.#inode++, bytes: Buffer.alloc(256), size: 0, synced: 0 }
+    const file = known ?? this.#empty()
     if (!(bits & constants.O_DIRECTORY)) this.#files.set(name, file)
     if (bits & constants.O_TRUNC) this.#truncate(file, 0)
     const fd = this.#fd++

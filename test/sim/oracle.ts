@@ -71,7 +71,7 @@ export class Oracle {
   #taken: Taken[] = []
   readonly #lines = new Map<string, number[]>()
   /** Since when claims work, and clocks go on as they did. */
-  claimsSince = 0
+  #claimsSince = 0
   /** A clock has been set while the world was running: of two registrations the older one may look newer. */
   clocksJumped = false
   /** Processes about to end, which keep no window. */
@@ -102,6 +102,11 @@ export class Oracle {
     this.broken.push({ promise, atUs: this.#now(), how })
   }
 
+  /** Claims work from now on, or do not. */
+  claimsWork(work: boolean): void {
+    this.#claimsSince = work ? this.#now() : Number.POSITIVE_INFINITY
+  }
+
   /** Events that no push has covered yet. */
   get open(): number {
     return this.#taken.length
@@ -118,8 +123,14 @@ export class Oracle {
 
   /** What a dead process had to do. */
   died(process: string): void {
-    if (!this.#survives) this.#taken = this.#taken.filter(taken => taken.process !== process)
+    if (!this.#survives) this.#forgive(process)
     for (const key of [...this.#lines.keys()]) if (key.startsWith(`${process} `)) this.#lines.delete(key)
+  }
+
+  /** It may have claimed a push that never was, and so have kept others from it. */
+  #forgive(process: string): void {
+    const devices = new Set(this.#taken.flatMap(taken => (taken.process === process ? taken.open : [])))
+    for (const device of devices) this.#settle(device, () => true)
   }
 
   /** A push has reached Apple. */
@@ -143,7 +154,7 @@ export class Oracle {
   #checkWindow(one: Arrival, other: Arrival): void {
     const [first, second] = one.startedUs < other.startedUs ? [one, other] : [other, one]
     const apart = second.startedUs - first.startedUs
-    const isExcused = this.claimsSince > first.startedUs - SECOND || this.hurried.has(second.process)
+    const isExcused = this.#claimsSince > first.startedUs - SECOND || this.hurried.has(second.process)
     if (apart < WINDOW_US && !isExcused)
       this.breaks(
         'window',

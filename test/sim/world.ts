@@ -82,8 +82,9 @@ export class World {
     this.#generations = plan.owners.map(() => 0)
     this.oracle = new Oracle(plan.owners, { now, wallMs: appleMs }, options)
     this.#hosts = ['one', 'two'].map(name => ({ name, disk: new Disk(), aheadMs: 0 }))
-    this.#store = new Database(scheduler, (key, text) => this.#changed(key, text))
-    this.#spool = new Database(scheduler, () => undefined)
+    const [one, two] = this.#hosts as [Host, Host]
+    this.#store = new Database(scheduler, plan.store === 'redis', (key, text) => this.#changed(key, text))
+    this.#spool = new Database(scheduler, false, () => one.disk.touch('/haraka/xaps-spool/data.mdb'))
     this.#apple = new Apple({
       scheduler,
       now: appleMs,
@@ -105,7 +106,6 @@ export class World {
         this.oracle.breaks('alive', `${process.name}: ${(error as Error).stack}`),
     }
     const make = (name: ProcessName, host: Host) => new SimulatedProcess(name, host, scheduler, pids, events)
-    const [one, two] = this.#hosts as [Host, Host]
     this.#processes = {
       worker1: make('worker1', one),
       worker2: make('worker2', plan.store === 'redis' ? two : one),
@@ -140,7 +140,7 @@ export class World {
     this.#apple.trouble = {}
     this.#apple.limitStreams(100)
     this.#setStore(undefined)
-    for (const { disk } of this.#hosts) disk.room = undefined
+    for (const host of this.#hosts) this.#setFull(host, undefined)
     for (const name of PROCESSES) {
       this.#processes[name].killAfter(Number.POSITIVE_INFINITY)
       this.#start(name)
@@ -306,7 +306,9 @@ export class World {
         this.#forget()
         return
       case 'full':
-        return this.#fill(this.#hostOf(step.host), step.room, step.forMs)
+        this.#setFull(this.#hostOf(step.host), step.room)
+        this.scheduler.after(step.forMs * MS, () => this.#setFull(this.#hostOf(step.host), undefined))
+        return
       case 'apple':
         this.#apple.trouble = step.trouble
         this.scheduler.after(step.forMs * MS, () => {
@@ -319,7 +321,7 @@ export class World {
         return this.#apple.limitStreams(step.most)
       case 'clock':
         this.#hostOf(step.host).aheadMs += step.ms
-        this.oracle.claimsSince = this.scheduler.now
+        this.oracle.claimsWork(true)
         this.oracle.clocksJumped = true
     }
   }
@@ -400,7 +402,7 @@ export class World {
   #setStore(trouble: Database['trouble']): void {
     const was = this.#store.trouble
     this.#store.trouble = trouble
-    if (this.#plan.store === 'redis') this.oracle.claimsSince = this.scheduler.now
+    if (this.#plan.store === 'redis') this.oracle.claimsWork(trouble === undefined)
     if (trouble !== undefined || was === undefined) return
     for (const { process, listener } of this.#ready)
       process.after(this.scheduler.between(0, 500 * MS), listener)
@@ -408,9 +410,9 @@ export class World {
 
   #forget(): void {
     if (this.#plan.store === 'lmdb') return
-    this.#store.forget()
+    this.#store.losePower()
     this.#claims.clear()
-    this.oracle.claimsSince = this.scheduler.now
+    this.oracle.claimsWork(true)
   }
 
   #losePower(host: Host, downMs: number): void {
@@ -421,20 +423,16 @@ export class World {
       if (process.alive) process.killAfter(0)
     }
     host.disk.losePower()
-    if (this.#plan.store === 'lmdb') this.#store.forget()
-    if (host === this.#hosts[0]) this.#spool.forget()
-    this.oracle.claimsSince = this.scheduler.now
+    if (this.#plan.store === 'lmdb') this.#store.losePower()
+    if (host === this.#hosts[0]) this.#spool.losePower()
+    this.oracle.claimsWork(true)
   }
 
-  #fill(host: Host, room: number, forMs: number): void {
+  #setFull(host: Host, room: number | undefined): void {
+    host.disk.room = room
     const places = this.#plan.store === 'lmdb' ? [this.#store, this.#spool] : [this.#spool]
-    const set = (full: boolean) => {
-      host.disk.room = full ? room : undefined
-      if (host === this.#hosts[0]) for (const place of places) place.full = full
-      this.oracle.claimsSince = this.scheduler.now
-    }
-    set(true)
-    this.scheduler.after(forMs * MS, () => set(false))
+    if (host === this.#hosts[0]) for (const place of places) place.full = room !== undefined
+    this.oracle.claimsWork(room === undefined)
   }
 }
 
