@@ -6,6 +6,7 @@
 
 import * as crypto from 'node:crypto'
 import { EventEmitter } from 'node:events'
+import type { Caller } from './database.ts'
 import type { Disk } from './disk.ts'
 import { MS, type Scheduler } from './scheduler.ts'
 
@@ -102,7 +103,16 @@ export class SimulatedProcess {
 
   /** Runs `run` in this life, in `us` microseconds. */
   after(us: number, run: () => void): () => void {
+    return this.#afterIn(this.#life, us, run)
+  }
+
+  /** What is called in its present life is answered in that life, or never. */
+  caller(): Caller {
     const life = this.#life
+    return { after: (us, run) => void this.#afterIn(life, us, run) }
+  }
+
+  #afterIn(life: Life, us: number, run: () => void): () => void {
     return this.#scheduler.after(us, () => {
       if (life.alive && this.#counted(life)) this.#guarded(run)
     })

@@ -13,7 +13,7 @@ import type { ListenerParts } from '../../plugins/xaps/registration/connections.
 import type * as Service from '../../plugins/xaps/service.ts'
 import type * as ServingModule from '../../plugins/xaps/serving.ts'
 import { Apple, clientModule, STARTED } from './apple.ts'
-import { Database } from './database.ts'
+import { type Caller, Database } from './database.ts'
 import { Disk } from './disk.ts'
 import { mailboxesOf, numberOf, Oracle, tokenOf } from './oracle.ts'
 import { type Plan, PROCESSES, type ProcessName, type Step } from './plan.ts'
@@ -216,6 +216,7 @@ export class World {
 
   #realmOf(process: SimulatedProcess): Realm {
     const { scheduler } = this
+    const caller = process.caller()
     const started = (real: typeof Payload) => ({
       ...real,
       makePush: (...args: Parameters<typeof Payload.makePush>) => {
@@ -231,23 +232,23 @@ export class World {
     const modules: Record<string, unknown> = {
       ...process.modules(),
       'apns/payload': started,
-      'apns/client': clientModule(() => this.#apple, process, process.name, request),
+      'apns/client': clientModule(() => this.#apple, caller, process.name, request),
       'base/version': { packageVersion: () => 'simulated' },
       'process/listener': { listenInherited: async () => undefined },
       'registration/line-server': { makeLineServer: lineServer },
     }
     const realm = new Realm({ globals: process.globals(), modules }, this.#options.mutation)
-    modules['device/open'] = openModule(realm, uri => this.#placeOf(process, uri))
+    modules['device/open'] = openModule(realm, uri => this.#placeOf(process, caller, uri))
     return realm
   }
 
-  #placeOf(process: SimulatedProcess, uri: string) {
+  #placeOf(process: SimulatedProcess, caller: Caller, uri: string) {
     const isSpool = uri.endsWith('xaps-spool')
     const now = () => BEGINNING + Math.floor(this.scheduler.now / MS)
     const claims = this.#plan.store === 'redis' ? { lasts: this.#claims, now } : undefined
     return {
       database: isSpool ? this.#spool : this.#store,
-      caller: process,
+      caller,
       claims: isSpool ? undefined : claims,
       onReady: (listener: () => void) => {
         if (!isSpool) this.#ready.push({ process, listener })
@@ -321,7 +322,7 @@ export class World {
         return this.#apple.limitStreams(step.most)
       case 'clock':
         this.#hostOf(step.host).aheadMs += step.ms
-        this.oracle.claimsWork(true)
+        this.#tellClaims()
         this.oracle.clocksJumped = true
     }
   }
@@ -402,7 +403,7 @@ export class World {
   #setStore(trouble: Database['trouble']): void {
     const was = this.#store.trouble
     this.#store.trouble = trouble
-    if (this.#plan.store === 'redis') this.oracle.claimsWork(trouble === undefined)
+    this.#tellClaims()
     if (trouble !== undefined || was === undefined) return
     for (const { process, listener } of this.#ready)
       process.after(this.scheduler.between(0, 500 * MS), listener)
@@ -412,7 +413,7 @@ export class World {
     if (this.#plan.store === 'lmdb') return
     this.#store.losePower()
     this.#claims.clear()
-    this.oracle.claimsWork(true)
+    this.#tellClaims()
   }
 
   #losePower(host: Host, downMs: number): void {
@@ -425,14 +426,23 @@ export class World {
     host.disk.losePower()
     if (this.#plan.store === 'lmdb') this.#store.losePower()
     if (host === this.#hosts[0]) this.#spool.losePower()
-    this.oracle.claimsWork(true)
+    this.#tellClaims()
+  }
+
+  /** Whether claims work: from now on, or not. */
+  #tellClaims(): void {
+    const isBroken =
+      this.#plan.store === 'redis'
+        ? this.#store.trouble !== undefined
+        : this.#hosts.some(({ disk }) => disk.room !== undefined)
+    this.oracle.claimsWork(!isBroken)
   }
 
   #setFull(host: Host, room: number | undefined): void {
     host.disk.room = room
     const places = this.#plan.store === 'lmdb' ? [this.#store, this.#spool] : [this.#spool]
     if (host === this.#hosts[0]) for (const place of places) place.full = room !== undefined
-    this.oracle.claimsWork(room === undefined)
+    this.#tellClaims()
   }
 }
 
