@@ -30,6 +30,9 @@ export interface Broken {
 /** Two pushes of one device may be so much less than a window apart: from the decision on a claim to the push. */
 const WINDOW_US = 5 * SECOND - 10 * MS
 
+/** After claims did not work processes know of different ones, until the windows of these are over. */
+const AGREED_AFTER_US = 10 * SECOND
+
 /** The plugin counts whole milliseconds. */
 const EXACT_US = MS
 
@@ -51,6 +54,8 @@ interface Known {
   /** Since when it is in the store. */
   storedSince: number | undefined
   generation: number
+  /** When the last push began that has reached Apple, and covers what came before. */
+  coveredTo: number
   /** Apple's answers that let it be removed. */
   refusedAt: number
   goneSince: number
@@ -92,6 +97,7 @@ export class Oracle {
       answered: undefined,
       storedSince: undefined,
       generation: 0,
+      coveredTo: Number.NEGATIVE_INFINITY,
       refusedAt: Number.NEGATIVE_INFINITY,
       goneSince: Number.NEGATIVE_INFINITY,
       accepted: undefined,
@@ -114,9 +120,10 @@ export class Oracle {
 
   /** `process` has taken an event of `user` at the time `at`. */
   took(process: string, user: number, at: number, what: string): void {
-    const isStored = ({ storedSince }: Known) => storedSince !== undefined && storedSince <= at
+    const isOpen = ({ storedSince, coveredTo }: Known) =>
+      storedSince !== undefined && storedSince <= at && coveredTo < at - EXACT_US
     const open = this.#owners.flatMap((owner, device) =>
-      owner === user && isStored(this.#devices[device] as Known) ? [device] : [],
+      owner === user && isOpen(this.#devices[device] as Known) ? [device] : [],
     )
     if (open.length > 0) this.#taken.push({ at, what, process, open })
   }
@@ -135,9 +142,11 @@ export class Oracle {
 
   /** A push has reached Apple. */
   arrived({ token, status, startedUs }: Arrival): void {
-    if (status === 200 || status === 410 || status === 400)
-      this.#settle(numberOf(token), taken => startedUs >= taken.at - EXACT_US)
-    if (status === 410 || status === 400) this.#refused(numberOf(token), status, startedUs)
+    const known = this.#devices[numberOf(token)] as Known
+    if (status === 400) known.refusedAt = Math.max(known.refusedAt, startedUs)
+    if (status !== 200 && status !== 410 && status !== 400) return
+    known.coveredTo = Math.max(known.coveredTo, startedUs)
+    this.#settle(numberOf(token), taken => startedUs >= taken.at - EXACT_US)
   }
 
   /** The answer to it has reached its sender. */
@@ -154,17 +163,13 @@ export class Oracle {
   #checkWindow(one: Arrival, other: Arrival): void {
     const [first, second] = one.startedUs < other.startedUs ? [one, other] : [other, one]
     const apart = second.startedUs - first.startedUs
-    const isExcused = this.#claimsSince > first.startedUs - SECOND || this.hurried.has(second.process)
+    const isExcused =
+      this.#claimsSince > second.startedUs - AGREED_AFTER_US || this.hurried.has(second.process)
     if (apart < WINDOW_US && !isExcused)
       this.breaks(
         'window',
         `${second.process} pushed device ${numberOf(second.token)} ${apart / MS} ms after ${first.process}`,
       )
-  }
-
-  #refused(device: number, status: number, startedUs: number): void {
-    const known = this.#devices[device] as Known
-    if (status === 400) known.refusedAt = Math.max(known.refusedAt, startedUs)
   }
 
   #settle(device: number, isCovered: (taken: Taken) => boolean): void {
