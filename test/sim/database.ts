@@ -74,8 +74,12 @@ export class Database {
       const arrive = () => {
         if (this.#trouble === 'silent') return void this.#held.push(this.#lose(arrive, fail))
         if (this.#trouble === 'refuses' || epoch !== this.#epoch) return fail('the simulated store refuses')
-        const result = effect()
-        caller.after(wait(), () => resolve(result))
+        try {
+          const result = effect()
+          caller.after(wait(), () => resolve(result))
+        } catch (error) {
+          fail((error as Error).message)
+        }
       }
       this.#scheduler.after(wait(), arrive)
     })

@@ -74,6 +74,8 @@ export class Oracle {
   readonly #owners: readonly number[]
   readonly #devices: Known[]
   #taken: Taken[] = []
+  /** Processes and devices: where a claim was not answered, the next one may find that very claim. */
+  readonly #unsure = new Set<string>()
   readonly #lines = new Map<string, number[]>()
   /** Since when claims work, and clocks go on as they did. */
   #claimsSince = 0
@@ -111,6 +113,11 @@ export class Oracle {
   /** Claims work from now on, or do not. */
   claimsWork(work: boolean): void {
     this.#claimsSince = work ? this.#now() : Number.POSITIVE_INFINITY
+  }
+
+  /** `process` has got no answer to a claim for `device`: until it has pushed it, it does so once more, to be sure. */
+  unsure(process: string, device: number): void {
+    this.#unsure.add(`${process} ${device}`)
   }
 
   /** Events that no push has covered yet. */
@@ -158,13 +165,16 @@ export class Oracle {
     const before = known.accepted
     known.accepted = before && before.startedUs > arrival.startedUs ? before : arrival
     if (before) this.#checkWindow(before, arrival)
+    this.#unsure.delete(`${arrival.process} ${numberOf(arrival.token)}`)
   }
 
   #checkWindow(one: Arrival, other: Arrival): void {
     const [first, second] = one.startedUs < other.startedUs ? [one, other] : [other, one]
     const apart = second.startedUs - first.startedUs
     const isExcused =
-      this.#claimsSince > second.startedUs - AGREED_AFTER_US || this.hurried.has(second.process)
+      this.#claimsSince > second.startedUs - AGREED_AFTER_US ||
+      this.hurried.has(second.process) ||
+      this.#unsure.has(`${second.process} ${numberOf(second.token)}`)
     if (apart < WINDOW_US && !isExcused)
       this.breaks(
         'window',
@@ -192,13 +202,15 @@ export class Oracle {
       if (owner !== user) continue
       const known = this.#devices[device] as Known
       const found = present.get(device)
+      const before = known.generation
       known.generation = found ? generationIn(found) : 0
       if (found) known.storedSince ??= this.#now()
       else if (known.storedSince !== undefined) {
         known.storedSince = undefined
         // Whoever is not registered needs no push.
         this.#settle(device, () => true)
-        this.#checkRemoval(device, known)
+        // A later one waits in the spool, perhaps.
+        if (before >= (known.answered?.generation ?? 0)) this.#checkRemoval(device, known)
       }
     }
   }

@@ -31,6 +31,8 @@ export interface StorePlace {
   readonly caller: Caller
   /** Where claims are kept by a server. */
   readonly claims: ClaimServer | undefined
+  /** The server did not answer to this claim. */
+  readonly claimFailed: (push: string) => void
   /** Called with the function that tells that the store answers again. */
   readonly onReady: (listener: () => void) => void
 }
@@ -81,10 +83,17 @@ function makeStore(realm: Realm, options: StoreOptions, clock: Clock, place: Sto
   class SimulatedStore extends KeyedStore {
     claim(push: string, request: ClaimRequest): Promise<Claim> {
       if (!claims) return hostClaims.claim(push, request)
-      return call(() => {
+      // As the script in device/redis/store.ts: what comes late claims nothing.
+      const until = claims.now() + deadline
+      const asked = call(() => {
+        if (claims.now() > until) throw new Error('the claim came too late')
         const claim = decideClaim(claims.lasts.get(push), claims.now(), request)
         if (claim.kind === 'granted') claims.lasts.set(push, claim.id)
         return claim
+      })
+      return asked.catch(error => {
+        place.claimFailed(push)
+        throw error
       })
     }
 

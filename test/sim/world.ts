@@ -250,6 +250,7 @@ export class World {
       database: isSpool ? this.#spool : this.#store,
       caller,
       claims: isSpool ? undefined : claims,
+      claimFailed: (push: string) => this.oracle.unsure(process.name, numberOf(push.split('/')[1] ?? '')),
       onReady: (listener: () => void) => {
         if (!isSpool) this.#ready.push({ process, listener })
       },
@@ -396,7 +397,11 @@ export class World {
       this.#downMs.set(name, 0)
       if (process.isLife(pid)) process.killAfter(0)
     }
-    running.close().catch(error => this.oracle.breaks('alive', `${name} cannot close: ${error.stack}`))
+    running
+      .close()
+      .catch(
+        error => process.isLife(pid) && this.oracle.breaks('alive', `${name} cannot close: ${error.stack}`),
+      )
     this.scheduler.after(7 * SECOND, ended)
   }
 

@@ -96,8 +96,13 @@ export class HostClaims {
       at: this.#clock.now(),
       asked: asked.map(({ key, request }) => ({ key, ...request })),
     }
-    const claims = (this.#closed ? undefined : this.#share(line)) ?? this.#apply(line)
+    const claims = (this.#closed ? undefined : this.#share(line)) ?? this.#decideAlone(line)
     for (const [index, claim] of claims.entries()) asked[index]?.resolve(claim)
+  }
+
+  /** Remembers nothing: what the others do not know would have this process count their claims otherwise than they do. */
+  #decideAlone({ at, asked }: Line): Claim[] {
+    return asked.map(request => this.#lasts.ask(request.key, at, request))
   }
 
   /** Appends `line` and applies all that is new in the log; undefined when that is impossible. */
