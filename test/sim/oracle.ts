@@ -74,11 +74,15 @@ export class Oracle {
   readonly #owners: readonly number[]
   readonly #devices: Known[]
   #taken: Taken[] = []
+  /** The users that each process has had events of in its life. */
+  readonly #heard = new Map<string, Set<number>>()
   /** Processes and devices: where a claim was not answered, the next one may find that very claim. */
   readonly #unsure = new Set<string>()
   readonly #lines = new Map<string, number[]>()
   /** Since when claims work, and clocks go on as they did. */
   #claimsSince = 0
+  /** Since when no clock has been set forward that ages are counted by which a server compares with its own: not mended. */
+  agesSince = 0
   /** A clock has been set while the world was running: of two registrations the older one may look newer. */
   clocksJumped = false
   /** Processes about to end, which keep no window. */
@@ -132,6 +136,7 @@ export class Oracle {
     const open = this.#owners.flatMap((owner, device) =>
       owner === user && isOpen(this.#devices[device] as Known) ? [device] : [],
     )
+    this.#heard.set(process, (this.#heard.get(process) ?? new Set()).add(user))
     if (open.length > 0) this.#taken.push({ at, what, process, open })
   }
 
@@ -141,10 +146,11 @@ export class Oracle {
     for (const key of [...this.#lines.keys()]) if (key.startsWith(`${process} `)) this.#lines.delete(key)
   }
 
-  /** It may have claimed a push that never was, and so have kept others from it. */
+  /** It may have claimed a push that never was, for any user that it has heard of, and so have kept others from it. */
   #forgive(process: string): void {
-    const devices = new Set(this.#taken.flatMap(taken => (taken.process === process ? taken.open : [])))
-    for (const device of devices) this.#settle(device, () => true)
+    for (const [device, owner] of this.#owners.entries())
+      if (this.#heard.get(process)?.has(owner)) this.#settle(device, () => true)
+    this.#heard.delete(process)
   }
 
   /** A push has reached Apple. */
@@ -241,7 +247,7 @@ export class Oracle {
   end({ pending, spooled }: { readonly pending: number; readonly spooled: number }): void {
     if (pending > 0 || spooled > 0)
       this.breaks('settled', `${pending} devices are pending, ${spooled} registrations in the spool`)
-    for (const { what, at, process, open } of this.#taken)
+    for (const { what, at, process, open } of this.#taken.filter(taken => taken.at >= this.agesSince))
       this.breaks('covered', `${what} that ${process} took at ${at / SECOND} s has no push to device ${open}`)
     for (const [device, known] of this.#devices.entries()) this.#checkKept(device, known)
   }

@@ -325,6 +325,7 @@ export class World {
         this.#hostOf(step.host).aheadMs += step.ms
         this.#tellClaims()
         this.oracle.clocksJumped = true
+        if (this.#plan.store === 'redis' && step.ms > 0) this.oracle.agesSince = this.scheduler.now
     }
   }
 

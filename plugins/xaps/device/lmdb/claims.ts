@@ -100,9 +100,15 @@ export class HostClaims {
     for (const [index, claim] of claims.entries()) asked[index]?.resolve(claim)
   }
 
-  /** Remembers nothing: what the others do not know would have this process count their claims otherwise than they do. */
+  /**
+   * Remembers nothing: what the others do not know would have this process count their claims otherwise than they do. A claim
+   * that is held, which they may know, is held on.
+   */
   #decideAlone({ at, asked }: Line): Claim[] {
-    return asked.map(request => this.#lasts.ask(request.key, at, request))
+    return asked.map(request => {
+      const claim = this.#lasts.ask(request.key, at, request)
+      return claim.kind === 'granted' ? { ...claim, id: request.held ?? claim.id } : claim
+    })
   }
 
   /** Appends `line` and applies all that is new in the log; undefined when that is impossible. */
