@@ -78,6 +78,7 @@ export class Oracle {
   readonly #heard = new Map<string, Set<number>>()
   /** Processes and devices: where a claim was not answered, the next one may find that very claim. */
   readonly #unsure = new Set<string>()
+  readonly #pushedUnsure = new Set<Arrival>()
   readonly #lines = new Map<string, number[]>()
   /** Since when claims work, and clocks go on as they did. */
   #claimsSince = 0
@@ -121,7 +122,7 @@ export class Oracle {
 
   /** `process` has got no answer to a claim for `device`: until it has pushed it, it does so once more, to be sure. */
   unsure(process: string, device: number): void {
-    this.#unsure.add(`${process} ${device}`)
+    this.#unsure.add(unsureKey({ process, token: tokenOf(device) }))
   }
 
   /** Events that no push has covered yet. */
@@ -154,7 +155,9 @@ export class Oracle {
   }
 
   /** A push has reached Apple. */
-  arrived({ token, status, startedUs }: Arrival): void {
+  arrived(arrival: Arrival): void {
+    const { token, status, startedUs } = arrival
+    if (this.#unsure.has(unsureKey(arrival))) this.#pushedUnsure.add(arrival)
     const known = this.#devices[numberOf(token)] as Known
     if (status === 400) known.refusedAt = Math.max(known.refusedAt, startedUs)
     if (status !== 200 && status !== 410 && status !== 400) return
@@ -171,7 +174,7 @@ export class Oracle {
     const before = known.accepted
     known.accepted = before && before.startedUs > arrival.startedUs ? before : arrival
     if (before) this.#checkWindow(before, arrival)
-    this.#unsure.delete(`${arrival.process} ${numberOf(arrival.token)}`)
+    this.#unsure.delete(unsureKey(arrival))
   }
 
   #checkWindow(one: Arrival, other: Arrival): void {
@@ -180,7 +183,7 @@ export class Oracle {
     const isExcused =
       this.#claimsSince > second.startedUs - AGREED_AFTER_US ||
       this.hurried.has(second.process) ||
-      this.#unsure.has(`${second.process} ${numberOf(second.token)}`)
+      this.#pushedUnsure.has(second)
     if (apart < WINDOW_US && !isExcused)
       this.breaks(
         'window',
@@ -247,7 +250,7 @@ export class Oracle {
   end({ pending, spooled }: { readonly pending: number; readonly spooled: number }): void {
     if (pending > 0 || spooled > 0)
       this.breaks('settled', `${pending} devices are pending, ${spooled} registrations in the spool`)
-    for (const { what, at, process, open } of this.#taken.filter(taken => taken.at >= this.agesSince))
+    for (const { what, at, process, open } of this.#taken.filter(taken => taken.at > this.agesSince))
       this.breaks('covered', `${what} that ${process} took at ${at / SECOND} s has no push to device ${open}`)
     for (const [device, known] of this.#devices.entries()) this.#checkKept(device, known)
   }
@@ -261,6 +264,10 @@ export class Oracle {
     if (storedSince !== undefined && generation < answered.generation && !this.clocksJumped)
       this.breaks('kept', `device ${device} was answered ${answered.generation}, the store has ${generation}`)
   }
+}
+
+function unsureKey({ process, token }: Pick<Arrival, 'process' | 'token'>): string {
+  return `${process} ${numberOf(token)}`
 }
 
 /** The number of a registration stands in its mailboxes. */

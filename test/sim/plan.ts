@@ -59,8 +59,11 @@ const FAULTS = [
   'clock',
 ] as const
 
+/** How many steps a plan has unless told otherwise. */
+export const STEPS = 40
+
 /** The same plan for the same seed, of `count` steps. */
-export function planOf(seed: number, count = 40): Plan {
+export function planOf(seed: number, count = STEPS): Plan {
   const random = seededRandom(seed * 2 + 1)
   const { below, pick } = random
   const users = 1 + below(3)

@@ -45,10 +45,13 @@ interface Running {
   readonly close: () => Promise<void>
 }
 
+/** Whether the plugin keeps a journal of pending pushes. */
+const JOURNALED = false
+
 export interface WorldOptions {
   readonly mutation?: Mutation | undefined
-  /** Whether pending pushes outlive their process. */
-  readonly survives: boolean
+  /** Whether pending pushes outlive their process: JOURNALED unless told otherwise. */
+  readonly survives?: boolean
 }
 
 export class World {
@@ -71,6 +74,8 @@ export class World {
   /** Phones whose account is removed, and since when, by Apple's clock. */
   readonly #dead = new Map<string, number>()
   readonly #generations: number[]
+  /** When each phone has last asked to be registered. */
+  readonly #askedAt = new Map<number, number>()
 
   constructor(plan: Plan, options: WorldOptions) {
     const scheduler = new Scheduler(plan.seed)
@@ -80,7 +85,7 @@ export class World {
     this.#plan = plan
     this.#options = options
     this.#generations = plan.owners.map(() => 0)
-    this.oracle = new Oracle(plan.owners, { now, wallMs: appleMs }, options)
+    this.oracle = new Oracle(plan.owners, { now, wallMs: appleMs }, { survives: JOURNALED, ...options })
     this.#hosts = ['one', 'two'].map(name => ({ name, disk: new Disk(), aheadMs: 0 }))
     const [one, two] = this.#hosts as [Host, Host]
     this.#store = new Database(scheduler, plan.store === 'redis', (key, text) => this.#changed(key, text))
@@ -358,9 +363,11 @@ export class World {
     const token = tokenOf(device)
     this.#dead.delete(token)
     const door = this.#running.get('companion')?.door
-    if (!door) return
-    const process = this.#processes.companion
     const at = this.scheduler.now
+    // Two in one millisecond have no order.
+    if (!door || this.#askedAt.get(device) === at) return
+    this.#askedAt.set(device, at)
+    const process = this.#processes.companion
     const generation = (this.#generations[device] ?? 0) + 1
     this.#generations[device] = generation
     const user = `u${this.#plan.owners[device]}@example.org`
