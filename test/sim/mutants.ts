@@ -121,10 +121,10 @@ export const MUTANTS: readonly Mutant[] = [
     'this.#timer = undefined;',
   ),
   mutant(
-    'pushes wait for a stream of a connection that has ended',
-    ['settled'],
-    'apns/connection',
-    "if (!this.open)\n            this.#tellWaiting('sendOnAnother');",
+    'users that wait for the store are not looked up when it is back',
+    ['covered'],
+    'push/lookup',
+    'if (this.#backoff.failures === 0)\n            this.#catchUp();',
     '',
   ),
   mutant(

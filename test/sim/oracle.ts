@@ -224,15 +224,19 @@ export class Oracle {
     }
   }
 
-  /** `at` is of the plugin's clock, Apple's timestamp of Apple's: they agree but for jumps. */
-  #checkRemoval(device: number, { answered, goneSince, refusedAt }: Known): void {
-    if (!answered || this.clocksJumped) return
-    const askedMs = this.#wallMs() - (this.#now() - answered.at) / MS
-    if (refusedAt >= answered.at - EXACT_US || goneSince >= Math.floor(askedMs) - 1) return
+  #checkRemoval(device: number, known: Known): void {
+    if (!known.answered || this.#isRefused(known)) return
     this.breaks(
-      goneSince > Number.NEGATIVE_INFINITY ? 'younger' : 'kept',
-      `device ${device} was removed although it had registered at ${answered.at / SECOND} s`,
+      known.goneSince > Number.NEGATIVE_INFINITY ? 'younger' : 'kept',
+      `device ${device} was removed although it had registered at ${known.answered.at / SECOND} s`,
     )
+  }
+
+  /** Whether Apple has refused the last registration that was answered. The plugin's clock and Apple's agree but for jumps. */
+  #isRefused({ answered, goneSince, refusedAt }: Known): boolean {
+    if (!answered || this.clocksJumped) return goneSince > 0 || refusedAt > 0
+    const askedMs = this.#wallMs() - (this.#now() - answered.at) / MS
+    return refusedAt >= answered.at - EXACT_US || goneSince >= Math.floor(askedMs) - 1
   }
 
   logged(process: string, level: Level, text: string, message: string): void {
@@ -255,11 +259,10 @@ export class Oracle {
     for (const [device, known] of this.#devices.entries()) this.#checkKept(device, known)
   }
 
-  #checkKept(device: number, { answered, storedSince, generation, goneSince, refusedAt }: Known): void {
+  #checkKept(device: number, known: Known): void {
+    const { answered, storedSince, generation } = known
     if (!answered) return
-    const isRemoved = refusedAt > Number.NEGATIVE_INFINITY || goneSince > Number.NEGATIVE_INFINITY
-    // Removals are judged when they happen.
-    if (storedSince === undefined && !isRemoved)
+    if (storedSince === undefined && !this.#isRefused(known))
       this.breaks('kept', `device ${device} was told its topic, and is not in the store`)
     if (storedSince !== undefined && generation < answered.generation && !this.clocksJumped)
       this.breaks('kept', `device ${device} was answered ${answered.generation}, the store has ${generation}`)

@@ -56,6 +56,7 @@ const FAULTS = [
   'power',
   'forget',
   'full',
+  'full',
   'clock',
 ] as const
 
@@ -77,10 +78,27 @@ export function planOf(seed: number, count = STEPS): Plan {
   const steps: Step[] = owners.map((_, device) => ({ atMs: ++atMs, does: 'register', device }))
   for (let step = 0; step < count; step += 1) {
     atMs += pick([0, below(5), below(pace), below(2 * pace), below(5_500)])
-    if (below(100) >= faulty) steps.push(event())
-    else steps.push(fault())
+    const isFault = below(100) < faulty
+    if (isFault) steps.push(fault())
+    else if (below(8) === 0) steps.push(...race())
+    else steps.push(event())
   }
-  return { seed, store, owners, steps }
+  return { seed, store, owners, steps: steps.sort((a, b) => a.atMs - b.atMs) }
+
+  /** Phones register while Apple says that one of the user's is gone, or a second time while the first is not answered. */
+  function race(): Step[] {
+    const gone = below(owners.length)
+    const user = owners[gone] as number
+    const mine = owners.map((_, device) => device).filter(device => owners[device] === user)
+    const register = (device: number, most: number): Step => ({
+      atMs: atMs + below(most),
+      does: 'register',
+      device,
+    })
+    if (below(2) === 0) return [register(gone, 500), register(gone, 500)]
+    const mail = { atMs, does: 'mail', process: pick(['worker1', 'worker2'] as const), user } as const
+    return [{ atMs, does: 'gone', devices: [gone] }, mail, ...mine.map(device => register(device, 90))]
+  }
 
   function event(): Step {
     const user = below(users)
@@ -104,7 +122,7 @@ export function planOf(seed: number, count = STEPS): Plan {
       case 'store':
         return { atMs, does, trouble: pick(['slow', 'refuses', 'silent'] as const), forMs }
       case 'full':
-        return { atMs, does, host, room: pick([0, below(60)]), forMs }
+        return { atMs, does, host, room: pick([0, below(60)]), forMs: below(3_000) }
       case 'apple':
         return { atMs, does, trouble: troubleOf(), forMs }
       case 'gone':

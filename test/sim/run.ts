@@ -1,5 +1,6 @@
 /** One run of a plan, and the smallest plan that breaks the same promise. */
 
+import { turns } from '../support/fake-clock.ts'
 import { type Broken, PROMISES } from './oracle.ts'
 import { type Plan, planOf, type Step, told } from './plan.ts'
 import { World, type WorldOptions } from './world.ts'
@@ -20,6 +21,8 @@ export async function run(plan: Plan, options: WorldOptions): Promise<Result> {
   } catch (error) {
     world.oracle.breaks('alive', `the simulation failed: ${stackOf(error)}`)
   } finally {
+    // Rejections that nobody has handled are told at the end of a turn.
+    await turns(1)
     process.off('unhandledRejection', unhandled)
   }
   return { broken: world.oracle.broken, trace: world.trace }
