@@ -135,6 +135,13 @@ export const MUTANTS: readonly Mutant[] = [
     '(entry.pending?.due ?? 0)',
   ),
   mutant(
+    "a push of a process's own covers what its clock says is older",
+    ['covered'],
+    'push/claiming',
+    "return own.kind === 'wait' ? own",
+    "return own.kind !== 'granted' ? own",
+  ),
+  mutant(
     'each change of a state that flaps has its line',
     ['quiet'],
     'base/transition-log',

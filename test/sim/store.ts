@@ -83,15 +83,17 @@ function makeStore(realm: Realm, options: StoreOptions, clock: Clock, place: Sto
   class SimulatedStore extends KeyedStore {
     claim(push: string, request: ClaimRequest): Promise<Claim> {
       if (!claims) return hostClaims.claim(push, request)
-      // As the script in device/redis/store.ts: what comes late claims nothing.
+      // As the script in device/redis/store.ts: what comes late claims nothing. A connection that is lost sooner has lost it.
       const until = claims.now() + deadline
+      let isGivenUp = false
       const asked = call(() => {
-        if (claims.now() > until) throw new Error('the claim came too late')
+        if (isGivenUp || claims.now() > until) throw new Error('the claim came too late')
         const claim = decideClaim(claims.lasts.get(push), claims.now(), request)
         if (claim.kind === 'granted') claims.lasts.set(push, claim.id)
         return claim
       })
       return asked.catch(error => {
+        isGivenUp = true
         place.claimFailed(push)
         throw error
       })

@@ -11,6 +11,7 @@ import { randomUUID } from 'node:crypto'
 import { inBatches } from '../../base/batch.ts'
 import type { Clock } from '../../base/clock.ts'
 import { type Log, reasonOf } from '../../base/log.ts'
+import { TransitionLog } from '../../base/transition-log.ts'
 import { LastClaims } from '../claim.ts'
 import { isText, listOf, shaped } from '../codec.ts'
 import type { Claim, ClaimRequest } from '../store.ts'
@@ -53,7 +54,7 @@ export class HostClaims {
   readonly #lasts = new LastClaims()
   /** The time of the last line. */
   #latest = 0
-  #alone = false
+  readonly #transitions: TransitionLog
   #closed = false
   readonly #ask = inBatches<Asked>(BATCH_EVERY_MS, batch => this.#decide(batch))
 
@@ -64,6 +65,7 @@ export class HostClaims {
     })
     this.#clock = clock
     this.#log = log
+    this.#transitions = new TransitionLog('shared', clock)
   }
 
   /** Claims the push whose key this is. Never rejects. */
@@ -87,6 +89,7 @@ export class HostClaims {
 
   close(): void {
     this.#closed = true
+    this.#transitions.close()
     this.#shared.close()
   }
 
@@ -121,11 +124,15 @@ export class HostClaims {
         else this.#applyText(text)
       }
       if (!mine) throw new Error('what was appended cannot be read')
-      this.#alone = false
+      this.#transitions.to('shared', counted =>
+        this.#log.notice('pushes are coalesced per host again', counted),
+      )
       return mine
     } catch (error) {
-      if (!this.#alone) this.#log.warn('pushes are coalesced per process only', { reason: reasonOf(error) })
-      this.#alone = true
+      const reason = reasonOf(error)
+      this.#transitions.to('alone', counted =>
+        this.#log.warn('pushes are coalesced per process only', { reason, ...counted }),
+      )
       return undefined
     }
   }
