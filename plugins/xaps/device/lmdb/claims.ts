@@ -4,7 +4,7 @@
  * waits for no other process. A process that has missed lines (it started after them, or could not read for a while)
  * may push once too often; so none appends a request that it knows to be no grant, which others could take for one.
  *
- * Pushes go on when anything goes wrong here, coalesced per process instead of per host.
+ * Pushes go on when anything goes wrong here, coalesced per process instead of per host, as push/claiming.ts does by itself.
  */
 
 import { randomUUID } from 'node:crypto'
