@@ -34,7 +34,8 @@ export class Claiming {
     const now = this.#clock.now()
     const request = { ageMs: now - newest, windowMs }
     const own = this.#own.ask(entry.key, now, request)
-    return own.kind === 'granted' ? this.#askStore(entry, request) : own
+    // Nothing that came after a push of its own is covered by it: where it looks so, the clock was set back.
+    return own.kind === 'wait' ? own : this.#askStore(entry, request)
   }
 
   /** Whether a push of this process's has covered an event for `key` at `at` (ms since the epoch). */

@@ -178,9 +178,10 @@ export class Coalescer {
   /** Sets the timer of a resting entry for its next push. */
   #schedule(entry: Entry): void {
     if (entry.state !== 'resting' || this.#closed) return
-    const due = this.#hurry ? 0 : (entry.pending?.due ?? 0)
-    const at = Math.max(due, entry.notBefore)
     const now = this.#clock.now()
+    // A later time is of a clock that was set back since.
+    const due = this.#hurry ? 0 : Math.min(entry.pending?.due ?? 0, now + this.#rule.changeDelayMs)
+    const at = Math.max(due, entry.notBefore)
     if (at <= now) return this.#wake(entry)
     if (entry.timer && entry.wakesAt === at) return
     entry.timer?.cancel()

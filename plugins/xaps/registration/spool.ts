@@ -10,7 +10,7 @@ import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
 import { type Log, reasonOf } from '../base/log.ts'
 import { onceAMinute } from '../base/transition-log.ts'
-import type { Device, UserRecord } from '../device/device.ts'
+import { type Device, sameDevice, type UserRecord } from '../device/device.ts'
 import { forget, type Registration, register } from '../device/record.ts'
 import type { DeviceStore } from '../device/store.ts'
 import { takeOlderSpool } from './older-spool.ts'
@@ -85,9 +85,10 @@ export class Spool {
     await this.#open()
     const { local, maxDevices } = this.#options
     try {
-      await local.update(user, record =>
-        this.#takeRoom(user, register(record, registration, { maxDevices, live: true })),
-      )
+      await local.update(user, record => {
+        const live = !isOvertaken(record, registration, this.#clock.now())
+        return this.#takeRoom(user, register(record, registration, { maxDevices, live }))
+      })
     } catch (error) {
       // As it is on disk; a record that cannot be read either goes on counting.
       await local.devices(user).then(
@@ -223,6 +224,12 @@ export class Spool {
       return false
     }
   }
+}
+
+/** Whether a later one of the same device is here: this one has waited for the store meanwhile. `now`: ms since the epoch. */
+function isOvertaken({ devices }: UserRecord, registration: Registration, now: number): boolean {
+  const known = devices.find(device => sameDevice(device, registration))
+  return known !== undefined && known.lastSeen > registration.at && known.lastSeen <= now
 }
 
 function bytesOf(devices: readonly Device[]): number {

@@ -73,6 +73,27 @@ describe('a device store on a Redis that fails', { skip }, () => {
     await Promise.all(everyOperation(store).map(operation => assert.rejects(operation, expected)))
   }
 
+  test('a claim that a server does after nobody has waited for it claims nothing', async () => {
+    const { store } = await open()
+    const { store: other } = await open()
+    // Both know the server's clock.
+    await Promise.all([store, other].map(each => each.claim('known', { ageMs: 0, windowMs: 5_000 })))
+    redis.signal('SIGSTOP')
+    await assert.rejects(store.claim('late', { ageMs: 0, windowMs: 5_000 }))
+    redis.signal('SIGCONT')
+    await until(
+      () =>
+        store.devices('bob').then(
+          () => true,
+          () => false,
+        ),
+      'the server to answer again',
+    )
+    // Of an event from before the server went on: only a claim of after it would cover that.
+    const claim = await other.claim('late', { ageMs: 60_000, windowMs: 5_000 })
+    assert.equal(claim.kind, 'granted')
+  })
+
   test('a flood of one user over two processes costs few writes, and none of it is lost', async () => {
     const job = { uri: redis.uri, namespace: 'xaps', kind: 'register', user: 'flooded' } as const
     const start = (name: string) => startWorker({ ...job, name, count: 300, concurrency: 300 })

@@ -4,13 +4,14 @@
  * waits for no other process. A process that has missed lines (it started after them, or could not read for a while)
  * may push once too often; so none appends a request that it knows to be no grant, which others could take for one.
  *
- * Pushes go on when anything goes wrong here, coalesced per process instead of per host.
+ * Pushes go on when anything goes wrong here, coalesced per process instead of per host, as push/claiming.ts does by itself.
  */
 
 import { randomUUID } from 'node:crypto'
 import { inBatches } from '../../base/batch.ts'
 import type { Clock } from '../../base/clock.ts'
 import { type Log, reasonOf } from '../../base/log.ts'
+import { TransitionLog } from '../../base/transition-log.ts'
 import { LastClaims } from '../claim.ts'
 import { isText, listOf, shaped } from '../codec.ts'
 import type { Claim, ClaimRequest } from '../store.ts'
@@ -53,7 +54,7 @@ export class HostClaims {
   readonly #lasts = new LastClaims()
   /** The time of the last line. */
   #latest = 0
-  #alone = false
+  readonly #transitions: TransitionLog
   #closed = false
   readonly #ask = inBatches<Asked>(BATCH_EVERY_MS, batch => this.#decide(batch))
 
@@ -64,6 +65,7 @@ export class HostClaims {
     })
     this.#clock = clock
     this.#log = log
+    this.#transitions = new TransitionLog('shared', clock)
   }
 
   /** Claims the push whose key this is. Never rejects. */
@@ -87,6 +89,7 @@ export class HostClaims {
 
   close(): void {
     this.#closed = true
+    this.#transitions.close()
     this.#shared.close()
   }
 
@@ -96,8 +99,19 @@ export class HostClaims {
       at: this.#clock.now(),
       asked: asked.map(({ key, request }) => ({ key, ...request })),
     }
-    const claims = (this.#closed ? undefined : this.#share(line)) ?? this.#apply(line)
+    const claims = (this.#closed ? undefined : this.#share(line)) ?? this.#decideAlone(line)
     for (const [index, claim] of claims.entries()) asked[index]?.resolve(claim)
+  }
+
+  /**
+   * Remembers nothing: what the others do not know would have this process count their claims otherwise than they do. A claim
+   * that is held, which they may know, is held on.
+   */
+  #decideAlone({ at, asked }: Line): Claim[] {
+    return asked.map(request => {
+      const claim = this.#lasts.ask(request.key, at, request)
+      return claim.kind === 'granted' ? { ...claim, id: request.held ?? claim.id } : claim
+    })
   }
 
   /** Appends `line` and applies all that is new in the log; undefined when that is impossible. */
@@ -110,11 +124,15 @@ export class HostClaims {
         else this.#applyText(text)
       }
       if (!mine) throw new Error('what was appended cannot be read')
-      this.#alone = false
+      this.#transitions.to('shared', counted =>
+        this.#log.notice('pushes are coalesced per host again', counted),
+      )
       return mine
     } catch (error) {
-      if (!this.#alone) this.#log.warn('pushes are coalesced per process only', { reason: reasonOf(error) })
-      this.#alone = true
+      const reason = reasonOf(error)
+      this.#transitions.to('alone', counted =>
+        this.#log.warn('pushes are coalesced per process only', { reason, ...counted }),
+      )
       return undefined
     }
   }

@@ -28,18 +28,23 @@ return 1`
 
 /**
  * decideClaim of claim.ts by the server's clock, so that hosts need not agree on the time.
- * ARGV: age, window, held (or ''), time to keep, all in milliseconds. Answers {kind, number}.
+ * ARGV: age, window, held (or ''), time to keep, all in milliseconds, and the server's time from when on nobody waits for the
+ * answer. Answers {kind, number, the server's time}.
+ *
+ * A claim that is late claims nothing: its push has been made without it, before, and events in between would count as
+ * covered. A server that was stopped does what it finds in its connections' buffers, whether they are closed or not.
  */
 const CLAIM = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if now > tonumber(ARGV[5]) then return {3, 0, now} end
 local last = tonumber(redis.call('GET', KEYS[1]) or '')
 if last and last <= now and last ~= tonumber(ARGV[3]) then
-  if last >= now - ARGV[1] then return {0, 0} end
-  if last + ARGV[2] > now then return {1, math.ceil(last + ARGV[2] - now)} end
+  if last >= now - ARGV[1] then return {0, 0, now} end
+  if last + ARGV[2] > now then return {1, math.ceil(last + ARGV[2] - now), now} end
 end
 redis.call('SET', KEYS[1], string.format('%.0f', now), 'PX', ARGV[4])
-return {2, now}`
+return {2, now, now}`
 
 /** How long ago the last claim was, in milliseconds by the server's clock; -1 where none is remembered. */
 const LAST_CLAIM = `
@@ -52,13 +57,31 @@ export class RedisStore extends KeyedStore<RedisOptions> {
   readonly #connection = new RedisConnection(this.options)
   /** Keys whose last change may be in their server alone: it counts as made when it has been written again. */
   readonly #unconfirmed = new Set<string>()
+  /**
+   * How far the server's clock is ahead of this process's, which no one sets, in milliseconds; no further than it is in truth,
+   * since it was read while its answer was on the way. Before the first answer no time is too early.
+   */
+  #aheadMs = -Number.MAX_SAFE_INTEGER
   readonly #compareAndSet = compareAndSetOver(entriesIn(this.#connection, this.options, this.#unconfirmed))
 
   async claim(push: string, request: ClaimRequest): Promise<Claim> {
+    const claim = (await this.#askClaim(push, request)) ?? (await this.#askClaim(push, request))
+    if (!claim) throw new Error('the claim came too late')
+    return claim
+  }
+
+  /** Undefined where it came late, or the server's clock is not known or was set: then it is known now. */
+  async #askClaim(push: string, request: ClaimRequest): Promise<Claim | undefined> {
     const { ageMs, windowMs, held } = request
     const args = [ageMs, windowMs, held ?? '', Math.ceil(keptMs(request))]
     const key = fullKey(this.options.namespace, pushKey(push))
-    return claimOf(await this.#connection.call(client => run(client, CLAIM, key, args)))
+    const answer = await this.#connection.call(client => {
+      const until = Math.floor(performance.now() + this.#aheadMs + this.#connection.deadlineMs)
+      return run(client, CLAIM, key, [...args, until])
+    })
+    const [kind, number, serverMs] = answer as [number, number, number]
+    this.#aheadMs = serverMs - performance.now()
+    return claimOf(kind, number)
   }
 
   protected async lastClaim(push: string): Promise<number | undefined> {
@@ -158,10 +181,10 @@ async function confirmed(client: Client, key: string, write: () => Promise<boole
   return true
 }
 
-function claimOf(answer: unknown): Claim {
-  const [kind, number] = answer as [number, number]
+function claimOf(kind: number, number: number): Claim | undefined {
   if (kind === 0) return { kind: 'covered' }
-  return kind === 1 ? { kind: 'wait', ms: number } : { kind: 'granted', id: number }
+  if (kind === 1) return { kind: 'wait', ms: number }
+  return kind === 2 ? { kind: 'granted', id: number } : undefined
 }
 
 /** The ways in which a server may lose data. Rejects when the user lacks a right that changes need. */

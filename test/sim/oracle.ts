@@ -1,0 +1,281 @@
+/**
+ * Knows all that happens in a simulated world, and says which promise was broken. The promises have the numbers of
+ * docs/reliability.md. Times are the world's, in microseconds.
+ */
+
+import type { Level } from '../../plugins/xaps/base/log.ts'
+import type { Device } from '../../plugins/xaps/device/device.ts'
+import type { Arrival } from './apple.ts'
+import { MS, SECOND } from './scheduler.ts'
+
+export const PROMISES = {
+  covered: '1: an event of a registered device is covered by a push that started at or after it',
+  window: '2: never two pushes in a window while claims work',
+  kept: '3: an answered registration is never missing',
+  younger: '4: a 410 never removes a registration that is younger than its timestamp',
+  settled: '5: after the faults have stopped, pending reaches 0 in bounded time',
+  quiet: '6: one log line per change of state, never one per mail or push',
+  alive: '7: no fault ends a process, and none is an error inside the plugin',
+} as const
+
+export type Promised = keyof typeof PROMISES
+
+/** A promise that was broken, and how. */
+export interface Broken {
+  readonly promise: Promised
+  readonly atUs: number
+  readonly how: string
+}
+
+/** Two pushes of one device may be so much less than a window apart: from the decision on a claim to the push. */
+const WINDOW_US = 5 * SECOND - 10 * MS
+
+/** After claims did not work processes know of different ones, until the windows of these are over. */
+const AGREED_AFTER_US = 10 * SECOND
+
+/** The plugin counts whole milliseconds. */
+const EXACT_US = MS
+
+/** The same line of one process may come so often in a minute. */
+const LINES_A_MINUTE = 2
+
+/** An event that a process has taken. */
+interface Taken {
+  readonly at: number
+  readonly what: string
+  readonly process: string
+  /** Of its user's devices, those that were in the store: by number. */
+  open: number[]
+}
+
+interface Known {
+  /** The last that was answered: its number among those of the device, and when the phone asked. */
+  answered: { readonly generation: number; readonly at: number } | undefined
+  /** Since when it is in the store. */
+  storedSince: number | undefined
+  generation: number
+  /** When the last push began that has reached Apple, and covers what came before. */
+  coveredTo: number
+  /** Apple's answers that let it be removed. */
+  refusedAt: number
+  goneSince: number
+  /** The last push that Apple accepted and whose sender knows. */
+  accepted: Arrival | undefined
+}
+
+/** The number of a device, in its token and its account id. */
+export const numberOf = (token: string): number => Number.parseInt(token, 16) - 1
+export const tokenOf = (device: number): string => (device + 1).toString(16).padStart(64, '0')
+
+export class Oracle {
+  readonly broken: Broken[] = []
+  readonly #now: () => number
+  readonly #wallMs: () => number
+  readonly #owners: readonly number[]
+  readonly #devices: Known[]
+  #taken: Taken[] = []
+  /** The users that each process has had events of in its life. */
+  readonly #heard = new Map<string, Set<number>>()
+  /** Processes and devices: where a claim was not answered, the next one may find that very claim. */
+  readonly #unsure = new Set<string>()
+  readonly #pushedUnsure = new Set<Arrival>()
+  readonly #lines = new Map<string, number[]>()
+  /** Since when claims work, and clocks go on as they did. */
+  #claimsSince = 0
+  /** Since when no clock has been set forward that ages are counted by which a server compares with its own: not mended. */
+  agesSince = 0
+  /** A clock has been set while the world was running: of two registrations the older one may look newer. */
+  clocksJumped = false
+  /** Processes about to end, which keep no window. */
+  readonly hurried = new Set<string>()
+  /** Whether pending pushes outlive their process. */
+  readonly #survives: boolean
+
+  constructor(
+    owners: readonly number[],
+    clock: { now(): number; wallMs(): number },
+    { survives }: { readonly survives: boolean },
+  ) {
+    this.#owners = owners
+    this.#now = clock.now
+    this.#wallMs = clock.wallMs
+    this.#survives = survives
+    this.#devices = owners.map(() => ({
+      answered: undefined,
+      storedSince: undefined,
+      generation: 0,
+      coveredTo: Number.NEGATIVE_INFINITY,
+      refusedAt: Number.NEGATIVE_INFINITY,
+      goneSince: Number.NEGATIVE_INFINITY,
+      accepted: undefined,
+    }))
+  }
+
+  breaks(promise: Promised, how: string): void {
+    this.broken.push({ promise, atUs: this.#now(), how })
+  }
+
+  /** Claims work from now on, or do not. */
+  claimsWork(work: boolean): void {
+    this.#claimsSince = work ? this.#now() : Number.POSITIVE_INFINITY
+  }
+
+  /** `process` has got no answer to a claim for `device`: until it has pushed it, it does so once more, to be sure. */
+  unsure(process: string, device: number): void {
+    this.#unsure.add(unsureKey({ process, token: tokenOf(device) }))
+  }
+
+  /** Events that no push has covered yet. */
+  get open(): number {
+    return this.#taken.length
+  }
+
+  /** `process` has taken an event of `user` at the time `at`. */
+  took(process: string, user: number, at: number, what: string): void {
+    const isOpen = ({ storedSince, coveredTo }: Known) =>
+      storedSince !== undefined && storedSince <= at && coveredTo < at - EXACT_US
+    const open = this.#owners.flatMap((owner, device) =>
+      owner === user && isOpen(this.#devices[device] as Known) ? [device] : [],
+    )
+    this.#heard.set(process, (this.#heard.get(process) ?? new Set()).add(user))
+    if (open.length > 0) this.#taken.push({ at, what, process, open })
+  }
+
+  /** What a dead process had to do. */
+  died(process: string): void {
+    if (!this.#survives) this.#forgive(process)
+    for (const key of [...this.#lines.keys()]) if (key.startsWith(`${process} `)) this.#lines.delete(key)
+  }
+
+  /** It may have claimed a push that never was, for any user that it has heard of, and so have kept others from it. */
+  #forgive(process: string): void {
+    for (const [device, owner] of this.#owners.entries())
+      if (this.#heard.get(process)?.has(owner)) this.#settle(device, () => true)
+    this.#heard.delete(process)
+  }
+
+  /** A push has reached Apple. */
+  arrived(arrival: Arrival): void {
+    const { token, status, startedUs } = arrival
+    if (this.#unsure.has(unsureKey(arrival))) this.#pushedUnsure.add(arrival)
+    const known = this.#devices[numberOf(token)] as Known
+    if (status === 400) known.refusedAt = Math.max(known.refusedAt, startedUs)
+    if (status !== 200 && status !== 410 && status !== 400) return
+    known.coveredTo = Math.max(known.coveredTo, startedUs)
+    this.#settle(numberOf(token), taken => startedUs >= taken.at - EXACT_US)
+  }
+
+  /** The answer to it has reached its sender. */
+  answered(arrival: Arrival): void {
+    const known = this.#devices[numberOf(arrival.token)] as Known
+    if (arrival.status === 410 && arrival.timestamp !== undefined)
+      known.goneSince = Math.max(known.goneSince, arrival.timestamp)
+    if (arrival.status !== 200) return
+    const before = known.accepted
+    known.accepted = before && before.startedUs > arrival.startedUs ? before : arrival
+    if (before) this.#checkWindow(before, arrival)
+    this.#unsure.delete(unsureKey(arrival))
+  }
+
+  #checkWindow(one: Arrival, other: Arrival): void {
+    const [first, second] = one.startedUs < other.startedUs ? [one, other] : [other, one]
+    const apart = second.startedUs - first.startedUs
+    const isExcused =
+      this.#claimsSince > second.startedUs - AGREED_AFTER_US ||
+      this.hurried.has(second.process) ||
+      this.#pushedUnsure.has(second)
+    if (apart < WINDOW_US && !isExcused)
+      this.breaks(
+        'window',
+        `${second.process} pushed device ${numberOf(second.token)} ${apart / MS} ms after ${first.process}`,
+      )
+  }
+
+  #settle(device: number, isCovered: (taken: Taken) => boolean): void {
+    for (const taken of this.#taken)
+      if (taken.open.includes(device) && isCovered(taken))
+        taken.open = taken.open.filter(other => other !== device)
+    this.#taken = this.#taken.filter(({ open }) => open.length > 0)
+  }
+
+  /** The phone has been told the topic. `at`: when it asked. */
+  registered(device: number, generation: number, at: number): void {
+    const known = this.#devices[device] as Known
+    if ((known.answered?.generation ?? 0) < generation) known.answered = { generation, at }
+  }
+
+  /** What the store holds of a user from now on. */
+  stored(user: number, devices: readonly Device[]): void {
+    const present = new Map(devices.map(device => [numberOf(device.token), device]))
+    for (const [device, owner] of this.#owners.entries()) {
+      if (owner !== user) continue
+      const known = this.#devices[device] as Known
+      const found = present.get(device)
+      const before = known.generation
+      known.generation = found ? generationIn(found) : 0
+      if (found) known.storedSince ??= this.#now()
+      else if (known.storedSince !== undefined) {
+        known.storedSince = undefined
+        // Whoever is not registered needs no push.
+        this.#settle(device, () => true)
+        // A later one waits in the spool, perhaps.
+        if (before >= (known.answered?.generation ?? 0)) this.#checkRemoval(device, known)
+      }
+    }
+  }
+
+  #checkRemoval(device: number, known: Known): void {
+    if (!known.answered || this.#isRefused(known)) return
+    this.breaks(
+      known.goneSince > Number.NEGATIVE_INFINITY ? 'younger' : 'kept',
+      `device ${device} was removed although it had registered at ${known.answered.at / SECOND} s`,
+    )
+  }
+
+  /** Whether Apple has refused the last registration that was answered. The plugin's clock and Apple's agree but for jumps. */
+  #isRefused({ answered, goneSince, refusedAt }: Known): boolean {
+    if (!answered || this.clocksJumped) return goneSince > 0 || refusedAt > 0
+    const askedMs = this.#wallMs() - (this.#now() - answered.at) / MS
+    return refusedAt >= answered.at - EXACT_US || goneSince >= Math.floor(askedMs) - 1
+  }
+
+  logged(process: string, level: Level, text: string, message: string): void {
+    if (level === 'debug' || level === 'info') return
+    if (message.includes('please report this')) this.breaks('alive', `${process}: ${text}`)
+    const key = `${process} ${text.replace(/\d+/g, '#')}`
+    const now = this.#now()
+    const lines = (this.#lines.get(key) ?? []).filter(at => now - at < 60 * SECOND)
+    this.#lines.set(key, [...lines, now])
+    if (lines.length >= LINES_A_MINUTE)
+      this.breaks('quiet', `${process} said ${lines.length + 1} times: ${text}`)
+  }
+
+  /** All is well since `healedAt`, and has been for long: what should have come by now? */
+  end({ pending, spooled }: { readonly pending: number; readonly spooled: number }): void {
+    if (pending > 0 || spooled > 0)
+      this.breaks('settled', `${pending} devices are pending, ${spooled} registrations in the spool`)
+    for (const { what, at, process, open } of this.#taken.filter(taken => taken.at > this.agesSince))
+      this.breaks('covered', `${what} that ${process} took at ${at / SECOND} s has no push to device ${open}`)
+    for (const [device, known] of this.#devices.entries()) this.#checkKept(device, known)
+  }
+
+  #checkKept(device: number, known: Known): void {
+    const { answered, storedSince, generation } = known
+    if (!answered) return
+    if (storedSince === undefined && !this.#isRefused(known))
+      this.breaks('kept', `device ${device} was told its topic, and is not in the store`)
+    if (storedSince !== undefined && generation < answered.generation && !this.clocksJumped)
+      this.breaks('kept', `device ${device} was answered ${answered.generation}, the store has ${generation}`)
+  }
+}
+
+function unsureKey({ process, token }: Pick<Arrival, 'process' | 'token'>): string {
+  return `${process} ${numberOf(token)}`
+}
+
+/** The number of a registration stands in its mailboxes. */
+export const mailboxesOf = (generation: number): string[] => ['INBOX', `g${generation}`]
+
+function generationIn({ mailboxes }: Device): number {
+  return Number(mailboxes.find(name => /^g\d+$/.test(name))?.slice(1) ?? 0)
+}
