@@ -36,12 +36,17 @@ function plain(value: string): string {
 const UNSEEN =
   /[\p{Control}\p{Format}\p{Default_Ignorable_Code_Point}\p{Surrogate}\p{Private_Use}\p{Unassigned}\p{Line_Separator}\p{Paragraph_Separator}]|(?! )\p{Space_Separator}/gu
 
+/** Almost every text; the last one is what masked tokens have. */
+const PLAIN = /^[\x20-\x7e\u2026]*$/
+
 /**
  * `text` with the characters that a reader would not see, or not as they are, written as \uXXXX: one such escape per
  * UTF-16 code unit, as JSON has them, so that JSON text keeps its meaning. Nothing changes when it is applied again.
  */
 export function visible(text: string): string {
-  return text.replace(UNSEEN, character => character.split('').map(escapeOf).join(''))
+  return PLAIN.test(text)
+    ? text
+    : text.replace(UNSEEN, character => character.split('').map(escapeOf).join(''))
 }
 
 function escapeOf(unit: string): string {

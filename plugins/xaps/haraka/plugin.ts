@@ -26,10 +26,12 @@ export function harakaLog(plugin: Logger): Log {
 }
 
 function visibleFields(fields: Fields): Fields {
-  const shown = Object.entries(fields).map(
-    ([key, value]) => [key, typeof value === 'string' ? visible(value) : value] as const,
-  )
-  return Object.fromEntries(shown)
+  const shown: Record<string, Fields[string]> = {}
+  for (const key in fields) {
+    const value = fields[key] ?? ''
+    shown[key] = typeof value === 'string' ? visible(value) : value
+  }
+  return shown
 }
 
 /** Undefined, and a line in the log, when the configuration is of no use: then the plugin stays off. */
