@@ -122,6 +122,20 @@ test('a limit that is raised while pushes wait is used at once', async t => {
   assert.equal(hanging?.kind, 'broken stream')
 })
 
+test('a limit that is cut to one stream in mid-flight fails no push', async t => {
+  const b = await bench(t)
+  await b.send(0)
+  b.apple.faults.latency(5)
+  const first = sendMany(b, 100)
+  await b.apple.waitForRequest(2)
+  b.apple.faults.streamLimit(1)
+  // Before the news has come these go out beyond the limit, and are refused.
+  const second = sendMany(b, 100, 100)
+  assertAll(await first, 100, 'sent')
+  assertAll(await second, 100, 'sent')
+  assert.equal(b.apple.connections.attempts, 1)
+})
+
 test('on a new connection one push goes ahead, with certificate and with provider token', async t => {
   const key = providerKey()
   const b = await bench(t, { providerKeys: [key] })

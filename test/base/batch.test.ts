@@ -4,9 +4,9 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { forEachAtOnce, inBatches } from '../../plugins/xaps/base/batch.ts'
 import { until } from '../support/wait.ts'
 
-function collecting(everyMs: number) {
+function collecting(everyMs: number, many = 1) {
   const batches: (readonly number[])[] = []
-  return { batches, add: inBatches<number>(everyMs, batch => batches.push(batch)) }
+  return { batches, add: inBatches<number>({ everyMs, many }, batch => batches.push(batch)) }
 }
 
 test('what comes in one turn of the event loop leaves together, in its order', async () => {
@@ -35,6 +35,17 @@ test('what comes alone leaves at the end of its turn', async () => {
   add(2)
   await setImmediate()
   assert.deepEqual(batches, [[1], [2]])
+})
+
+test('only what comes when many have come just before waits', async () => {
+  const { batches, add } = collecting(200, 4)
+  for (const item of [1, 2, 3, 4, 5, 6]) {
+    add(item)
+    await setImmediate()
+  }
+  assert.deepEqual(batches, [[1], [2], [3], [4]])
+  await until(() => batches.length === 5, 'the batch that waits')
+  assert.deepEqual(batches[4], [5, 6])
 })
 
 async function* numbers(end: number, error?: Error) {

@@ -6,8 +6,8 @@ import type { Client, PushApi } from './parts/push-bare.ts'
 import { makeSite } from './site.ts'
 
 const LATENCIES_MS = [0, 50, 100]
-/** [apns] max_in_flight. */
-const IN_FLIGHT = 500
+/** The streams that the stand-in allows, as Apple does. */
+const IN_FLIGHT = 1_000
 
 interface Sample {
   readonly cpuUs: number
@@ -49,7 +49,7 @@ function rowsOf(at: string, samples: Readonly<Record<Client, readonly Sample[]>>
   const rate = of('ours', 'perSecond')
   return [
     row(`CPU per push ${at}`, 'µs', cpu, apn('cpuUs'), { of: 'ratio', most: 1.25 }),
-    row(`CPU per push ${at}`, 'µs', cpu, http2('cpuUs')),
+    row(`CPU per push ${at}`, 'µs', cpu, http2('cpuUs'), { of: 'ratio', most: 1.3 }),
     row(`pushes ${at}`, '/s', rate, apn('perSecond'), { of: 'ratio', least: 0.85 }),
     row(`pushes ${at}`, '/s', rate, http2('perSecond')),
   ]

@@ -9,11 +9,14 @@ import { reasonOf } from '../base/log.ts'
 import { Queue } from '../base/queue.ts'
 import type { ApnClient, RawConnection } from './client.ts'
 import type { Push } from './payload.ts'
-import type { Outcome } from './request.ts'
+import type { Fault, Outcome } from './request.ts'
 import { type Answer, type Verdict, verdictOf } from './verdict.ts'
 
 /** Apple asks for a ping after an idle hour; firewalls forget an idle connection sooner. */
 export const PING_EVERY_MS = 10 * 60_000
+
+/** A peer that has just cut the number of its streams refuses those that were on their way; so often a push is sent at most. */
+const MOST_TRIES = 3
 
 /** What a waiting push is told: a stream is free, to use another connection, or its verdict without being sent. */
 type Admission = 'send' | 'sendOnAnother' | Verdict
@@ -56,7 +59,7 @@ export class Connection {
   }
 
   /** Sends `push` when a stream is free, and judges what came of it; the connection must be open. Never rejects. */
-  async send(push: Push): Promise<Verdict> {
+  async send(push: Push, tries = 1): Promise<Verdict> {
     if (this.#hasRoom()) this.#inFlight += 1
     else {
       const admission = await new Promise<Admission>(resolve => this.#waiting.push(resolve))
@@ -66,6 +69,8 @@ export class Connection {
     const sentAt = this.#client.clock.now()
     const outcome = await this.#request(push)
     this.#inFlight -= 1
+    if ('fault' in outcome && outcome.refused && this.open && tries < MOST_TRIES)
+      return this.send(push, tries + 1)
     const verdict = 'fault' in outcome ? this.#fault(outcome, sentAt) : this.#answer(outcome, sentAt)
     this.#admitWaiting()
     return verdict
@@ -141,7 +146,7 @@ export class Connection {
   }
 
   /** Whether a push sent at `sentAt` met a fault of its own, or the death of the connection. */
-  #fault({ fault, timedOut }: Extract<Outcome, { fault: string }>, sentAt: number): Verdict {
+  #fault({ fault, timedOut }: Fault, sentAt: number): Verdict {
     const noneSince = this.#answeredAt <= sentAt
     if (!this.#authenticated || this.#raw?.session.destroyed || (timedOut && noneSince)) {
       return this.#fail(connectionLost(fault))

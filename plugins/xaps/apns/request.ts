@@ -15,8 +15,16 @@ import { reasonOf } from '../base/log.ts'
 import type { Push } from './payload.ts'
 import type { Answer } from './verdict.ts'
 
+/** Why Apple said nothing. */
+export interface Fault {
+  readonly fault: string
+  readonly timedOut: boolean
+  /** The peer has refused the stream and not looked at the push (RFC 9113, 8.7): it may be sent again at once. */
+  readonly refused?: boolean
+}
+
 /** What Apple said, or why it said nothing. */
-export type Outcome = Answer | { readonly fault: string; readonly timedOut: boolean }
+export type Outcome = Answer | Fault
 
 type AnswerHeaders = IncomingHttpHeaders & IncomingHttpStatusHeader
 
@@ -63,7 +71,10 @@ function listen(
       stream.resume().on('end', () => tell({ status: 200, reason: '', ...idIn(headers) }))
     else readText(stream, text => tell(refusalIn(headers, text, clock.now())))
   })
-  stream.on('error', error => tell({ fault: reasonOf(error), timedOut: false }))
+  stream.on('error', error => {
+    const isRefused = stream.rstCode === http2.NGHTTP2_REFUSED_STREAM
+    tell({ fault: reasonOf(error), timedOut: false, ...(isRefused ? { refused: true } : {}) })
+  })
   stream.on('close', () => {
     timer.cancel()
     tell({ fault: `the stream was closed with HTTP/2 code ${stream.rstCode}`, timedOut: false })

@@ -1,13 +1,27 @@
 /** Many items: collected into batches, for work that costs as much for many as for one, or some at a time. */
 
+/** When batches leave. */
+export interface Pace {
+  /** Milliseconds. */
+  readonly everyMs: number
+  /** Not so many items in `everyMs` are few. */
+  readonly many: number
+}
+
 /**
  * Returns a function that adds an item to the next batch. A batch holds all items of one turn of the event loop, and is
- * worked on at the turn's end, but not sooner than `everyMs` milliseconds after the one before: a lone item does not wait.
- * `work` must not throw.
+ * worked on at the turn's end. Where items come fast, `many` of them within `everyMs` milliseconds, a batch waits until so
+ * long after the one before. `work` must not throw.
  */
-export function inBatches<T>(everyMs: number, work: (batch: readonly T[]) => void): (item: T) => void {
+export function inBatches<T>(
+  { everyMs, many }: Pace,
+  work: (batch: readonly T[]) => void,
+): (item: T) => void {
   let batch: T[] = []
   let notBefore = 0
+  /** When the last `many` items came; the oldest of them is the one at `next`. */
+  const times: number[] = new Array(many).fill(Number.NEGATIVE_INFINITY)
+  let next = 0
   const flush = (): void => {
     const full = batch
     batch = []
@@ -15,9 +29,12 @@ export function inBatches<T>(everyMs: number, work: (batch: readonly T[]) => voi
     work(full)
   }
   return item => {
+    const now = performance.now()
+    const areMany = now - (times[next] ?? 0) < everyMs
+    times[next] = now
+    next = (next + 1) % many
     if (batch.push(item) > 1) return
-    const early = notBefore - performance.now()
-    if (early > 0) setTimeout(flush, early)
+    if (areMany && now < notBefore) setTimeout(flush, notBefore - now)
     else setImmediate(flush)
   }
 }

@@ -75,7 +75,7 @@ const KEYS = {
     priority: live('priority', oneOf('5', '10', 'none'), '5'),
     expirationMs: live('expiration', seconds(0, 2_592_000), 86_400_000),
     collapseId: live('collapse_id', flag, false),
-    maxInFlight: live('max_in_flight', integer(1, 1000), 500),
+    maxInFlight: live('max_in_flight', integer(1, 1000), 1000),
     requestTimeoutMs: live('request_timeout', seconds(1, 120), 10_000),
   },
   push: {

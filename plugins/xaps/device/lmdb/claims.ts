@@ -23,8 +23,11 @@ import { SharedLog } from './shared-log.ts'
  */
 const MOST_DISORDER_MS = 100
 
-/** On a busy host claims, and with them pushes, go out some at a time: that saves system calls on both ways. */
-const BATCH_EVERY_MS = 3
+/**
+ * On a busy host claims, and with them pushes, go out some at a time: that saves system calls on both ways. A client that asks
+ * for one after the other does not wait for that.
+ */
+const PACE = { everyMs: 3, many: 16 } as const
 
 /** The claims that one process asked for at one time. */
 interface Line {
@@ -56,7 +59,7 @@ export class HostClaims {
   #latest = 0
   readonly #transitions: TransitionLog
   #closed = false
-  readonly #ask = inBatches<Asked>(BATCH_EVERY_MS, batch => this.#decide(batch))
+  readonly #ask = inBatches<Asked>(PACE, batch => this.#decide(batch))
 
   /** Does not touch `directory` before the first claim. */
   constructor(directory: string, clock: Clock, log: Log) {
