@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { DamagedRecord, userKey } from '../../plugins/xaps/device/codec.ts'
 import type { Device } from '../../plugins/xaps/device/device.ts'
 import type { MailEvent } from '../../plugins/xaps/event.ts'
 import { Observer } from '../../plugins/xaps/observe/observer.ts'
@@ -275,4 +276,38 @@ test('settled waits for lookups under way; a closed lookup takes no more and kee
   b.submit('cleo')
   assert.equal(b.lookup.waiting, 0)
   assert.equal(b.clock.timers, 0)
+})
+
+test('a damaged record is the matter of its user alone: no other waits, and its line has no name in it', async () => {
+  const b = bench()
+  b.devices = () => {
+    if (b.asked.at(-1) === 'alice') throw new DamagedRecord('the stored devices of "alice" are damaged')
+    return Promise.resolve([deviceOf(1)])
+  }
+  b.submit('alice')
+  await settle()
+  b.submit('bob')
+  await settle()
+  assert.deepEqual(
+    b.found.map(({ target }) => target.user),
+    ['bob'],
+  )
+  assert.equal(b.lookup.waiting, 0)
+  assert.deepEqual(b.log.loud().length, 1)
+  assert.match(b.log.loud()[0] ?? '', /^error: the stored devices of a user are damaged.* user=a\*\*\*/)
+  assert.doesNotMatch(b.log.loud().join(), /alice/)
+  assert.equal(b.clock.timers, 0)
+})
+
+test('a name that no user can have has no devices, and the store is not away', async () => {
+  const b = bench()
+  b.devices = async user => {
+    userKey(user)
+    return [deviceOf(1)]
+  }
+  for (const user of ['half \ud800', 'bob']) {
+    b.submit(user)
+    await settle()
+  }
+  assert.deepEqual([b.found.length, b.lookup.waiting, b.log.loud()], [1, 0, []])
 })

@@ -5,8 +5,9 @@
 
 import { Backoff } from '../base/backoff.ts'
 import type { Clock, Timer } from '../base/clock.ts'
-import { type Log, reasonOf } from '../base/log.ts'
+import { type Log, maskUser, reasonOf } from '../base/log.ts'
 import { TransitionLog } from '../base/transition-log.ts'
+import { DamagedRecord, isOfOneUser } from '../device/codec.ts'
 import type { Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
 import { withoutSuperseded } from '../device/superseded.ts'
@@ -119,7 +120,7 @@ export class Lookup {
     const timesBack = this.#timesBack
     let devices: readonly Device[] | undefined
     try {
-      devices = await this.#store.devices(event.user)
+      devices = await this.#devicesOf(event.user)
       this.#storeAnswers()
     } catch (error) {
       this.#note(event)
@@ -131,6 +132,20 @@ export class Lookup {
     this.#parts.journal.leave(event.user)
     if (this.#backoff.failures === 0) this.#catchUp()
     if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  /** Rejects when the store does not answer: what it has for this user alone may be of no use. */
+  async #devicesOf(user: string): Promise<readonly Device[]> {
+    try {
+      return await this.#store.devices(user)
+    } catch (error) {
+      if (!isOfOneUser(error)) throw error
+      if (error instanceof DamagedRecord)
+        this.#log.error('the stored devices of a user are damaged; the next registration replaces them', {
+          user: maskUser(user),
+        })
+      return []
+    }
   }
 
   #tell(event: MailEvent, devices: readonly Device[]): void {
