@@ -311,3 +311,18 @@ test('a name that no user can have has no devices, and the store is not away', a
   }
   assert.deepEqual([b.found.length, b.lookup.waiting, b.log.loud()], [1, 0, []])
 })
+
+test('users whom another process has left are looked up some at a time, and some in each turn of the event loop', async () => {
+  const b = bench()
+  const at = b.clock.now()
+  for (let user = 0; user < 1_000; user += 1) b.lookup.resume({ user: `user${user}`, at })
+  await settle()
+  assert.ok(b.asked.length <= 60, `${b.asked.length} in one turn`)
+  b.submit('new mail')
+  await settle()
+  assert.equal(b.found.at(-1)?.target.user, 'new mail')
+  const settled = b.lookup.settled()
+  await b.clock.advance(10)
+  await settled
+  assert.deepEqual([b.found.length, b.lookup.waiting, b.clock.timers], [1_001, 0, 0])
+})
