@@ -54,3 +54,21 @@ test('decisions are passed on once; while no companion takes them a bounded numb
     )
   assert.equal(users().length, MOST_DECIDED)
 })
+
+test('what is no report, as a worker of another version may send it, changes nothing', () => {
+  const reports = new Reports()
+  reports.hear(1, reportOf(5))
+  const { sums, ...others } = reportOf(6)
+  for (const report of [
+    undefined,
+    null,
+    'x',
+    {},
+    others,
+    { ...others, sums: {} },
+    { ...others, sums, decided: 1 },
+  ])
+    reports.hear(1, report)
+  reports.ended(1)
+  assert.deepEqual(sentOf(reports), [['worker1', 5]])
+})

@@ -79,6 +79,48 @@ test('samples tell what came in five seconds, and how long the pushes took', asy
   collection.close()
 })
 
+test('each sample of a process that is alone has what came in its five seconds', async () => {
+  const { clock, own, collection } = setup()
+  for (const count of [1, 2, 3]) {
+    own.metrics.count('xaps_decisions_total', 'pushed', count)
+    own.metrics.observe('xaps_delivery_to_apple_seconds', 8)
+    await clock.advance(SAMPLE_EVERY_MS)
+  }
+  const { samples } = collection.overview()
+  assert.deepEqual(
+    samples.map(({ decisions, p50 }) => [decisions.pushed, p50 !== undefined]),
+    [
+      [1, true],
+      [2, true],
+      [3, true],
+    ],
+  )
+  collection.close()
+})
+
+test('a companion that is started again shows nothing in its samples that came before it', async () => {
+  const { clock, report, collection } = setup()
+  const [worker, later] = [new Metrics(), new Metrics()]
+  worker.count('xaps_pushes_total', 'sent', 1_000)
+  collection.hear([report('worker1', { sums: structuredClone(worker.sums) })])
+  worker.count('xaps_pushes_total', 'sent', 7)
+  later.count('xaps_pushes_total', 'sent', 2)
+  collection.hear([
+    report('worker1', { sums: structuredClone(worker.sums) }),
+    report('worker2', { sums: later.sums, startedAt: clock.now() + 1_000 }),
+  ])
+  await clock.advance(SAMPLE_EVERY_MS)
+  assert.deepEqual(collection.overview().samples[0]?.verdicts, { sent: 9 })
+  collection.close()
+})
+
+test('a process that had ended before a clock was set back is not here', async () => {
+  const { clock, report, collection } = setup()
+  collection.hear([report('worker1', { at: clock.now() + 86_400_000 })])
+  assert.deepEqual(names(collection), ['companion'])
+  collection.close()
+})
+
 test('samples of a quarter of an hour are kept', async () => {
   const { clock, collection } = setup()
   await clock.advance(3_600_000)

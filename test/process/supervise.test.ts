@@ -347,3 +347,21 @@ test('a process whose parent is gone before it has said anything learns so', asy
   end.end()
   await assert.rejects(link.hello, /no parent process/)
 })
+
+test('news that cannot be told cost neither the parent nor the child anything', async t => {
+  const news = () => {
+    throw new Error('a fault')
+  }
+  const { clock, child, started, log } = setup(t, LIVES, { news })
+  const { pid } = child
+  let answers = 0
+  started[0]?.stdio[CHANNEL_FD]?.on('data', () => {
+    answers += 1
+  })
+  for (let count = 1; count <= 8; count += 1) {
+    await clock.advance(2_000)
+    await until(() => answers >= count, `answer ${count}`)
+  }
+  assert.equal(child.pid, pid)
+  assert.ok(log.messages().includes('debug the companion cannot be told the news'))
+})

@@ -64,3 +64,22 @@ test('one process takes what another one has left when it was killed, and only o
   first.remove(name)
   assert.deepEqual(readdirSync(dir), [])
 })
+
+test('a disk that takes a part of what is written has not kept it', t => {
+  const dir = directory(t)
+  const module = require.resolve('../../plugins/xaps/push/journal-files.js')
+  const script = `
+    process.on('SIGXFSZ', () => undefined)
+    const { JournalDirectory } = require(${JSON.stringify(module)})
+    const files = new JournalDirectory(${JSON.stringify(dir)}, () => require('node:fs').mkdirSync(${JSON.stringify(dir)}))
+    files.append('x'.repeat(1000) + '\\n')
+    try {
+      files.append('y'.repeat(1000) + '\\n')
+    } catch (error) {
+      console.log(error.message)
+    }`
+  // A file of one block of 1024 bytes is as full as a disk.
+  const limited = ['-c', 'ulimit -f 1; exec "$0" -e "$1"', process.execPath, script]
+  const { stdout, stderr } = spawnSync('bash', limited, { encoding: 'utf8' })
+  assert.equal(stdout, 'the disk takes no more\n', stderr)
+})

@@ -120,9 +120,61 @@ test('a disk that is full costs no push and one line; when it can be written aga
   assert.match(log.loud()[0] ?? '', /^warn: pending pushes are kept in memory alone: .* cause="ENOSPC/)
   Object.assign(files, { append, replace })
   journal.enter('dora')
-  await settle()
+  await clock.advance(5_000)
   assert.equal(host.files.get('1'), '+ 1000 "anna"\n+ 1000 "carl"\n+ 1005 "dora"\n')
   assert.match(log.loud()[1] ?? '', /^notice: pending pushes are kept on disk again/)
+})
+
+test('while a disk is full all is written anew every five seconds, not with every mail; and at the end', async () => {
+  const { clock, host, start } = setup()
+  const { files, journal } = start('1')
+  const { append, replace } = files
+  let tries = 0
+  const full = () => {
+    tries += 1
+    throw new Error('ENOSPC: no space left on device')
+  }
+  Object.assign(files, { append: full, replace: full })
+  for (let count = 0; count < 1_000; count += 1) {
+    journal.enter(`user${count}`)
+    if (count % 2 > 0) journal.leave(`user${count - 1}`)
+    await clock.advance(10)
+  }
+  assert.ok(tries <= 3, `${tries} tries in 10 seconds`)
+  Object.assign(files, { append, replace })
+  journal.close()
+  assert.equal(host.files.get('1')?.split('\n').length, 501)
+  assert.equal(clock.timers, 0)
+})
+
+test('what cannot be taken over is said once, however often it is tried, and again after it could be', () => {
+  const { log, start } = setup()
+  const { files, takeOver } = start('1')
+  const { left } = files
+  const away = () => {
+    throw new Error('EACCES: permission denied')
+  }
+  for (const tried of [away, away, away, left, away, away]) {
+    Object.assign(files, { left: tried })
+    takeOver()
+  }
+  assert.equal(log.loud().length, 2)
+})
+
+test('names of any length cost no more than their own line, however many are pending', async () => {
+  const { start } = setup()
+  const { files, journal } = start('1')
+  const { replace } = files
+  let rewritten = 0
+  files.replace = text => {
+    rewritten += 1
+    replace(text)
+  }
+  for (let count = 0; count < 5_000; count += 1) {
+    journal.enter(`${'x'.repeat(250)}${count}`)
+    if (count % 10 === 0) await settle()
+  }
+  assert.ok(rewritten <= 3, `${rewritten} times`)
 })
 
 test('the file stays small, however many come and go', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { DamagedRecord, userKey } from '../../plugins/xaps/device/codec.ts'
 import type { Device } from '../../plugins/xaps/device/device.ts'
 import type { MailEvent } from '../../plugins/xaps/event.ts'
 import { Observer } from '../../plugins/xaps/observe/observer.ts'
@@ -275,4 +276,53 @@ test('settled waits for lookups under way; a closed lookup takes no more and kee
   b.submit('cleo')
   assert.equal(b.lookup.waiting, 0)
   assert.equal(b.clock.timers, 0)
+})
+
+test('a damaged record is the matter of its user alone: no other waits, and its line has no name in it', async () => {
+  const b = bench()
+  b.devices = () => {
+    if (b.asked.at(-1) === 'alice') throw new DamagedRecord('the stored devices of "alice" are damaged')
+    return Promise.resolve([deviceOf(1)])
+  }
+  b.submit('alice')
+  await settle()
+  b.submit('bob')
+  await settle()
+  assert.deepEqual(
+    b.found.map(({ target }) => target.user),
+    ['bob'],
+  )
+  assert.equal(b.lookup.waiting, 0)
+  assert.deepEqual(b.log.loud().length, 1)
+  assert.match(b.log.loud()[0] ?? '', /^error: the stored devices of a user are damaged.* user=a\*\*\*/)
+  assert.doesNotMatch(b.log.loud().join(), /alice/)
+  assert.equal(b.clock.timers, 0)
+})
+
+test('a name that no user can have has no devices, and the store is not away', async () => {
+  const b = bench()
+  b.devices = async user => {
+    userKey(user)
+    return [deviceOf(1)]
+  }
+  for (const user of ['half \ud800', 'bob']) {
+    b.submit(user)
+    await settle()
+  }
+  assert.deepEqual([b.found.length, b.lookup.waiting, b.log.loud()], [1, 0, []])
+})
+
+test('users whom another process has left are looked up some at a time, and some in each turn of the event loop', async () => {
+  const b = bench()
+  const at = b.clock.now()
+  for (let user = 0; user < 1_000; user += 1) b.lookup.resume({ user: `user${user}`, at })
+  await settle()
+  assert.ok(b.asked.length <= 60, `${b.asked.length} in one turn`)
+  b.submit('new mail')
+  await settle()
+  assert.equal(b.found.at(-1)?.target.user, 'new mail')
+  const settled = b.lookup.settled()
+  await b.clock.advance(10)
+  await settled
+  assert.deepEqual([b.found.length, b.lookup.waiting, b.clock.timers], [1_001, 0, 0])
 })

@@ -158,6 +158,20 @@ test('readers of /events are counted: one too many is told so, and one that leav
   clients[0]?.socket.destroy()
 })
 
+test('requests for /events that share a connection cost one place, and none when it has ended', async t => {
+  const clock = heldClock(AT)
+  const { address } = await serveAt(t, clock)
+  const client = await connect(
+    address,
+    `GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(3 * MOST_READERS),
+  )
+  await until(() => messages(client) === 1, 'an overview')
+  const other = await connect(address, get('/events'))
+  await until(() => messages(other) === 1, 'room for another')
+  for (const { socket } of [client, other]) socket.destroy()
+  await until(() => clock.timers === 0, 'the end of all')
+})
+
 test('a reader that takes nothing is held one message, and is left after a while', async t => {
   const clock = heldClock(AT)
   // No kernel holds this much for a connection, so that the first message is not through.

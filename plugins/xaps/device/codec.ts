@@ -20,6 +20,14 @@ export class DamagedRecord extends Error {
   override name = 'DamagedRecord'
 }
 
+/** A name that is no user's, or no push's. */
+class ImpossibleName extends RangeError {}
+
+/** Whether a store that fails so does answer, and has nothing for this one user. */
+export function isOfOneUser(error: unknown): boolean {
+  return error instanceof DamagedRecord || error instanceof ImpossibleName
+}
+
 /** The value under a key: the record (an empty one where there is no key), or why it cannot be read. */
 export type Stored = UserRecord | DamagedRecord
 
@@ -48,7 +56,7 @@ const UNFIT = /[\0\p{Surrogate}]/u
 
 function keyOf(prefix: string, name: string, maxBytes: number, what: string): string {
   if (name === '' || Buffer.byteLength(name) > maxBytes || UNFIT.test(name)) {
-    throw new RangeError(`${what} must be 1 to ${maxBytes} bytes of proper Unicode without NUL`)
+    throw new ImpossibleName(`${what} must be 1 to ${maxBytes} bytes of proper Unicode without NUL`)
   }
   return prefix + name
 }

@@ -1,6 +1,10 @@
-/** A device store whose operations are told of: which, how long it took, and why it failed if it did. */
+/**
+ * A device store whose operations are told of: which, how long it took, and why it failed if it did. One that has nothing of
+ * use for one user has answered.
+ */
 
 import { reasonOf } from '../base/log.ts'
+import { isOfOneUser } from './codec.ts'
 import type { DeviceStore } from './store.ts'
 
 /** The operations that a mail, a registration or a push waits for, by their names in metrics. */
@@ -21,7 +25,7 @@ export function observed<Store extends DeviceStore>(store: Store, heard: Heard):
       const result = call(...args)
       result.then(
         () => heard(operation, performance.now() - from),
-        error => heard(operation, performance.now() - from, reasonOf(error)),
+        error => heard(operation, performance.now() - from, isOfOneUser(error) ? undefined : reasonOf(error)),
       )
       return result
     }

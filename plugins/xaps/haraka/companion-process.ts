@@ -24,14 +24,14 @@ async function start(hello: unknown): Promise<Serving> {
 
 const starting = parent.hello.then(start)
 parent.onNews(news => {
-  starting.then(
-    serving => {
-      const { settings, reports } = news as CompanionNews
-      if (settings) serving.takeUp(settings)
-      if (reports) serving.hear(reports)
-    },
-    () => undefined,
-  )
+  const hear = (serving: Serving) => {
+    const { settings, reports } = news as CompanionNews
+    if (settings) serving.takeUp(settings)
+    if (reports) serving.hear(reports)
+  }
+  starting
+    .then(hear)
+    .catch((error: unknown) => log.debug('the news are of no use', { cause: reasonOf(error) }))
 })
 
 async function main(): Promise<void> {

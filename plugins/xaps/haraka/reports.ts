@@ -42,13 +42,14 @@ export class Reports {
   /** Listens to the workers from now on. */
   constructor() {
     cluster.on('message', ({ id }, message) => {
-      if (isEvent(message, REPORT)) this.hear(id, (message as unknown as { report: LocalReport }).report)
+      if (isEvent(message, REPORT)) this.hear(id, (message as { report?: unknown }).report)
     })
     cluster.on('exit', ({ id }) => this.ended(id))
   }
 
-  /** The worker of this id reports. */
-  hear(id: number, report: LocalReport): void {
+  /** The worker of this id reports. What is no report is ignored: the worker may be of another version, or in other hands. */
+  hear(id: number, report: unknown): void {
+    if (!isReport(report)) return
     this.#placeOf(id).last = { ...report, decided: [] }
     this.#decided = [...this.#decided, ...report.decided].slice(-MOST_DECIDED)
   }
@@ -85,4 +86,15 @@ export class Reports {
     this.#places.push(place)
     return place
   }
+}
+
+function isReport(value: unknown): value is LocalReport {
+  const { sums, decided } = (value ?? {}) as Partial<LocalReport>
+  return Array.isArray(decided) && isTable(sums?.counters) && isTable(sums?.histograms)
+}
+
+function isTable(value: unknown): boolean {
+  return (
+    typeof value === 'object' && value !== null && Object.values(value).every(row => row instanceof Object)
+  )
 }

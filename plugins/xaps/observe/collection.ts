@@ -58,9 +58,16 @@ export class Collection {
   /** Reports of other processes of the instance. */
   hear(reports: readonly Report[]): void {
     for (const report of reports) {
-      this.#reports.set(report.process, report)
-      for (const decided of report.decided) this.#lastDecided.set(decided.user, decided, KEPT_MS)
+      // What a process did before this one was here belongs to no sample.
+      if (!this.#reports.has(report.process) && report.startedAt < this.#startedAt)
+        this.#before = add(this.#before, report.sums)
+      this.#keep(report)
     }
+  }
+
+  #keep(report: Report): void {
+    this.#reports.set(report.process, report)
+    for (const decided of report.decided) this.#lastDecided.set(decided.user, decided, KEPT_MS)
   }
 
   /** All that is known, and the last decision on a mail of `user` (canonical), if one is known. */
@@ -105,11 +112,12 @@ export class Collection {
   }
 
   #hearOurselves(): void {
-    this.hear([this.#parts.own()])
+    this.#keep(this.#parts.own())
   }
 
   #isHere({ at }: Report): boolean {
-    return this.#clock.now() - at < GONE_AFTER_MS
+    // Of a time to come are those from before a clock was set back.
+    return Math.abs(this.#clock.now() - at) < GONE_AFTER_MS
   }
 
   #sampleLater(): void {

@@ -101,25 +101,24 @@ function tableOf<Name extends string, Value>(
 
 /** Both together, as new data. */
 export function add(a: Sums, b: Sums): Sums {
+  const counted = (x: number, y = 0) => x + y
   return {
-    counters: joined(a.counters, b.counters, (x, y) => joined(x, y, (m, n) => m + n)),
-    histograms: joined(a.histograms, b.histograms, (x, y) => joined(x, y, addDistributions)),
+    counters: joined(a.counters, b.counters, (x, y = {}) => joined(x, y, counted)),
+    histograms: joined(a.histograms, b.histograms, (x, y = {}) => joined(x, y, addDistributions)),
   }
 }
 
-function addDistributions(a: Distribution, b: Distribution): Distribution {
+function addDistributions(a: Distribution, b: Distribution = { counts: [], sum: 0 }): Distribution {
   return { counts: a.counts.map((count, index) => count + (b.counts[index] ?? 0)), sum: a.sum + b.sum }
 }
 
+/** `both` makes a copy of a value that has no other. */
 function joined<V>(
   a: Readonly<Record<string, V>>,
   b: Readonly<Record<string, V>>,
-  both: (a: V, b: V) => V,
+  both: (a: V, b?: V) => V,
 ): Record<string, V> {
-  const all: Record<string, V> = { ...a }
-  for (const [key, value] of Object.entries(b)) {
-    const known = all[key]
-    all[key] = known === undefined ? value : both(known, value)
-  }
-  return all
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)])
+  const one = (key: string): V => (key in a ? both(a[key] as V, b[key]) : both(b[key] as V))
+  return Object.fromEntries([...keys].map(key => [key, one(key)]))
 }

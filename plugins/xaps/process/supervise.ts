@@ -193,8 +193,18 @@ export class Supervised {
       this.#silent = this.#unanswered >= MOST_UNANSWERED
       if (this.#silent) return void child.kill('SIGKILL')
       this.#unanswered += 1
-      send(channel, this.#options.news?.() ?? {})
+      send(channel, this.#news())
     })
+  }
+
+  /** Nothing where what is to be said cannot be: the question is asked all the same. */
+  #news(): object {
+    try {
+      return this.#options.news?.() ?? {}
+    } catch (error) {
+      this.#log.debug('the companion cannot be told the news', { cause: reasonOf(error) })
+      return {}
+    }
   }
 
   #onUp(): void {

@@ -45,7 +45,9 @@ export class JournalDirectory implements JournalFiles {
 
   append(text: string): void {
     this.#fd ??= this.#open('a')
-    fs.writeSync(this.#fd, text)
+    const written = fs.writeSync(this.#fd, text)
+    // A disk that fills up takes a part, and says so to the next write only.
+    if (written < Buffer.byteLength(text)) throw new Error('the disk takes no more')
   }
 
   replace(text: string): void {
@@ -70,14 +72,14 @@ export class JournalDirectory implements JournalFiles {
   }
 
   take(name: string): string | undefined {
-    this.#takenCount += 1
-    const taken = `${this.#own}-${this.#takenCount}.pending`
+    const taken = `${this.#own}-${this.#takenCount + 1}.pending`
     try {
       fs.renameSync(this.#pathOf(name), this.#pathOf(taken))
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return undefined
       throw error
     }
+    this.#takenCount += 1
     this.#taken.set(name, taken)
     return fs.readFileSync(this.#pathOf(taken), 'utf8')
   }

@@ -13,11 +13,11 @@ import type { JournalFiles } from './journal-files.ts'
 /** That a user has nothing pending any more is written with the next user that has, or after so long, in milliseconds. */
 const WRITE_LEFT_AFTER_MS = 5
 
-/** A file that is larger is written anew, unless that much of it is needed. */
-const LARGE_BYTES = 256 * 1024
+/** A file that is larger is written anew, unless that much of it was needed when it was last. In characters. */
+const LARGE = 256 * 1024
 
-/** About what a line has. */
-const LINE_BYTES = 64
+/** How long nothing is written after it failed, in milliseconds: to write all anew takes a while where much is pending. */
+const TRY_AGAIN_AFTER_MS = 5_000
 
 const NOT_TAKEN = 'pushes that a process has left on disk cannot be taken over'
 
@@ -39,10 +39,14 @@ export class Journal {
   readonly #entered = new Set<string>()
   readonly #left = new Set<string>()
   #written = 0
+  #limit = LARGE
   /** The file is as it should be, but for what is to be written. */
   #isGood = true
   #isScheduled = false
   #timer: Timer | undefined
+  #tryingAgain: Timer | undefined
+  /** Why the last try to take over failed; empty where it did not. */
+  #notTaken: ReadonlySet<string> = new Set()
   #closed = false
 
   constructor(files: JournalFiles, log: Log, clock: Clock) {
@@ -74,25 +78,33 @@ export class Journal {
     this.#pending.delete(user)
     if (this.#entered.delete(user)) return
     this.#left.add(user)
-    this.#timer ??= this.#clock.after(WRITE_LEFT_AFTER_MS, () => this.#write())
+    this.#timer ??= this.#clock.after(WRITE_LEFT_AFTER_MS, () => this.#writeSoon())
   }
 
   /**
    * Calls `resume` for each user that processes have left which are no longer there. It must lead to enter() at once: what is
-   * read is removed afterwards. A file that cannot be read is left where it is, which is logged. Never throws.
+   * read is removed afterwards. A file that cannot be read is left, which is logged once. Never throws.
    */
   takeOver(resume: (left: LeftUser) => void): void {
     let users = 0
+    const causes = new Set<string>()
+    const attempt = <T>(work: () => T): T | undefined =>
+      this.#attempt(work, cause => {
+        causes.add(cause)
+        // This is tried every few seconds, and a disk may be away for long.
+        if (!this.#notTaken.has(cause)) this.#log.warn(NOT_TAKEN, { cause })
+      })
     const files = this.#files
-    for (const name of this.#attempt(() => files.left(), NOT_TAKEN) ?? []) {
-      const text = this.#attempt(() => files.take(name), NOT_TAKEN)
+    for (const name of attempt(() => files.left()) ?? []) {
+      const text = attempt(() => files.take(name))
       if (text === undefined) continue
       const left = usersLeftIn(text)
       for (const user of left) resume(user)
       users += left.length
       this.#write()
-      if (this.#isGood) this.#attempt(() => files.remove(name), NOT_TAKEN)
+      if (this.#isGood) attempt(() => files.remove(name))
     }
+    this.#notTaken = causes
     if (users > 0) this.#log.notice('pushes that were pending when a process ended are made now', { users })
   }
 
@@ -101,10 +113,11 @@ export class Journal {
     if (this.#closed) return
     this.#write()
     this.#closed = true
+    this.#tryingAgain?.cancel()
     this.#transitions.close()
     this.#attempt(
       () => this.#files.close(this.#pending.size > 0),
-      'the file of pending pushes cannot be closed',
+      cause => this.#log.warn('the file of pending pushes cannot be closed', { cause }),
     )
   }
 
@@ -117,7 +130,14 @@ export class Journal {
 
   #writeEntered(): void {
     this.#isScheduled = false
-    if (this.#entered.size > 0 && !this.#closed) this.#write()
+    if (this.#entered.size > 0) this.#writeSoon()
+  }
+
+  #writeSoon(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    // What is written then is all that is pending.
+    if (!this.#tryingAgain && !this.#closed) this.#write()
   }
 
   /** Never throws. */
@@ -128,13 +148,15 @@ export class Journal {
     this.#entered.clear()
     this.#left.clear()
     try {
-      if (this.#isGood && this.#written < this.#limit()) this.#append(lines.join(''))
+      if (this.#isGood && this.#written < this.#limit) this.#append(lines.join(''))
       else this.#writeAnew()
       this.#transitions.to('kept', counted =>
         this.#log.notice('pending pushes are kept on disk again', counted),
       )
     } catch (error) {
       this.#isGood = false
+      this.#tryingAgain?.cancel()
+      this.#tryingAgain = this.#clock.after(TRY_AGAIN_AFTER_MS, () => this.#tryAgain())
       const cause = reasonOf(error)
       this.#transitions.to('memory', counted =>
         this.#log.warn('pending pushes are kept in memory alone: a process that is killed loses them', {
@@ -145,8 +167,9 @@ export class Journal {
     }
   }
 
-  #limit(): number {
-    return Math.max(LARGE_BYTES, 4 * LINE_BYTES * this.#pending.size)
+  #tryAgain(): void {
+    this.#tryingAgain = undefined
+    this.#write()
   }
 
   #append(text: string): void {
@@ -159,6 +182,7 @@ export class Journal {
     const text = [...this.#pending.keys()].map(user => this.#lineOf(user)).join('')
     this.#files.replace(text)
     this.#written = text.length
+    this.#limit = Math.max(LARGE, 4 * text.length)
     this.#isGood = true
   }
 
@@ -166,11 +190,11 @@ export class Journal {
     return `+ ${this.#pending.get(user)?.at ?? 0} ${JSON.stringify(user)}\n`
   }
 
-  #attempt<T>(work: () => T, failed: string): T | undefined {
+  #attempt<T>(work: () => T, failed: (cause: string) => void): T | undefined {
     try {
       return work()
     } catch (error) {
-      this.#log.warn(failed, { cause: reasonOf(error) })
+      failed(reasonOf(error))
       return undefined
     }
   }

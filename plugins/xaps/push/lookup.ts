@@ -5,8 +5,9 @@
 
 import { Backoff } from '../base/backoff.ts'
 import type { Clock, Timer } from '../base/clock.ts'
-import { type Log, reasonOf } from '../base/log.ts'
+import { type Log, maskUser, reasonOf } from '../base/log.ts'
 import { TransitionLog } from '../base/transition-log.ts'
+import { DamagedRecord, isOfOneUser } from '../device/codec.ts'
 import type { Device } from '../device/device.ts'
 import type { DeviceStore } from '../device/store.ts'
 import { withoutSuperseded } from '../device/superseded.ts'
@@ -17,7 +18,10 @@ import type { PendingUsers } from './coalesce.ts'
 import type { LeftUser } from './journal.ts'
 import type { Target } from './settle.ts'
 
-/** How many lookups at a time make up for an outage of the store: it has just come back. */
+/**
+ * How many lookups at a time make up for an outage of the store, which has just come back, or of a process; and how many
+ * begin in one turn of the event loop: a store that answers at once would else hold up all the mail.
+ */
 const AT_ONCE = 50
 
 export interface LookupParts {
@@ -43,6 +47,9 @@ export class Lookup {
   /** How often the store has said that it answers again. */
   #timesBack = 0
   #underWay = 0
+  /** How many of those that waited may begin in this turn; the timer is set until the next where there are more. */
+  #startable = AT_ONCE
+  #nextTurn: Timer | undefined
   #closed = false
   #idle: (() => void)[] = []
 
@@ -85,7 +92,10 @@ export class Lookup {
     const now = this.#clock.now()
     const event = { user, kind: 'new', at: now } as const
     if (now - at > this.#rule.keepForMs) this.#decide('expired', event)
-    else this.submit(event)
+    else {
+      this.#note(event)
+      if (this.#backoff.failures === 0) this.#catchUp()
+    }
   }
 
   /** The store says that it answers again: it is asked now, and if it fails all the same, soon again. */
@@ -101,13 +111,14 @@ export class Lookup {
 
   /** Resolves when every lookup that was started is over. */
   async settled(): Promise<void> {
-    if (this.#underWay > 0) await new Promise<void>(resolve => this.#idle.push(resolve))
+    if (!this.#isIdle()) await new Promise<void>(resolve => this.#idle.push(resolve))
   }
 
   /** Takes no more events and forgets those that wait for the store. */
   close(): void {
     this.#closed = true
     this.#timer?.cancel()
+    this.#nextTurn?.cancel()
     this.#transitions.close()
     this.#waiting.clear()
   }
@@ -119,7 +130,7 @@ export class Lookup {
     const timesBack = this.#timesBack
     let devices: readonly Device[] | undefined
     try {
-      devices = await this.#store.devices(event.user)
+      devices = await this.#devicesOf(event.user)
       this.#storeAnswers()
     } catch (error) {
       this.#note(event)
@@ -129,8 +140,30 @@ export class Lookup {
     this.#underWay -= 1
     if (devices) this.#tell(event, devices)
     this.#parts.journal.leave(event.user)
+    this.#goOn()
+  }
+
+  #isIdle(): boolean {
+    return this.#underWay === 0 && !this.#nextTurn
+  }
+
+  #goOn(): void {
     if (this.#backoff.failures === 0) this.#catchUp()
-    if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve()
+    if (this.#isIdle()) for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  /** Rejects when the store does not answer: what it has for this user alone may be of no use. */
+  async #devicesOf(user: string): Promise<readonly Device[]> {
+    try {
+      return await this.#store.devices(user)
+    } catch (error) {
+      if (!isOfOneUser(error)) throw error
+      if (error instanceof DamagedRecord)
+        this.#log.error('the stored devices of a user are damaged; the next registration replaces them', {
+          user: maskUser(user),
+        })
+      return []
+    }
   }
 
   #tell(event: MailEvent, devices: readonly Device[]): void {
@@ -186,10 +219,17 @@ export class Lookup {
 
   /** Looks up the users that wait, some at a time: every lookup that ends starts the next. */
   #catchUp(): void {
-    while (this.#waiting.size > 0 && this.#underWay < AT_ONCE) {
+    while (this.#waiting.size > 0 && this.#underWay < AT_ONCE && this.#startable > 0) {
+      this.#startable -= 1
       const event = this.#next()
       if (event) void this.#look(event, true)
     }
+    if (this.#waiting.size > 0 && this.#startable === 0)
+      this.#nextTurn ??= this.#clock.after(0, () => {
+        this.#nextTurn = undefined
+        this.#startable = AT_ONCE
+        this.#goOn()
+      })
   }
 
   /** Removes the first event that waits; those older than `keep_for` are dropped. */

@@ -36,8 +36,9 @@ export class OverviewStream {
     return this.#readers.size >= MOST_READERS
   }
 
-  /** Sends to a response, whose head has been written, until it closes. */
+  /** Sends to a response, whose head has been written, until it closes. One that waits for another's end on its connection never would. */
   add(response: ServerResponse): void {
+    if (!response.socket || response.socket.destroyed) return void response.end()
     response.once('close', () => this.#remove(response))
     response.on('error', () => response.destroy())
     this.#readers.set(response, 0)
