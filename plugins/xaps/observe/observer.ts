@@ -57,12 +57,14 @@ export interface Pushed extends Subject {
   readonly fresh: Mails
 }
 
+type Changing<T> = { -readonly [Key in keyof T]: T[Key] }
+
 export class Observer {
   readonly #log: Log
   readonly #clock: Clock
   readonly #metrics = new Metrics()
   readonly #startedAt: number
-  #apple: AppleState = {}
+  #apple: Changing<AppleState> = {}
   #store: StoreState = {}
   /** By user, since the last report. */
   #decided = new Map<string, Decided>()
@@ -82,7 +84,7 @@ export class Observer {
     const { isChange = false, mails } = subject
     this.#metrics.count('xaps_decisions_total', decision, mails.count)
     if (!isChange) this.#remember(decision, subject)
-    this.#log[isChange ? 'debug' : 'info'](DECISIONS[decision], { decision, ...fieldsOf(subject, mails) })
+    this.#log[isChange ? 'debug' : 'info'](DECISIONS[decision], fieldsOf(subject, mails, decision))
   }
 
   /** `count` recipients of a mail have no user here. */
@@ -102,17 +104,16 @@ export class Observer {
     this.#metrics.count('xaps_pushes_total', verdict)
     this.#metrics.observe('xaps_push_duration_seconds', now - startedAt)
     if (verdict !== 'sent') return
-    if (Number.isFinite(mailAt)) this.#metrics.observe('xaps_delivery_to_apple_seconds', startedAt - mailAt)
+    if (Number.isFinite(mailAt)) {
+      this.#metrics.observe('xaps_delivery_to_apple_seconds', startedAt - mailAt)
+      this.#remember('pushed', push)
+    }
+    this.#apple.acceptedAt = now
+    const fields = fieldsOf(push, push.mails, fresh.count > 0 ? 'pushed' : undefined)
     if (fresh.count > 0) this.#metrics.count('xaps_decisions_total', 'pushed', fresh.count)
-    if (Number.isFinite(mailAt)) this.#remember('pushed', push)
-    this.#apple = { ...this.#apple, acceptedAt: now }
-    const id = apnsId === undefined ? {} : { apns_id: apnsId }
-    this.#log.info('push accepted by Apple', {
-      ...(fresh.count > 0 ? { decision: 'pushed' } : {}),
-      ...fieldsOf(push, push.mails),
-      ...id,
-      ms: now - startedAt,
-    })
+    if (apnsId !== undefined) fields.apns_id = apnsId
+    fields.ms = now - startedAt
+    this.#log.info('push accepted by Apple', fields)
   }
 
   /** A push has failed for another reason than its device. */
@@ -143,7 +144,7 @@ export class Observer {
   report(pending: number, certificateEnds: number | undefined): Omit<Report, 'process'> {
     const decided = [...this.#decided.values()]
     this.#decided = new Map()
-    const apple = certificateEnds === undefined ? this.#apple : { ...this.#apple, certificateEnds }
+    const apple = { ...this.#apple, ...(certificateEnds === undefined ? {} : { certificateEnds }) }
     return {
       pid: process.pid,
       startedAt: this.#startedAt,
@@ -160,16 +161,18 @@ export class Observer {
     const name = mails.names.at(-1)
     const at = this.#clock.now()
     this.#decided.delete(user)
-    if (this.#decided.size < MOST_DECIDED)
-      this.#decided.set(user, { user, decision, at, ...(name === undefined ? {} : { mail: name }) })
+    if (this.#decided.size >= MOST_DECIDED) return
+    this.#decided.set(user, name === undefined ? { user, decision, at } : { user, decision, at, mail: name })
   }
 }
 
-function fieldsOf({ user, token }: Subject, { count, names }: Mails): Fields {
-  return {
-    user: maskUser(user),
-    ...(token === undefined ? {} : { token: maskToken(token) }),
-    ...(names.length > 0 ? { mail: names.join(',') } : {}),
-    ...(count > 1 ? { mails: count } : {}),
-  }
+/** Made field by field: each push has a line, whether it is written or not. */
+function fieldsOf({ user, token }: Subject, { count, names }: Mails, decision?: Decision): Changing<Fields> {
+  const fields: Changing<Fields> = {}
+  if (decision !== undefined) fields.decision = decision
+  fields.user = maskUser(user)
+  if (token !== undefined) fields.token = maskToken(token)
+  if (names.length > 0) fields.mail = names.join(',')
+  if (count > 1) fields.mails = count
+  return fields
 }

@@ -111,8 +111,8 @@ export class Journal {
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
-    // When all promises that can settle by now have: a user without devices needs no line.
-    queueMicrotask(() => process.nextTick(() => this.#writeEntered()))
+    // By then all promises that can settle have, so a user without devices needs no line.
+    setImmediate(() => this.#writeEntered())
   }
 
   #writeEntered(): void {

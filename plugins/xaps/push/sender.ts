@@ -166,7 +166,8 @@ export class Sender {
     const startedAt = this.#coalescer.start(entry)
     const verdict = await this.#parts.transport.push(target.device)
     this.#followUp(entry, verdict, startedAt)
-    await this.#parts.settler.settle(target, verdict, startedAt)
+    const settling = this.#parts.settler.settle(target, verdict, startedAt)
+    if (settling) await settling
   }
 
   /** A fault in our own code must not stop the queue, nor be tried for ever. */
@@ -237,8 +238,9 @@ export class Sender {
   #tell(entry: Entry, { kind: verdict, id: apnsId }: Verdict, startedAt: number): void {
     const { mails = NO_MAILS, mailAt = Number.POSITIVE_INFINITY } = entry.inFlight ?? {}
     const fresh = verdict === 'sent' ? this.#coalescer.takeFresh(entry).mails : NO_MAILS
-    const subject = { ...subjectOf(entry.target), mails, fresh }
-    this.#parts.observer.pushed({ ...subject, verdict, apnsId, startedAt, mailAt })
+    const { user, device } = entry.target
+    const { token } = device
+    this.#parts.observer.pushed({ user, token, mails, fresh, verdict, apnsId, startedAt, mailAt })
   }
 }
 
