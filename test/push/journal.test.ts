@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Journal } from '../../plugins/xaps/push/journal.ts'
-import { FakeClock, settle } from '../support/fake-clock.ts'
+import { FakeClock, turns } from '../support/fake-clock.ts'
 import { filesOf, type JournalHost } from '../support/journal.ts'
 import { recordedLog } from '../support/recorded-log.ts'
 
@@ -29,7 +29,7 @@ test('a user is written in the turn in which an event comes, and once, however m
   journal.enter('anna')
   journal.enter('anna')
   journal.enter('bob "the\nbuilder"')
-  await settle()
+  await turns(1)
   assert.equal(host.files.get('1'), '+ 1000 "anna"\n+ 1000 "bob \\"the\\nbuilder\\""\n')
 })
 
@@ -39,7 +39,7 @@ test('a user who has nothing pending when the turn is over costs no write', asyn
   journal.enter('anna')
   await Promise.resolve()
   journal.leave('anna')
-  await settle()
+  await turns(1)
   assert.equal(host.files.get('1'), undefined)
 })
 
@@ -47,10 +47,10 @@ test('what is done is written with the next that comes, or after a while', async
   const { clock, host, start } = setup()
   const { journal } = start('1')
   journal.enter('anna')
-  await settle()
+  await turns(1)
   journal.leave('anna')
   journal.enter('bob')
-  await settle()
+  await turns(1)
   journal.leave('bob')
   assert.equal(host.files.get('1'), '+ 1000 "anna"\n+ 1000 "bob"\n- "anna"\n')
   await clock.advance(5)
@@ -64,10 +64,10 @@ test('a process that starts takes over what those before it have left, once, and
   first.journal.enter('anna')
   first.journal.enter('bob')
   second.journal.enter('carl')
-  await settle()
+  await turns(1)
   first.journal.leave('bob')
   first.journal.enter('dora')
-  await settle()
+  await turns(1)
   first.kill()
   const [third, fourth] = [start('3'), start('4')]
   third.takeOver()
@@ -98,7 +98,7 @@ test('an end in order leaves what is pending, and no file where nothing is', asy
   first.journal.close()
   second.journal.close()
   first.journal.leave('anna')
-  await settle()
+  await turns(1)
   assert.deepEqual([...host.files], [['1', '+ 1000 "anna"\n']])
 })
 
@@ -112,7 +112,7 @@ test('a disk that is full costs no push and one line; when it can be written aga
   Object.assign(files, { append: full, replace: full })
   for (const user of ['anna', 'bob', 'carl']) {
     journal.enter(user)
-    await settle()
+    await turns(1)
   }
   journal.leave('bob')
   await clock.advance(5)
@@ -172,7 +172,7 @@ test('names of any length cost no more than their own line, however many are pen
   }
   for (let count = 0; count < 5_000; count += 1) {
     journal.enter(`${'x'.repeat(250)}${count}`)
-    if (count % 10 === 0) await settle()
+    if (count % 10 === 0) await turns(1)
   }
   assert.ok(rewritten <= 3, `${rewritten} times`)
 })
@@ -183,7 +183,7 @@ test('the file stays small, however many come and go', async () => {
   journal.enter('stays')
   for (let number = 0; number < 20_000; number += 1) {
     journal.enter(`user${number}`)
-    await settle()
+    await turns(1)
     journal.leave(`user${number}`)
   }
   await clock.advance(5)

@@ -4,7 +4,7 @@
  */
 
 import type { Clock } from '../base/clock.ts'
-import { type Log, maskToken, maskUser } from '../base/log.ts'
+import { type Fields, type Log, maskToken, maskUser } from '../base/log.ts'
 import { DECISIONS, type Decision, type RegistrationOutcome } from './decisions.ts'
 import { Metrics, type Sums } from './metrics.ts'
 import { type AppleState, type Decided, MOST_DECIDED, type Report, type StoreState } from './report.ts'
@@ -57,16 +57,14 @@ export interface Pushed extends Subject {
   readonly fresh: Mails
 }
 
-type Mutable = Record<string, string | number>
+type Changing<T> = { -readonly [Key in keyof T]: T[Key] }
 
 export class Observer {
   readonly #log: Log
   readonly #clock: Clock
   readonly #metrics = new Metrics()
   readonly #startedAt: number
-  #apple: AppleState = {}
-  /** Apple's last 200. */
-  #acceptedAt: number | undefined
+  #apple: Changing<AppleState> = {}
   #store: StoreState = {}
   /** By user, since the last report. */
   #decided = new Map<string, Decided>()
@@ -86,7 +84,7 @@ export class Observer {
     const { isChange = false, mails } = subject
     this.#metrics.count('xaps_decisions_total', decision, mails.count)
     if (!isChange) this.#remember(decision, subject)
-    this.#log[isChange ? 'debug' : 'info'](DECISIONS[decision], fieldsOf(decision, subject))
+    this.#log[isChange ? 'debug' : 'info'](DECISIONS[decision], fieldsOf(subject, mails, decision))
   }
 
   /** `count` recipients of a mail have no user here. */
@@ -106,11 +104,13 @@ export class Observer {
     this.#metrics.count('xaps_pushes_total', verdict)
     this.#metrics.observe('xaps_push_duration_seconds', now - startedAt)
     if (verdict !== 'sent') return
-    if (Number.isFinite(mailAt)) this.#metrics.observe('xaps_delivery_to_apple_seconds', startedAt - mailAt)
+    if (Number.isFinite(mailAt)) {
+      this.#metrics.observe('xaps_delivery_to_apple_seconds', startedAt - mailAt)
+      this.#remember('pushed', push)
+    }
+    this.#apple.acceptedAt = now
+    const fields = fieldsOf(push, push.mails, fresh.count > 0 ? 'pushed' : undefined)
     if (fresh.count > 0) this.#metrics.count('xaps_decisions_total', 'pushed', fresh.count)
-    if (Number.isFinite(mailAt)) this.#remember('pushed', push)
-    this.#acceptedAt = now
-    const fields = fieldsOf(fresh.count > 0 ? 'pushed' : undefined, push)
     if (apnsId !== undefined) fields.apns_id = apnsId
     fields.ms = now - startedAt
     this.#log.info('push accepted by Apple', fields)
@@ -144,11 +144,7 @@ export class Observer {
   report(pending: number, certificateEnds: number | undefined): Omit<Report, 'process'> {
     const decided = [...this.#decided.values()]
     this.#decided = new Map()
-    const apple = {
-      ...this.#apple,
-      ...(this.#acceptedAt === undefined ? {} : { acceptedAt: this.#acceptedAt }),
-      ...(certificateEnds === undefined ? {} : { certificateEnds }),
-    }
+    const apple = { ...this.#apple, ...(certificateEnds === undefined ? {} : { certificateEnds }) }
     return {
       pid: process.pid,
       startedAt: this.#startedAt,
@@ -162,21 +158,21 @@ export class Observer {
   }
 
   #remember(decision: Decision, { user, mails }: Subject): void {
-    const mail = mails.names.at(-1)
+    const name = mails.names.at(-1)
     const at = this.#clock.now()
     this.#decided.delete(user)
-    if (this.#decided.size < MOST_DECIDED)
-      this.#decided.set(user, mail === undefined ? { user, decision, at } : { user, decision, at, mail })
+    if (this.#decided.size >= MOST_DECIDED) return
+    this.#decided.set(user, name === undefined ? { user, decision, at } : { user, decision, at, mail: name })
   }
 }
 
-/** Member by member: this is for every mail, and Node takes microseconds to spread objects. */
-function fieldsOf(decision: Decision | undefined, { user, token, mails }: Subject): Mutable {
-  const fields: Mutable = {}
+/** Made field by field: each push has a line, whether it is written or not. */
+function fieldsOf({ user, token }: Subject, { count, names }: Mails, decision?: Decision): Changing<Fields> {
+  const fields: Changing<Fields> = {}
   if (decision !== undefined) fields.decision = decision
   fields.user = maskUser(user)
   if (token !== undefined) fields.token = maskToken(token)
-  if (mails.names.length > 0) fields.mail = mails.names.join(',')
-  if (mails.count > 1) fields.mails = mails.count
+  if (names.length > 0) fields.mail = names.join(',')
+  if (count > 1) fields.mails = count
   return fields
 }

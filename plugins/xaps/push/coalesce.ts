@@ -99,7 +99,7 @@ export class Coalescer {
     const place = entry.inFlight ? 'inFlight' : 'pending'
     const batch = entry[place]
     if (!batch) return { mails: NO_MAILS, isChange: true }
-    entry[place] = decidedOf(batch)
+    if (batch.fresh.count > 0) entry[place] = decidedOf(batch)
     return { mails: batch.fresh, isChange: !Number.isFinite(batch.mailAt) }
   }
 

@@ -124,7 +124,8 @@ export class Journal {
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
-    // When all promises that can settle by now have: a user without devices needs no line.
+    // When all promises that can settle by now have, so that a user without devices needs no line; and before anything else, a
+    // kill among them: at the end of the turn other mails would have come and gone.
     queueMicrotask(() => process.nextTick(() => this.#writeEntered()))
   }
 

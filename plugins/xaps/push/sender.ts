@@ -162,7 +162,8 @@ export class Sender {
     const startedAt = this.#coalescer.start(entry)
     const verdict = await this.#parts.transport.push(target.device)
     this.#followUp(entry, verdict, startedAt)
-    await this.#parts.settler.settle(target, verdict, startedAt)
+    const settling = this.#parts.settler.settle(target, verdict, startedAt)
+    if (settling) await settling
   }
 
   /** A fault in our own code must not stop the queue, nor be tried for ever. */
