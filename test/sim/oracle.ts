@@ -33,8 +33,14 @@ const WINDOW_US = 5 * SECOND - 10 * MS
 /** After claims did not work processes know of different ones, until the windows of these are over. */
 const AGREED_AFTER_US = 10 * SECOND
 
+/** How long the pushes of a dead process may be made once more. */
+const TAKEN_OVER_US = 60 * SECOND
+
 /** The plugin counts whole milliseconds. */
 const EXACT_US = MS
+
+/** A line for each process that has ended: that is a change of state. */
+const PER_DEATH = 'pushes that were pending when a process ended are made now'
 
 /** The same line of one process may come so often in a minute. */
 const LINES_A_MINUTE = 2
@@ -78,6 +84,7 @@ export class Oracle {
   readonly #heard = new Map<string, Set<number>>()
   /** Processes and devices: where a claim was not answered, the next one may find that very claim. */
   readonly #unsure = new Set<string>()
+  #diedAt = Number.NEGATIVE_INFINITY
   readonly #pushedUnsure = new Set<Arrival>()
   readonly #lines = new Map<string, number[]>()
   /** Since when claims work, and clocks go on as they did. */
@@ -115,6 +122,11 @@ export class Oracle {
     this.broken.push({ promise, atUs: this.#now(), how })
   }
 
+  /** Whether a process has died of late: another one makes its pushes, each perhaps once more. */
+  get #isTakenOver(): boolean {
+    return this.#survives && this.#now() - this.#diedAt < TAKEN_OVER_US
+  }
+
   /** Claims work from now on, or do not. */
   claimsWork(work: boolean): void {
     this.#claimsSince = work ? this.#now() : Number.POSITIVE_INFINITY
@@ -141,9 +153,12 @@ export class Oracle {
     if (open.length > 0) this.#taken.push({ at, what, process, open })
   }
 
-  /** What a dead process had to do. */
-  died(process: string): void {
-    if (!this.#survives) this.#forgive(process)
+  /** What a dead process had to do; `isOnDisk`: its journal was written, and is there still. */
+  died(process: string, isOnDisk: boolean): void {
+    this.#diedAt = this.#now()
+    if (!this.#survives || !isOnDisk) this.#forgive(process)
+    // What came in the very turn in which it died was not on disk yet.
+    else this.#taken = this.#taken.filter(taken => taken.process !== process || taken.at < this.#now())
     for (const key of [...this.#lines.keys()]) if (key.startsWith(`${process} `)) this.#lines.delete(key)
   }
 
@@ -183,7 +198,8 @@ export class Oracle {
     const isExcused =
       this.#claimsSince > second.startedUs - AGREED_AFTER_US ||
       this.hurried.has(second.process) ||
-      this.#pushedUnsure.has(second)
+      [first, second].some(push => this.#pushedUnsure.has(push)) ||
+      this.#isTakenOver
     if (apart < WINDOW_US && !isExcused)
       this.breaks(
         'window',
@@ -240,7 +256,7 @@ export class Oracle {
   }
 
   logged(process: string, level: Level, text: string, message: string): void {
-    if (level === 'debug' || level === 'info') return
+    if (level === 'debug' || level === 'info' || message === PER_DEATH) return
     if (message.includes('please report this')) this.breaks('alive', `${process}: ${text}`)
     const key = `${process} ${text.replace(/\d+/g, '#')}`
     const now = this.#now()

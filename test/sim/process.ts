@@ -167,7 +167,13 @@ export class SimulatedProcess {
     const hex = (digits: number) =>
       Array.from({ length: digits }, () => random.below(16).toString(16)).join('')
     const randomUUID = () => `${hex(8)}-${hex(4)}-4${hex(3)}-8${hex(3)}-${hex(12)}`
-    const fs = { ...this.host.disk.fs(this.#watcher()) }
+    const disk = this.host.disk.fs(this.#watcher()) as Record<string, (...args: unknown[]) => unknown>
+    const fs = {
+      ...disk,
+      existsSync: (name: string) => name === '/proc/self/stat' || disk.existsSync?.(name),
+      readFileSync: (name: string, ...rest: unknown[]) =>
+        name.startsWith('/proc/') ? this.#stat(name) : disk.readFileSync?.(name, ...rest),
+    }
     const sleep = (ms: number, value?: unknown) =>
       new Promise(resolve => this.#timer(() => resolve(value), ms))
     const immediate = (value?: unknown) => new Promise(resolve => this.#soon(() => resolve(value)))
@@ -188,6 +194,15 @@ export class SimulatedProcess {
         if (!this.#counted(this.#life)) throw new Dead('killed')
       },
     }
+  }
+
+  /** The kernel's line about a process of this host: its start is the 22nd field. */
+  #stat(name: string): string {
+    const pid = Number(name.split('/')[2])
+    const found = this.#pids.get(pid)
+    if (found?.host !== this.host || !found.isLife(pid))
+      throw Object.assign(new Error(`ENOENT: no such file or directory, '${name}'`), { code: 'ENOENT' })
+    return `${pid} (node) S${' 0'.repeat(18)} ${pid} 0`
   }
 
   #process(): unknown {

@@ -69,6 +69,8 @@ export class World {
   readonly #running = new Map<ProcessName, Running>()
   /** How long one that is killed stays down, in milliseconds. */
   readonly #downMs = new Map<string, number>()
+  /** Those whose journal is not on disk, or will not be: it was full in their life, or has lost its power. */
+  readonly #unwritten = new Set<SimulatedProcess>()
   /** Listeners to a store that answers again. */
   #ready: { readonly process: SimulatedProcess; readonly listener: () => void }[] = []
   /** Phones whose account is removed, and since when, by Apple's clock. */
@@ -180,6 +182,8 @@ export class World {
     if (process.alive) return
     process.begin()
     this.say(name, 'starts')
+    this.#unwritten.delete(process)
+    if (process.host.disk.room !== undefined) this.#unwritten.add(process)
     const realm = this.#realmOf(process)
     if (name === 'companion') this.#startCompanion(process, realm)
     else this.#startWorker(process, realm)
@@ -278,7 +282,8 @@ export class World {
     this.#ready = this.#ready.filter(({ process }) => process.alive)
     for (const session of [...this.#apple.sessions])
       if (session.process === name) this.#apple.sessions.delete(session)
-    this.oracle.died(name)
+    const process = this.#processes[name as ProcessName]
+    this.oracle.died(name, !this.#unwritten.has(process))
     this.#startIn(name as ProcessName, this.#downMs.get(name) ?? 0)
   }
 
@@ -434,6 +439,7 @@ export class World {
       const process = this.#processes[name]
       if (process.host !== host) continue
       this.#downMs.set(name, downMs + this.scheduler.random.below(500))
+      this.#unwritten.add(process)
       if (process.alive) process.killAfter(0)
     }
     host.disk.losePower()
@@ -453,6 +459,9 @@ export class World {
 
   #setFull(host: Host, room: number | undefined): void {
     host.disk.room = room
+    if (room !== undefined)
+      for (const process of Object.values(this.#processes))
+        if (process.host === host) this.#unwritten.add(process)
     const places = this.#plan.store === 'lmdb' ? [this.#store, this.#spool] : [this.#spool]
     if (host === this.#hosts[0]) for (const place of places) place.full = room !== undefined
     this.#tellClaims()
