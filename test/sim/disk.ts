@@ -63,7 +63,13 @@ export class Disk {
   /** Set while nothing more can be written: how many bytes of a write still fit. */
   room: number | undefined
   readonly #files = new Map<string, File>()
-  readonly #directories = new Set(['/', '/haraka', '/haraka/xaps', '/haraka/xaps-spool'])
+  readonly #directories = new Set([
+    '/',
+    '/haraka',
+    '/haraka/xaps',
+    '/haraka/xaps-spool',
+    '/haraka/xaps-pending',
+  ])
   readonly #open = new Map<number, Descriptor>()
   #inode = 1
   #fd = 10

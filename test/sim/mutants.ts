@@ -3,7 +3,7 @@
  * nothing. Texts are those of the compiled files. Some are faults that it has found, and that are mended.
  */
 
-import type { Promised } from './oracle.ts'
+import type { Promised } from './promises.ts'
 import type { Mutation } from './realm.ts'
 import { blocksOf, runBlocks } from './threads.ts'
 

@@ -6,26 +6,17 @@
 import type { Level } from '../../plugins/xaps/base/log.ts'
 import type { Device } from '../../plugins/xaps/device/device.ts'
 import type { Arrival } from './apple.ts'
+import { LINES_A_MINUTE, LoudLines } from './loud-lines.ts'
+import {
+  type Broken,
+  type Known,
+  numberOf,
+  type Promised,
+  type Taken,
+  tokenOf,
+  unknownDevice,
+} from './promises.ts'
 import { MS, SECOND } from './scheduler.ts'
-
-export const PROMISES = {
-  covered: '1: an event of a registered device is covered by a push that started at or after it',
-  window: '2: never two pushes in a window while claims work',
-  kept: '3: an answered registration is never missing',
-  younger: '4: a 410 never removes a registration that is younger than its timestamp',
-  settled: '5: after the faults have stopped, pending reaches 0 in bounded time',
-  quiet: '6: one log line per change of state, never one per mail or push',
-  alive: '7: no fault ends a process, and none is an error inside the plugin',
-} as const
-
-export type Promised = keyof typeof PROMISES
-
-/** A promise that was broken, and how. */
-export interface Broken {
-  readonly promise: Promised
-  readonly atUs: number
-  readonly how: string
-}
 
 /** Two pushes of one device may be so much less than a window apart: from the decision on a claim to the push. */
 const WINDOW_US = 5 * SECOND - 10 * MS
@@ -33,39 +24,11 @@ const WINDOW_US = 5 * SECOND - 10 * MS
 /** After claims did not work processes know of different ones, until the windows of these are over. */
 const AGREED_AFTER_US = 10 * SECOND
 
+/** How long the pushes of a dead process may be made once more. */
+const TAKEN_OVER_US = 60 * SECOND
+
 /** The plugin counts whole milliseconds. */
 const EXACT_US = MS
-
-/** The same line of one process may come so often in a minute. */
-const LINES_A_MINUTE = 2
-
-/** An event that a process has taken. */
-interface Taken {
-  readonly at: number
-  readonly what: string
-  readonly process: string
-  /** Of its user's devices, those that were in the store: by number. */
-  open: number[]
-}
-
-interface Known {
-  /** The last that was answered: its number among those of the device, and when the phone asked. */
-  answered: { readonly generation: number; readonly at: number } | undefined
-  /** Since when it is in the store. */
-  storedSince: number | undefined
-  generation: number
-  /** When the last push began that has reached Apple, and covers what came before. */
-  coveredTo: number
-  /** Apple's answers that let it be removed. */
-  refusedAt: number
-  goneSince: number
-  /** The last push that Apple accepted and whose sender knows. */
-  accepted: Arrival | undefined
-}
-
-/** The number of a device, in its token and its account id. */
-export const numberOf = (token: string): number => Number.parseInt(token, 16) - 1
-export const tokenOf = (device: number): string => (device + 1).toString(16).padStart(64, '0')
 
 export class Oracle {
   readonly broken: Broken[] = []
@@ -78,8 +41,9 @@ export class Oracle {
   readonly #heard = new Map<string, Set<number>>()
   /** Processes and devices: where a claim was not answered, the next one may find that very claim. */
   readonly #unsure = new Set<string>()
+  #diedAt = Number.NEGATIVE_INFINITY
   readonly #pushedUnsure = new Set<Arrival>()
-  readonly #lines = new Map<string, number[]>()
+  readonly #lines: LoudLines
   /** Since when claims work, and clocks go on as they did. */
   #claimsSince = 0
   /** Since when no clock has been set forward that ages are counted by which a server compares with its own: not mended. */
@@ -98,21 +62,19 @@ export class Oracle {
   ) {
     this.#owners = owners
     this.#now = clock.now
+    this.#lines = new LoudLines(clock.now)
     this.#wallMs = clock.wallMs
     this.#survives = survives
-    this.#devices = owners.map(() => ({
-      answered: undefined,
-      storedSince: undefined,
-      generation: 0,
-      coveredTo: Number.NEGATIVE_INFINITY,
-      refusedAt: Number.NEGATIVE_INFINITY,
-      goneSince: Number.NEGATIVE_INFINITY,
-      accepted: undefined,
-    }))
+    this.#devices = owners.map(unknownDevice)
   }
 
   breaks(promise: Promised, how: string): void {
     this.broken.push({ promise, atUs: this.#now(), how })
+  }
+
+  /** Whether a process has died of late: another one makes its pushes, each perhaps once more. */
+  get #isTakenOver(): boolean {
+    return this.#survives && this.#now() - this.#diedAt < TAKEN_OVER_US
   }
 
   /** Claims work from now on, or do not. */
@@ -141,10 +103,13 @@ export class Oracle {
     if (open.length > 0) this.#taken.push({ at, what, process, open })
   }
 
-  /** What a dead process had to do. */
-  died(process: string): void {
-    if (!this.#survives) this.#forgive(process)
-    for (const key of [...this.#lines.keys()]) if (key.startsWith(`${process} `)) this.#lines.delete(key)
+  /** What a dead process had to do; `isOnDisk`: its journal was written, and is there still. */
+  died(process: string, isOnDisk: boolean): void {
+    this.#diedAt = this.#now()
+    if (!this.#survives || !isOnDisk) this.#forgive(process)
+    // What came in the very turn in which it died was not on disk yet.
+    else this.#taken = this.#taken.filter(taken => taken.process !== process || taken.at < this.#now())
+    this.#lines.forget(process)
   }
 
   /** It may have claimed a push that never was, for any user that it has heard of, and so have kept others from it. */
@@ -183,7 +148,8 @@ export class Oracle {
     const isExcused =
       this.#claimsSince > second.startedUs - AGREED_AFTER_US ||
       this.hurried.has(second.process) ||
-      this.#pushedUnsure.has(second)
+      [first, second].some(push => this.#pushedUnsure.has(push)) ||
+      this.#isTakenOver
     if (apart < WINDOW_US && !isExcused)
       this.breaks(
         'window',
@@ -240,14 +206,9 @@ export class Oracle {
   }
 
   logged(process: string, level: Level, text: string, message: string): void {
-    if (level === 'debug' || level === 'info') return
     if (message.includes('please report this')) this.breaks('alive', `${process}: ${text}`)
-    const key = `${process} ${text.replace(/\d+/g, '#')}`
-    const now = this.#now()
-    const lines = (this.#lines.get(key) ?? []).filter(at => now - at < 60 * SECOND)
-    this.#lines.set(key, [...lines, now])
-    if (lines.length >= LINES_A_MINUTE)
-      this.breaks('quiet', `${process} said ${lines.length + 1} times: ${text}`)
+    const count = this.#lines.add(process, level, text, message)
+    if (count > LINES_A_MINUTE) this.breaks('quiet', `${process} said ${count} times: ${text}`)
   }
 
   /** All is well since `healedAt`, and has been for long: what should have come by now? */
@@ -272,9 +233,6 @@ export class Oracle {
 function unsureKey({ process, token }: Pick<Arrival, 'process' | 'token'>): string {
   return `${process} ${numberOf(token)}`
 }
-
-/** The number of a registration stands in its mailboxes. */
-export const mailboxesOf = (generation: number): string[] => ['INBOX', `g${generation}`]
 
 function generationIn({ mailboxes }: Device): number {
   return Number(mailboxes.find(name => /^g\d+$/.test(name))?.slice(1) ?? 0)

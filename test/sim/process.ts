@@ -4,11 +4,11 @@
  * nowhere. Knows nothing of what it runs.
  */
 
-import * as crypto from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import type { Caller } from './database.ts'
 import type { Disk } from './disk.ts'
 import { MS, type Scheduler } from './scheduler.ts'
+import { cryptoBy, dateBy, mathBy, withProc } from './surroundings.ts'
 
 /** When the simulated hosts' clocks begin, in ms since the epoch. */
 export const BEGINNING = Date.UTC(2030, 0, 1)
@@ -132,24 +132,10 @@ export class SimulatedProcess {
 
   /** What stands in the place of Node's globals. */
   globals(): Record<string, unknown> {
-    const wallMs = () => this.wallMs()
-    const { random } = this.#scheduler
-    const numbers = Object.create(null)
-    for (const name of Object.getOwnPropertyNames(Math)) numbers[name] = Math[name as keyof Math]
-    numbers.random = () => random.below(2 ** 31) / 2 ** 31
-    class SimulatedDate extends Date {
-      constructor(...args: []) {
-        if (args.length === 0) super(wallMs())
-        else super(...args)
-      }
-      static override now(): number {
-        return wallMs()
-      }
-    }
     const clear = (timer: object) => this.#clear(timer)
     return {
-      Date: SimulatedDate,
-      Math: numbers,
+      Date: dateBy(() => this.wallMs()),
+      Math: mathBy(this.#scheduler.random),
       performance: { now: () => this.#scheduler.now / MS },
       process: this.#process(),
       setTimeout: (run: () => void, ms = 0) => this.#timer(run, ms),
@@ -163,17 +149,16 @@ export class SimulatedProcess {
 
   /** What stands in the place of Node's modules. */
   modules(): Record<string, unknown> {
-    const { random } = this.#scheduler
-    const hex = (digits: number) =>
-      Array.from({ length: digits }, () => random.below(16).toString(16)).join('')
-    const randomUUID = () => `${hex(8)}-${hex(4)}-4${hex(3)}-8${hex(3)}-${hex(12)}`
-    const fs = { ...this.host.disk.fs(this.#watcher()) }
+    const isAlive = (pid: number) => {
+      const found = this.#pids.get(pid)
+      return found?.host === this.host && found.isLife(pid)
+    }
     const sleep = (ms: number, value?: unknown) =>
       new Promise(resolve => this.#timer(() => resolve(value), ms))
     const immediate = (value?: unknown) => new Promise(resolve => this.#soon(() => resolve(value)))
     return {
-      'node:fs': fs,
-      'node:crypto': { ...crypto, randomUUID },
+      'node:fs': withProc(this.host.disk.fs(this.#watcher()), isAlive),
+      'node:crypto': cryptoBy(this.#scheduler.random),
       'node:timers/promises': { setTimeout: sleep, setImmediate: immediate },
     }
   }

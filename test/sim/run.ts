@@ -1,9 +1,10 @@
 /** One run of a plan, and the smallest plan that breaks the same promise. */
 
 import { turns } from '../support/fake-clock.ts'
-import { type Broken, PROMISES } from './oracle.ts'
 import { type Plan, planOf, type Step, told } from './plan.ts'
-import { World, type WorldOptions } from './world.ts'
+import type { WorldOptions } from './plugin.ts'
+import { type Broken, PROMISES } from './promises.ts'
+import { World } from './world.ts'
 
 export interface Result {
   readonly broken: readonly Broken[]

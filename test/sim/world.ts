@@ -3,56 +3,18 @@
  * `startServing`, with a store, an Apple and phones around them. Plays the steps of a plan.
  */
 
-import type * as Payload from '../../plugins/xaps/apns/payload.ts'
-import type * as RequestModule from '../../plugins/xaps/apns/request.ts'
 import type { Fields, Level, Log } from '../../plugins/xaps/base/log.ts'
 import { formatLine, makeLog } from '../../plugins/xaps/base/log.ts'
-import { parseConfig } from '../../plugins/xaps/config/config.ts'
 import { decodeRecord } from '../../plugins/xaps/device/codec.ts'
-import type { ListenerParts } from '../../plugins/xaps/registration/connections.ts'
-import type * as Service from '../../plugins/xaps/service.ts'
-import type * as ServingModule from '../../plugins/xaps/serving.ts'
-import { Apple, clientModule, STARTED } from './apple.ts'
-import { type Caller, Database } from './database.ts'
-import { Disk } from './disk.ts'
-import { mailboxesOf, numberOf, Oracle, tokenOf } from './oracle.ts'
+import { Apple } from './apple.ts'
+import { Oracle } from './oracle.ts'
+import { Phones, toldOf } from './phones.ts'
 import { type Plan, PROCESSES, type ProcessName, type Step } from './plan.ts'
-import { BEGINNING, type Host, SimulatedProcess } from './process.ts'
-import { type Mutation, Realm } from './realm.ts'
+import { JOURNALED, makeProcesses, type Running, startPlugin, type WorldOptions } from './plugin.ts'
+import { BEGINNING, type Host, type SimulatedProcess } from './process.ts'
+import { numberOf } from './promises.ts'
 import { MS, Scheduler, SECOND } from './scheduler.ts'
-import { openModule } from './store.ts'
-
-const TOPIC = 'com.apple.mail.XServer.simulated'
-const SUBTOPIC = 'com.apple.mobilemail'
-
-const CONFIGS = {
-  lmdb: parseConfig('', '/haraka'),
-  redis: parseConfig('[store]\nuri = redis://store:6379', '/haraka'),
-} as const
-
-const CREDENTIALS = {
-  auth: { kind: 'certificate', cert: '', key: '' },
-  topic: TOPIC,
-  topics: [TOPIC],
-} as const
-
-/** A process that runs. */
-interface Running {
-  readonly pending: () => number
-  readonly spooled: () => number
-  readonly mail?: Service.DeliverySide['push']
-  readonly door?: ListenerParts
-  readonly close: () => Promise<void>
-}
-
-/** Whether the plugin keeps a journal of pending pushes. */
-const JOURNALED = false
-
-export interface WorldOptions {
-  readonly mutation?: Mutation | undefined
-  /** Whether pending pushes outlive their process: JOURNALED unless told otherwise. */
-  readonly survives?: boolean
-}
+import { Site } from './site.ts'
 
 export class World {
   readonly scheduler: Scheduler
@@ -60,22 +22,15 @@ export class World {
   readonly trace: string[] = []
   readonly #plan: Plan
   readonly #options: WorldOptions
-  readonly #hosts: readonly Host[]
-  readonly #store: Database
-  readonly #spool: Database
-  readonly #claims = new Map<string, number>()
+  readonly #site: Site
   readonly #apple: Apple
   readonly #processes: Readonly<Record<ProcessName, SimulatedProcess>>
   readonly #running = new Map<ProcessName, Running>()
   /** How long one that is killed stays down, in milliseconds. */
   readonly #downMs = new Map<string, number>()
-  /** Listeners to a store that answers again. */
-  #ready: { readonly process: SimulatedProcess; readonly listener: () => void }[] = []
-  /** Phones whose account is removed, and since when, by Apple's clock. */
-  readonly #dead = new Map<string, number>()
-  readonly #generations: number[]
-  /** When each phone has last asked to be registered. */
-  readonly #askedAt = new Map<number, number>()
+  /** Those whose journal is not on disk, or will not be: it was full in their life, or has lost its power. */
+  readonly #unwritten = new Set<SimulatedProcess>()
+  readonly #phones: Phones
 
   constructor(plan: Plan, options: WorldOptions) {
     const scheduler = new Scheduler(plan.seed)
@@ -84,38 +39,32 @@ export class World {
     this.scheduler = scheduler
     this.#plan = plan
     this.#options = options
-    this.#generations = plan.owners.map(() => 0)
     this.oracle = new Oracle(plan.owners, { now, wallMs: appleMs }, { survives: JOURNALED, ...options })
-    this.#hosts = ['one', 'two'].map(name => ({ name, disk: new Disk(), aheadMs: 0 }))
-    const [one, two] = this.#hosts as [Host, Host]
-    this.#store = new Database(scheduler, plan.store === 'redis', (key, text) => this.#changed(key, text))
-    this.#spool = new Database(scheduler, false, () => one.disk.touch('/haraka/xaps-spool/data.mdb'))
+    this.#site = new Site(plan.store, scheduler, this.oracle, (key, text) => this.#changed(key, text))
     this.#apple = new Apple({
       scheduler,
       now: appleMs,
-      deadSince: token => this.#dead.get(token),
+      deadSince: token => this.#phones.deadSince(token),
       arrived: arrival => {
         const { process, token, status, reason, startedUs } = arrival
-        this.say(
-          'apple',
-          `${status} ${reason} to ${process}, device ${numberOf(token)}, begun at ${startedUs}`,
-        )
+        const device = numberOf(token)
+        this.say('apple', `${status} ${reason} to ${process}, device ${device}, begun at ${startedUs}`)
         this.oracle.arrived(arrival)
       },
       answered: arrival => this.oracle.answered(arrival),
     })
-    const pids = new Map<number, SimulatedProcess>()
-    const events = {
-      died: (process: SimulatedProcess) => this.#died(process),
-      failed: (process: SimulatedProcess, error: unknown) =>
-        this.oracle.breaks('alive', `${process.name}: ${(error as Error).stack}`),
-    }
-    const make = (name: ProcessName, host: Host) => new SimulatedProcess(name, host, scheduler, pids, events)
-    this.#processes = {
-      worker1: make('worker1', one),
-      worker2: make('worker2', plan.store === 'redis' ? two : one),
-      companion: make('companion', one),
-    }
+    this.#processes = makeProcesses(plan.store, this.#site.hosts, scheduler, {
+      died: process => this.#died(process),
+      failed: ({ name }, error) => this.oracle.breaks('alive', `${name}: ${(error as Error).stack}`),
+    })
+    this.#phones = new Phones({
+      scheduler,
+      oracle: this.oracle,
+      processes: this.#processes,
+      running: this.#running,
+      owners: plan.owners,
+      say: (who, what) => this.say(who, what),
+    })
   }
 
   say(who: string, what: string): void {
@@ -144,8 +93,8 @@ export class World {
   #heal(): void {
     this.#apple.trouble = {}
     this.#apple.limitStreams(100)
-    this.#setStore(undefined)
-    for (const host of this.#hosts) this.#setFull(host, undefined)
+    this.#site.setStore(undefined)
+    for (const host of this.#site.hosts) this.#site.setRoom(host, undefined)
     for (const name of PROCESSES) {
       this.#processes[name].killAfter(Number.POSITIVE_INFINITY)
       this.#start(name)
@@ -161,17 +110,14 @@ export class World {
 
   #isDone(): boolean {
     const { pending, spooled } = this.#left()
-    return pending + spooled + this.oracle.open === 0 && this.#spool.keys().length === 0
+    return pending + spooled + this.oracle.open === 0 && this.#site.isSpoolEmpty
   }
 
   #changed(key: string, text: string | undefined): void {
     const [, user] = /^device:u(\d+)@/.exec(key) ?? []
     if (user === undefined) return
     const devices = text === undefined ? [] : decodeRecord(text).devices
-    this.say(
-      'store',
-      `user ${user} has ${devices.map(({ token, mailboxes }) => `${numberOf(token)}/${mailboxes[1]}`)}`,
-    )
+    this.say('store', `user ${user} has ${toldOf(devices)}`)
     this.oracle.stored(Number(user), devices)
   }
 
@@ -180,86 +126,17 @@ export class World {
     if (process.alive) return
     process.begin()
     this.say(name, 'starts')
-    const realm = this.#realmOf(process)
-    if (name === 'companion') this.#startCompanion(process, realm)
-    else this.#startWorker(process, realm)
-  }
-
-  #startWorker(process: SimulatedProcess, realm: Realm): void {
-    const { openDeliverySide } = realm.load<typeof Service>('service')
-    const side = openDeliverySide(this.#settings(), { get: () => [] }, this.#logOf(process))
-    this.#running.set(process.name as ProcessName, {
-      pending: () => side.report().pending,
-      spooled: () => 0,
-      mail: delivery => side.push(delivery),
-      close: () => side.close(),
+    this.#unwritten.delete(process)
+    if (process.host.disk.room !== undefined) this.#unwritten.add(process)
+    startPlugin(process, {
+      store: this.#plan.store,
+      mutation: this.#options.mutation,
+      apple: this.#apple,
+      log: this.#logOf(process),
+      placeOf: (caller, uri) => this.#site.placeOf(process, caller, uri),
+      runs: running => this.#running.set(name, running),
+      fails: how => this.oracle.breaks('alive', how),
     })
-  }
-
-  #startCompanion(process: SimulatedProcess, realm: Realm): void {
-    const { startServing } = realm.load<typeof ServingModule>('serving')
-    const listening = { inherited: [{ protocol: 'line', fd: 3 }], socketOwner: {}, retry: true } as const
-    const log = this.#logOf(process)
-    startServing(this.#settings(), listening, log).then(
-      serving => {
-        const door = this.#doors.get(process)
-        if (!process.alive || !door) return
-        const count = (what: string) => Number(new RegExp(`${what}=(\\d+)`).exec(door.status())?.[1])
-        const running = { pending: () => count('pending'), spooled: () => count('spooled') }
-        this.#running.set('companion', { ...running, door, close: () => serving.close() })
-        serving.openStore().catch(error => log.error('the store cannot be opened', { reason: String(error) }))
-      },
-      error => process.alive && this.oracle.breaks('alive', `the companion cannot start: ${error.stack}`),
-    )
-  }
-
-  readonly #doors = new Map<SimulatedProcess, ListenerParts>()
-
-  #settings() {
-    return { config: CONFIGS[this.#plan.store], credentials: CREDENTIALS }
-  }
-
-  #realmOf(process: SimulatedProcess): Realm {
-    const { scheduler } = this
-    const caller = process.caller()
-    const started = (real: typeof Payload) => ({
-      ...real,
-      makePush: (...args: Parameters<typeof Payload.makePush>) => {
-        const push = real.makePush(...args)
-        return { ...push, headers: { ...push.headers, [STARTED]: scheduler.now } }
-      },
-    })
-    const lineServer = (door: ListenerParts) => {
-      this.#doors.set(process, door)
-      return { server: { on: () => undefined, address: () => null }, close: async () => undefined }
-    }
-    const request = () => realm.load<typeof RequestModule>('apns/request').request as never
-    const modules: Record<string, unknown> = {
-      ...process.modules(),
-      'apns/payload': started,
-      'apns/client': clientModule(() => this.#apple, caller, process.name, request),
-      'base/version': { packageVersion: () => 'simulated' },
-      'process/listener': { listenInherited: async () => undefined },
-      'registration/line-server': { makeLineServer: lineServer },
-    }
-    const realm = new Realm({ globals: process.globals(), modules }, this.#options.mutation)
-    modules['device/open'] = openModule(realm, uri => this.#placeOf(process, caller, uri))
-    return realm
-  }
-
-  #placeOf(process: SimulatedProcess, caller: Caller, uri: string) {
-    const isSpool = uri.endsWith('xaps-spool')
-    const now = () => BEGINNING + Math.floor(this.scheduler.now / MS)
-    const claims = this.#plan.store === 'redis' ? { lasts: this.#claims, now } : undefined
-    return {
-      database: isSpool ? this.#spool : this.#store,
-      caller,
-      claims: isSpool ? undefined : claims,
-      claimFailed: (push: string) => this.oracle.unsure(process.name, numberOf(push.split('/')[1] ?? '')),
-      onReady: (listener: () => void) => {
-        if (!isSpool) this.#ready.push({ process, listener })
-      },
-    }
   }
 
   #logOf(process: SimulatedProcess): Log {
@@ -274,29 +151,25 @@ export class World {
   #died({ name }: SimulatedProcess): void {
     this.say(name, 'is dead')
     this.#running.delete(name as ProcessName)
-    this.#doors.delete(this.#processes[name as ProcessName])
-    this.#ready = this.#ready.filter(({ process }) => process.alive)
+    this.#site.forgetDead()
     for (const session of [...this.#apple.sessions])
       if (session.process === name) this.#apple.sessions.delete(session)
-    this.oracle.died(name)
-    this.#startIn(name as ProcessName, this.#downMs.get(name) ?? 0)
-  }
-
-  #startIn(name: ProcessName, ms: number): void {
-    this.scheduler.after(ms * MS, () => this.#start(name))
+    const process = this.#processes[name as ProcessName]
+    this.oracle.died(name, !this.#unwritten.has(process))
+    this.scheduler.after((this.#downMs.get(name) ?? 0) * MS, () => this.#start(name as ProcessName))
   }
 
   #take(step: Step): void {
     this.say('plan', JSON.stringify(step))
     switch (step.does) {
       case 'mail':
-        return this.#mail(step.process, step.user)
+        return this.#phones.mail(step.process, step.user)
       case 'change':
-        return this.#change(step.user)
+        return this.#phones.change(step.user)
       case 'register':
-        return this.#register(step.device)
+        return this.#phones.register(step.device)
       case 'gone':
-        for (const device of step.devices) this.#remove(tokenOf(device))
+        for (const device of step.devices) this.#phones.remove(device)
         return
       case 'kill':
         this.#downMs.set(step.process, step.downMs)
@@ -304,18 +177,15 @@ export class World {
       case 'restart':
         return this.#restart(step.process)
       case 'power':
-        return this.#losePower(this.#hostOf(step.host), step.downMs)
+        return this.#losePower(this.#site.hostOf(step.host), step.downMs)
       case 'store':
-        this.#setStore(step.trouble)
-        this.scheduler.after(step.forMs * MS, () => this.#setStore(undefined))
+        this.#site.setStore(step.trouble)
+        this.scheduler.after(step.forMs * MS, () => this.#site.setStore(undefined))
         return
       case 'forget':
-        this.#forget()
-        return
+        return this.#site.forgetClaims()
       case 'full':
-        this.#setFull(this.#hostOf(step.host), step.room)
-        this.scheduler.after(step.forMs * MS, () => this.#setFull(this.#hostOf(step.host), undefined))
-        return
+        return this.#fill(this.#site.hostOf(step.host), step.room, step.forMs)
       case 'apple':
         this.#apple.trouble = step.trouble
         this.scheduler.after(step.forMs * MS, () => {
@@ -327,70 +197,8 @@ export class World {
       case 'streams':
         return this.#apple.limitStreams(step.most)
       case 'clock':
-        this.#hostOf(step.host).aheadMs += step.ms
-        this.#tellClaims()
-        this.oracle.clocksJumped = true
-        if (this.#plan.store === 'redis' && step.ms > 0) this.oracle.agesSince = this.scheduler.now
+        return this.#site.setClock(this.#site.hostOf(step.host), step.ms)
     }
-  }
-
-  /** With LMDB there is one host. */
-  #hostOf(number: number): Host {
-    return this.#hosts[this.#plan.store === 'lmdb' ? 0 : number] as Host
-  }
-
-  #mail(name: ProcessName, user: number): void {
-    const running = this.#running.get(name)
-    if (!running?.mail) return
-    const recipients = [{ user: `u${user}`, host: 'example.org' }]
-    running.mail({ recipients, mode: 'LMTP', at: this.#processes[name].wallMs(), mail: undefined })
-    this.oracle.took(name, user, this.scheduler.now, `a mail to user ${user}`)
-  }
-
-  #change(user: number): void {
-    const door = this.#running.get('companion')?.door
-    if (!door) return
-    const process = this.#processes.companion
-    const at = this.scheduler.now
-    const change = { user: `u${user}@example.org`, mailbox: 'INBOX', events: ['FlagsSet'] }
-    door.notify(change, process.wallMs()).then(
-      () => process.alive && this.oracle.took('companion', user, at, `a change of user ${user}`),
-      error => this.oracle.breaks('alive', `notify rejects: ${error}`),
-    )
-  }
-
-  #register(device: number): void {
-    const token = tokenOf(device)
-    this.#dead.delete(token)
-    const door = this.#running.get('companion')?.door
-    const at = this.scheduler.now
-    // Two in one millisecond have no order.
-    if (!door || this.#askedAt.get(device) === at) return
-    this.#askedAt.set(device, at)
-    const process = this.#processes.companion
-    const generation = (this.#generations[device] ?? 0) + 1
-    this.#generations[device] = generation
-    const user = `u${this.#plan.owners[device]}@example.org`
-    const request = {
-      user,
-      account: `A${device}`,
-      token,
-      subtopic: SUBTOPIC,
-      mailboxes: mailboxesOf(generation),
-    }
-    const { pid } = process
-    door.accept(request, process.wallMs()).then(
-      () => {
-        if (!process.isLife(pid)) return
-        this.say('companion', `has registered device ${device}/g${generation}`)
-        this.oracle.registered(device, generation, at)
-      },
-      () => process.isLife(pid) && this.say('companion', `refuses device ${device}/g${generation}`),
-    )
-  }
-
-  #remove(token: string): void {
-    if (!this.#dead.has(token)) this.#dead.set(token, BEGINNING + Math.floor(this.scheduler.now / MS))
   }
 
   #restart(name: ProcessName): void {
@@ -413,49 +221,23 @@ export class World {
     this.scheduler.after(7 * SECOND, ended)
   }
 
-  #setStore(trouble: Database['trouble']): void {
-    const was = this.#store.trouble
-    this.#store.trouble = trouble
-    this.#tellClaims()
-    if (trouble !== undefined || was === undefined) return
-    for (const { process, listener } of this.#ready)
-      process.after(this.scheduler.between(0, 500 * MS), listener)
-  }
-
-  #forget(): void {
-    if (this.#plan.store === 'lmdb') return
-    this.#store.losePower()
-    this.#claims.clear()
-    this.#tellClaims()
-  }
-
   #losePower(host: Host, downMs: number): void {
-    for (const name of PROCESSES) {
-      const process = this.#processes[name]
-      if (process.host !== host) continue
-      this.#downMs.set(name, downMs + this.scheduler.random.below(500))
+    for (const process of this.#processesOn(host)) {
+      this.#downMs.set(process.name, downMs + this.scheduler.random.below(500))
+      this.#unwritten.add(process)
       if (process.alive) process.killAfter(0)
     }
-    host.disk.losePower()
-    if (this.#plan.store === 'lmdb') this.#store.losePower()
-    if (host === this.#hosts[0]) this.#spool.losePower()
-    this.#tellClaims()
+    this.#site.losePower(host)
   }
 
-  /** Whether claims work: from now on, or not. */
-  #tellClaims(): void {
-    const isBroken =
-      this.#plan.store === 'redis'
-        ? this.#store.trouble !== undefined
-        : this.#hosts.some(({ disk }) => disk.room !== undefined)
-    this.oracle.claimsWork(!isBroken)
+  #fill(host: Host, room: number, forMs: number): void {
+    for (const process of this.#processesOn(host)) this.#unwritten.add(process)
+    this.#site.setRoom(host, room)
+    this.scheduler.after(forMs * MS, () => this.#site.setRoom(host, undefined))
   }
 
-  #setFull(host: Host, room: number | undefined): void {
-    host.disk.room = room
-    const places = this.#plan.store === 'lmdb' ? [this.#store, this.#spool] : [this.#spool]
-    if (host === this.#hosts[0]) for (const place of places) place.full = room !== undefined
-    this.#tellClaims()
+  #processesOn(host: Host): SimulatedProcess[] {
+    return Object.values(this.#processes).filter(process => process.host === host)
   }
 }
 
