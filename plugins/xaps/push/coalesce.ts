@@ -134,6 +134,11 @@ export class Coalescer {
     this.#rest(entry, this.#skipsWait(entry) ? 0 : this.#clock.now() + ms)
   }
 
+  /** The rule is another one: what rests does so no longer than it says now. */
+  ruleChanged(): void {
+    for (const entry of this.#entries.values()) this.#schedule(entry)
+  }
+
   /** From now on no window and no change delay is kept: the process is about to end. */
   hurry(): void {
     this.#hurry = true
@@ -178,11 +183,14 @@ export class Coalescer {
   /** Sets the timer of a resting entry for its next push. */
   #schedule(entry: Entry): void {
     if (entry.state !== 'resting' || this.#closed) return
-    const due = this.#hurry ? 0 : (entry.pending?.due ?? 0)
-    const at = Math.max(due, entry.notBefore)
     const now = this.#clock.now()
+    const due = this.#hurry ? 0 : Math.min(entry.pending?.due ?? 0, now + this.#rule.changeDelayMs)
+    // A device that has not failed rests for the window alone, which may have become shorter.
+    const most = entry.failures === 0 ? now + this.#rule.windowMs : Number.POSITIVE_INFINITY
+    const at = Math.max(due, Math.min(entry.notBefore, most))
     if (at <= now) return this.#wake(entry)
-    if (entry.timer && entry.wakesAt === at) return
+    // Nothing is put off: after a clock was set back each event would.
+    if (entry.timer && entry.wakesAt <= at) return
     entry.timer?.cancel()
     entry.timer = this.#clock.after(at - now, () => this.#wake(entry))
     entry.wakesAt = at
