@@ -60,6 +60,7 @@ export function change(config: Config, push: Pusher, stores: readonly KeyedStore
   const isSame = isDeepStrictEqual(known, [next.config.apns, next.credentials])
   takeUp(config, next.config)
   for (const store of stores) store.expireAfter(config.store.expireAfterMs)
+  push.settingsChanged()
   if (!isSame) push.renew(next.credentials)
 }
 

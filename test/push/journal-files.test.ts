@@ -65,21 +65,26 @@ test('one process takes what another one has left when it was killed, and only o
   assert.deepEqual(readdirSync(dir), [])
 })
 
-test('a disk that takes a part of what is written has not kept it', t => {
+test('a disk that takes a part of what is written has not kept it, and keeps no draft', t => {
   const dir = directory(t)
   const module = require.resolve('../../plugins/xaps/push/journal-files.js')
   const script = `
     process.on('SIGXFSZ', () => undefined)
     const { JournalDirectory } = require(${JSON.stringify(module)})
-    const files = new JournalDirectory(${JSON.stringify(dir)}, () => require('node:fs').mkdirSync(${JSON.stringify(dir)}))
+    const files = new JournalDirectory(${JSON.stringify(dir)}, () => require('node:fs').mkdirSync(${JSON.stringify(dir)}, { recursive: true }))
     files.append('x'.repeat(1000) + '\\n')
-    try {
-      files.append('y'.repeat(1000) + '\\n')
-    } catch (error) {
-      console.log(error.message)
-    }`
+    for (const write of [text => files.append(text), text => files.replace(text)])
+      try {
+        write('y'.repeat(2000) + '\\n')
+      } catch (error) {
+        console.log(error.code ?? error.message)
+      }`
   // A file of one block of 1024 bytes is as full as a disk.
   const limited = ['-c', 'ulimit -f 1; exec "$0" -e "$1"', process.execPath, script]
   const { stdout, stderr } = spawnSync('bash', limited, { encoding: 'utf8' })
-  assert.equal(stdout, 'the disk takes no more\n', stderr)
+  assert.equal(stdout, 'the disk takes no more\nEFBIG\n', stderr)
+  assert.deepEqual(
+    readdirSync(dir).map(name => path.extname(name)),
+    ['.pending'],
+  )
 })

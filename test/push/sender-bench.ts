@@ -43,6 +43,8 @@ export interface Bench {
   readonly clock: FakeClock
   readonly apple: StubApple
   readonly log: RecordedLog
+  /** Those of all senders, which may be changed. */
+  readonly settings: { -readonly [K in keyof SenderSettings]: SenderSettings[K] }
   readonly senders: readonly Sender[]
   /** The first of them. */
   readonly sender: Sender
@@ -73,10 +75,11 @@ export function bench(options: BenchOptions = {}): Bench {
     log,
     random: () => 1,
   }
-  const senders = Array.from({ length: processes }, () => new Sender({ ...SETTINGS, ...rest }, parts, clock))
+  const settings = { ...SETTINGS, ...rest }
+  const senders = Array.from({ length: processes }, () => new Sender(settings, parts, clock))
   const happen = (device: number, kind: 'new' | 'change' = 'new', process = 0): void =>
     senders[process]?.add(targetOf(device), { kind, at: clock.now() })
-  return { clock, apple, log, senders, sender: senders[0] as Sender, settled, happen }
+  return { clock, apple, log, settings, senders, sender: senders[0] as Sender, settled, happen }
 }
 
 /** A store that takes `ms` until a claim counts, and `answerMs` until the sender knows. */

@@ -3,7 +3,10 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { Claim } from '../../plugins/xaps/device/store.ts'
-import { deviceOf, targetOf } from './parts.ts'
+import { Coalescer, type Entry } from '../../plugins/xaps/push/coalesce.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { NO_JOURNAL } from '../support/journal.ts'
+import { deviceOf, SETTINGS, targetOf } from './parts.ts'
 import { type BenchOptions, bench, play, said, slowly, times } from './sender-bench.ts'
 
 type Happening = readonly [at: number, kind?: 'new' | 'change']
@@ -103,4 +106,59 @@ test('a device that listens to a topic of other credentials is not pushed', asyn
   assert.equal(b.apple.arrivals.length, 0)
   assert.equal(b.sender.pending, 0)
   assert.deepEqual(b.log.loud(), [])
+})
+
+test('a shorter window and a shorter delay hold for what waits, too, and longer ones for what comes', async () => {
+  const b = bench({ windowMs: 3_600_000, changeDelayMs: 1_800_000, maxInFlight: 1 })
+  const start = b.clock.now()
+  b.happen(1)
+  await b.clock.advance(1_000)
+  b.happen(1)
+  b.happen(2, 'change')
+  await b.clock.advance(9_000)
+  Object.assign(b.settings, { windowMs: 20_000, changeDelayMs: 30_000 })
+  b.sender.settingsChanged()
+  await b.clock.advance(60_000)
+  const waited = [1, 2].map(device => times(b, device, start).at(-1) ?? 0)
+  assert.ok((waited[0] ?? 0) >= 20_000 && (waited[0] ?? 0) <= 30_000, `window: ${waited[0]}`)
+  assert.ok((waited[1] ?? 0) >= 31_000 && (waited[1] ?? 0) <= 40_000, `delay: ${waited[1]}`)
+  b.settings.windowMs = 100_000
+  b.sender.settingsChanged()
+  b.happen(1)
+  const from = b.clock.now() - start
+  await b.clock.advance(1_000_000)
+  assert.ok((times(b, 1, start).at(-1) ?? 0) >= Math.max(from, (waited[0] ?? 0) + 100_000))
+})
+
+test('more pushes at a time begin as soon as they may', async () => {
+  const b = bench({ maxInFlight: 1, latencyMs: 10_000 })
+  for (let device = 1; device <= 10; device += 1) b.happen(device)
+  await b.clock.advance(1_000)
+  assert.equal(b.apple.inFlight, 1)
+  b.settings.maxInFlight = 10
+  b.sender.settingsChanged()
+  await b.clock.advance(1)
+  assert.equal(b.apple.inFlight, 10)
+  await b.clock.advance(60_000)
+})
+
+test('events that come after the clock was set back by a day do not put off what rests', async () => {
+  const held = new FakeClock()
+  let back = 0
+  const clock = {
+    now: () => held.now() - back,
+    after: (ms: number, run: () => void) => held.after(ms, run),
+  }
+  const due: Entry[] = []
+  const coalescer = new Coalescer(SETTINGS, entry => due.push(entry), NO_JOURNAL, clock)
+  const add = () => coalescer.add('1', targetOf(1), { kind: 'new', at: clock.now() })
+  const entry = add()
+  coalescer.begin(entry)
+  coalescer.wait(entry, SETTINGS.windowMs)
+  back = 86_400_000
+  for (let count = 0; count < 8; count += 1) {
+    add()
+    await held.advance(1_000)
+  }
+  assert.equal(due.length, 2)
 })

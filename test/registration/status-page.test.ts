@@ -10,7 +10,7 @@ import { MOST_READERS } from '../../plugins/xaps/registration/overview-stream.ts
 import { overviewOf } from '../observe/overviews.ts'
 import { turns } from '../support/fake-clock.ts'
 import { until } from '../support/wait.ts'
-import { ask, serve } from './http-listener.ts'
+import { answers, ask, serve } from './http-listener.ts'
 import { type Client, connect, heldClock } from './tools.ts'
 
 const AT = Date.UTC(2030, 0, 1)
@@ -100,6 +100,27 @@ test('an overview or metrics that fail are a fault of ours, and cost nothing els
   events.socket.destroy()
   assert.deepEqual(log.messages(), ['error a request failed'])
   assert.equal((await ask(address, get('/'))).status, 200)
+})
+
+test('many that ask at once cost one overview and one exposition', async t => {
+  const made = { overview: 0, metrics: 0 }
+  const view = {
+    overview: () => {
+      made.overview += 1
+      return VIEW.overview()
+    },
+    metrics: () => {
+      made.metrics += 1
+      return VIEW.metrics()
+    },
+  }
+  const { address } = await served(t, { view })
+  for (const path of ['/status.json', '/metrics']) {
+    const client = await connect(address, `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(20))
+    await answers(client, 20)
+    client.socket.destroy()
+  }
+  assert.ok(made.overview <= 4 && made.metrics <= 4, JSON.stringify(made))
 })
 
 test('metrics that hang are waited for five seconds', async t => {

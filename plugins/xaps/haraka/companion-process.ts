@@ -4,11 +4,13 @@
  */
 
 import { reasonOf, stderrLog } from '../base/log.ts'
+import { onceAMinute } from '../base/transition-log.ts'
 import { linkToParent } from '../process/parent-link.ts'
 import { type Serving, startServing } from '../serving.ts'
 import type { CompanionNews, CompanionStart } from './companion.ts'
 
 const log = stderrLog()
+const isNew = onceAMinute()
 const parent = linkToParent()
 
 async function start(hello: unknown): Promise<Serving> {
@@ -29,9 +31,13 @@ parent.onNews(news => {
     if (settings) serving.takeUp(settings)
     if (reports) serving.hear(reports)
   }
+  // A start that fails is told in main().
   starting
-    .then(hear)
-    .catch((error: unknown) => log.debug('the news are of no use', { cause: reasonOf(error) }))
+    .then(hear, () => undefined)
+    .catch((error: unknown) => {
+      const cause = reasonOf(error)
+      if (isNew(cause)) log.error("what Haraka's primary tells cannot be used; please report this", { cause })
+    })
 })
 
 async function main(): Promise<void> {

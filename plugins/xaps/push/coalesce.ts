@@ -134,6 +134,11 @@ export class Coalescer {
     this.#rest(entry, this.#skipsWait(entry) ? 0 : this.#clock.now() + ms)
   }
 
+  /** The rule is another one: what rests does so no longer than it says now. */
+  ruleChanged(): void {
+    for (const entry of this.#entries.values()) this.#schedule(entry)
+  }
+
   /** From now on no window and no change delay is kept: the process is about to end. */
   hurry(): void {
     this.#hurry = true
@@ -181,9 +186,12 @@ export class Coalescer {
     const now = this.#clock.now()
     // A later time is of a clock that was set back since.
     const due = this.#hurry ? 0 : Math.min(entry.pending?.due ?? 0, now + this.#rule.changeDelayMs)
-    const at = Math.max(due, entry.notBefore)
+    // A device that has not failed rests for the window alone, which may have become shorter.
+    const most = entry.failures === 0 ? now + this.#rule.windowMs : Number.POSITIVE_INFINITY
+    const at = Math.max(due, Math.min(entry.notBefore, most))
     if (at <= now) return this.#wake(entry)
-    if (entry.timer && entry.wakesAt === at) return
+    // Nothing is put off: after a clock was set back each event would.
+    if (entry.timer && entry.wakesAt <= at) return
     entry.timer?.cancel()
     entry.timer = this.#clock.after(at - now, () => this.#wake(entry))
     entry.wakesAt = at

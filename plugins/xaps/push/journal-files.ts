@@ -53,8 +53,14 @@ export class JournalDirectory implements JournalFiles {
   replace(text: string): void {
     const draft = this.#pathOf(`${this.#own}.draft`)
     this.#prepare()
-    fs.writeFileSync(draft, text, { mode: MODE })
-    fs.renameSync(draft, this.#pathOf(`${this.#own}.pending`))
+    try {
+      fs.writeFileSync(draft, text, { mode: MODE })
+      fs.renameSync(draft, this.#pathOf(`${this.#own}.pending`))
+    } catch (error) {
+      // A part of it would take the last of a full disk, for good.
+      fs.rmSync(draft, { force: true })
+      throw error
+    }
     this.#close()
   }
 

@@ -38,7 +38,7 @@ export class Pusher {
   readonly #journal: Journal
   #takingOver: Timer | undefined
 
-  /** `settings` are read when they are needed, and may change; renew() is to be called when those of the endpoint have. */
+  /** `settings` are read when they are needed, and may change: settingsChanged() is to be called then. */
   constructor(
     settings: SenderSettings & Endpoint & PushSettings,
     parts: PusherParts,
@@ -80,6 +80,11 @@ export class Pusher {
   /** An event, with its user's devices where they are known. Never throws, never waits. */
   submit(event: MailEvent, devices?: readonly Device[]): void {
     this.#lookup.submit(event, devices)
+  }
+
+  /** The settings are other ones. Those of the endpoint need renew() besides. */
+  settingsChanged(): void {
+    this.#sender.settingsChanged()
   }
 
   /** Uses these credentials, and the endpoint as it is set, from now on. */

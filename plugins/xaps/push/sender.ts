@@ -94,6 +94,12 @@ export class Sender {
     this.#breaker.tryNow()
   }
 
+  /** The settings are other ones: what waits does so no longer than they say. */
+  settingsChanged(): void {
+    this.#coalescer.ruleChanged()
+    this.#pushDue()
+  }
+
   /** From now on pushes without waiting for windows or delays, and tries once more where Apple did not answer. */
   hurry(): void {
     this.#coalescer.hurry()

@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises'
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
 import path from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { isWithin } from '../base/addresses.ts'
 import type { Clock } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
@@ -81,8 +82,8 @@ export function makeStatusPage({ view, statusFrom, failed }: StatusPageParts, cl
     return eventsTo(stream)
   }
   const files = FILES.map(([at, file, type]) => [at, page(type, () => read(file))] as const)
-  const overview = async () => JSON.stringify(view.overview())
-  const metrics = () => within(view.metrics(), METRICS_DEADLINE_MS, 'metrics', clock)
+  const overview = shared(async () => JSON.stringify(view.overview()))
+  const metrics = shared(() => within(view.metrics(), METRICS_DEADLINE_MS, 'metrics', clock))
   const decisions = async () => JSON.stringify(DECISIONS)
   return {
     routes: [
@@ -93,6 +94,23 @@ export function makeStatusPage({ view, statusFrom, failed }: StatusPageParts, cl
       ['/events', { GET: events }],
     ],
     close: () => stream.close(),
+  }
+}
+
+/**
+ * One answer for all that ask in one turn of the event loop: the page may be asked by many, and a phone that registers meanwhile
+ * waits for them all.
+ */
+function shared(make: () => Promise<string>): () => Promise<string> {
+  let coming: Promise<string> | undefined
+  const begin = async () => {
+    await setImmediate()
+    coming = undefined
+    return make()
+  }
+  return () => {
+    coming ??= begin()
+    return coming
   }
 }
 
