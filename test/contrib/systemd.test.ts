@@ -21,6 +21,7 @@ import { missing } from '../support/need.ts'
 import { owned } from '../support/owned.ts'
 import { freePort, startServer } from '../support/server.ts'
 import { tempDirectory } from '../support/temp.ts'
+import { until } from '../support/wait.ts'
 
 const CONTRIB = path.join(__dirname, '../../../contrib/systemd')
 const UNIT = path.join(CONTRIB, 'xaps.service')
@@ -57,6 +58,7 @@ test('its user serves in its directories, and Dovecot’s processes reach it', {
     path.join(config, 'xaps.ini'),
     iniText({
       apns: appleKeys(apple, config),
+      delivery: { source: 'plugin' },
       store: { uri: `redis://:secret@127.0.0.1:${await freePort()}` },
       registration: { enabled: 'false', socket, socket_group: DOVECOT_GROUP },
     }),
@@ -85,6 +87,15 @@ test('its user serves in its directories, and Dovecot’s processes reach it', {
     const { uid: owner, mode } = lstatSync(at('var/lib/xaps/spool/data.mdb'))
     assert.deepEqual([owner, mode & 0o777], [uid, 0o660])
     assert.equal(lstatSync(at('var/lib/xaps/spool')).mode & 0o777, 0o700)
+  })
+  await t.test('what is pending while Redis is away is on disk, in the service’s own directory', async () => {
+    const notification = recorded('st3fan-lmtp-basic', phoneOf('alice@example.com'))
+    await askAs({ uid: NOBODY, gid: NOBODY, groups: [DOVECOT_GROUP] }, socket, notification)
+    const files = () => readdirSync(at('var/lib/xaps/pending'))
+    await until(() => files().length === 1, 'the file')
+    const { uid: owner, mode } = lstatSync(at('var/lib/xaps/pending', files()[0] ?? ''))
+    assert.deepEqual([owner, mode & 0o777], [uid, 0o600])
+    assert.doesNotMatch(server.output(), /kept in memory alone/)
   })
   await t.test('no secret is called open to others: root writes and the service reads them', async () => {
     assert.doesNotMatch(server.output(), /holds a secret/)
