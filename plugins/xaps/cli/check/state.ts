@@ -148,9 +148,12 @@ function writeFileIn(directory: string): void {
   }
 }
 
-/** What mends that this user may not write `directory`, as the end of a line: whose it is, or that there is no room. */
+/**
+ * What mends that a store or spool cannot be used, as the end of a line: of one in Redis (no `directory`) where to look, of a
+ * directory whose it is, or that there is no room.
+ */
 function remedyFor(config: Config, directory: string | undefined): string {
-  if (directory === undefined) return ''
+  if (directory === undefined) return '; does Redis run there, and is [store] uri right? (docs/redis.md)'
   const foreign = foreignIn(config, directory)
   if (foreign !== undefined) return `; ${foreign}`
   return fs.existsSync(directory) && freeBytes(directory) < LITTLE ? `; make room: df -h ${directory}` : ''
