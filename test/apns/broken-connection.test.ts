@@ -97,7 +97,6 @@ test('a peer that calls every new connection idle gets no connection per push', 
 
 for (const [name, code] of [
   ['INTERNAL_ERROR', constants.NGHTTP2_INTERNAL_ERROR],
-  ['REFUSED_STREAM', constants.NGHTTP2_REFUSED_STREAM],
   ['CANCEL', constants.NGHTTP2_CANCEL],
   ['NO_ERROR', constants.NGHTTP2_NO_ERROR],
 ] as const) {
@@ -110,6 +109,16 @@ for (const [name, code] of [
     assert.equal(b.apple.connections.attempts, 1)
   })
 }
+
+test('a stream that the peer refuses is sent again, for it was not looked at; but not for ever', async t => {
+  const b = await bench(t)
+  await b.send(0)
+  b.apple.faults.resetStreams(constants.NGHTTP2_REFUSED_STREAM, 2)
+  assert.deepEqual(await b.send(1), OK)
+  b.apple.faults.resetStreams(constants.NGHTTP2_REFUSED_STREAM, 3)
+  assert.equal((await b.send(1)).kind, 'broken stream')
+  assert.equal(b.apple.connections.attempts, 1)
+})
 
 for (const [name, end] of [
   ['a reset', (apple: Apple) => apple.faults.resetConnections()],
