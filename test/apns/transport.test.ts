@@ -1,6 +1,8 @@
 /** The connection to Apple while all is well: one connection, its limits, and what Apple says over it. */
 
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import path from 'node:path'
 import test from 'node:test'
 import { MAIL_TOPIC, pushCertificate } from '../fake/apple/certificates.ts'
 import { providerKey } from '../fake/apple/provider-key.ts'
@@ -90,6 +92,19 @@ test('each push is tried once, whatever Apple answers', async t => {
     await b.send(1)
     assert.equal(b.apple.counts.requests, 1, reason)
   }
+})
+
+test('pushing with a certificate loads nothing that reads certificates or signs tokens', () => {
+  const script = `
+    const { ApnClient } = require(process.argv[1])
+    const auth = { kind: 'certificate', cert: '', key: '' }
+    const endpoint = { host: '', port: 443, environment: 'production', requestTimeoutMs: 1 }
+    new ApnClient({ auth, topic: 'a', topics: ['a'] }, endpoint)
+    console.log(Object.keys(require.cache).join())`
+  const client = path.join(__dirname, '..', '..', 'plugins', 'xaps', 'apns', 'client.js')
+  const loaded = execFileSync(process.execPath, ['-e', script, client], { encoding: 'utf8' })
+  assert.match(loaded, /lib.client\.js/)
+  assert.doesNotMatch(loaded, /node-forge|jsonwebtoken/)
 })
 
 // Limits

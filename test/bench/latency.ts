@@ -1,9 +1,13 @@
-/** From the `delivered` hook to Apple's endpoint: how long a mail waits inside the plugin, beside bare HTTP/2. */
+/** From the `delivered` hook, or a /notify, to Apple's endpoint: how long a mail waits inside, beside bare HTTP/2. */
 
+import { serve } from '../e2e/run.ts'
+import { owned } from '../support/owned.ts'
+import { freePort } from '../support/server.ts'
 import { until } from '../support/wait.ts'
 import { type Bench, quantile, type Row, row, type Scale, type Target, takeTurns } from './measure.ts'
 import { profiling, startPart } from './part.ts'
 import type { Hook } from './parts/hook.ts'
+import type { Load as Client } from './parts/load.ts'
 import type { Stamp } from './parts/outside.ts'
 import type { BarePush } from './parts/push-bare.ts'
 import { makeSite, type Site } from './site.ts'
@@ -43,6 +47,37 @@ export const latency: Bench = async (scale, scope) => {
   return rows
 }
 
+const NOTIFICATIONS = 500
+
+/** From a /notify of mail to Apple's endpoint, when one client sends each after the answer to the last. */
+export const notify: Bench = async (scale, scope) => {
+  const port = await freePort()
+  const rounds = scale.of(4, 2)
+  const site = await makeSite(scope, {
+    users: (rounds + 1) * NOTIFICATIONS,
+    stamps: true,
+    xaps: {
+      registration: { socket: 'xapsd.sock', listen: `127.0.0.1:${port}` },
+      delivery: { source: 'plugin' },
+    },
+  })
+  owned(scope, await serve(site.dir, profiling(scale.profileDir)))
+  const load = startPart<Client>(scope, 'load')
+  const bare = startPart<BarePush>(scope, 'push-bare')
+  await bare.ask('open', { dir: site.dir, port: site.applePort, client: 'http2' })
+  const samples = await takeTurns(rounds, {
+    ours: round => {
+      const job = { port, from: round * NOTIFICATIONS, count: NOTIFICATIONS }
+      return delays(site, NOTIFICATIONS, load.ask('notifyInTurn', job))
+    },
+    bare: round => {
+      const job = { from: round * NOTIFICATIONS, count: NOTIFICATIONS, perSecond: 1_000 }
+      return delays(site, NOTIFICATIONS, bare.ask('sendPaced', job))
+    },
+  })
+  return quantilesOf('/notify', 'one after the other', samples, { p50: 1, p99: 5 })
+}
+
 function loadsOf(scale: Scale): readonly Load[] {
   const target: Target = { of: 'figure', most: 10 }
   return [
@@ -62,10 +97,22 @@ async function delays({ apple }: Site, count: number, handingOver: Promise<Stamp
   return arrivals.map(([token, epoch]) => epoch - (starts.get(token) ?? Number.NaN))
 }
 
-function rowsOf({ name, target }: Load, { ours, bare }: Record<'ours' | 'bare', number[][]>): Row[] {
-  const quantileRow = (label: string, share: number, bound?: Target) => {
-    const at = (rounds: number[][]) => rounds.map(delays => quantile(delays, share))
-    return row(`hook to Apple, ${label} at ${name}`, 'ms', at(ours), ['bare node:http2', at(bare)], bound)
-  }
-  return [quantileRow('p50', 0.5), quantileRow('p99', 0.99, target)]
+function rowsOf({ name, target }: Load, samples: Samples): Row[] {
+  return quantilesOf('hook', `at ${name}`, samples, target?.most === undefined ? {} : { p99: target.most })
+}
+
+type Samples = Record<'ours' | 'bare', number[][]>
+
+/** Rows for p50 and p99 in milliseconds; `most`: the bounds. */
+function quantilesOf(
+  from: string,
+  when: string,
+  { ours, bare }: Samples,
+  most: { readonly p50?: number; readonly p99?: number },
+): Row[] {
+  return (['p50', 'p99'] as const).map(label => {
+    const at = (rounds: number[][]) => rounds.map(delays => quantile(delays, label === 'p50' ? 0.5 : 0.99))
+    const bound = most[label] === undefined ? undefined : ({ of: 'figure', most: most[label] } as const)
+    return row(`${from} to Apple, ${label} ${when}`, 'ms', at(ours), ['bare node:http2', at(bare)], bound)
+  })
 }

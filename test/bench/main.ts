@@ -5,7 +5,7 @@ import { Command, Option } from 'commander'
 import { reasonOf } from '../../plugins/xaps/base/log.ts'
 import { scoped } from '../support/owned.ts'
 import { companion } from './companion.ts'
-import { latency } from './latency.ts'
+import { latency, notify } from './latency.ts'
 import type { Row, Scale } from './measure.ts'
 import { memory } from './memory.ts'
 import { push } from './push.ts'
@@ -15,7 +15,7 @@ import { smtp } from './smtp.ts'
 import { store } from './store.ts'
 import { table } from './table.ts'
 
-const BENCHES = { push, latency, smtp, memory, registration, companion, store, scale }
+const BENCHES = { push, latency, notify, smtp, memory, registration, companion, store, scale }
 const NAMES = Object.keys(BENCHES) as (keyof typeof BENCHES)[]
 
 interface Options {

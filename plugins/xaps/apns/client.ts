@@ -5,10 +5,10 @@
  * (request.ts). Nothing else in this project knows `apn`.
  */
 
-import type { ClientHttp2Session } from 'node:http2'
+import http2, { type ClientHttp2Session } from 'node:http2'
 import { isIP } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
-import { Provider, type ProviderOptions } from 'apn'
+import type { ProviderOptions } from 'apn'
 import { type Clock, systemClock } from '../base/clock.ts'
 import type { Credentials } from './credentials.ts'
 import type { Push } from './payload.ts'
@@ -72,7 +72,7 @@ export class ApnClient {
     this.clock = clock
     this.#endpoint = endpoint
     this.#renewedAt = clock.now()
-    this.#client = (new Provider(optionsOf(credentials, endpoint)) as unknown as { client: Client }).client
+    this.#client = makeClient(credentials, endpoint)
     const { config } = this.#client
     const host = endpoint.host || config.address
     // Told its address by an option, `apn` would take every host but Apple's for the sandbox.
@@ -133,6 +133,22 @@ export class ApnClient {
     this.#renewedAt = now
     token.regenerate(generation)
   }
+}
+
+/**
+ * The client alone where there is a certificate, which is read and checked before: to do it once more `apn` would load
+ * `node-forge` and others, 3 MB in each worker.
+ */
+function makeClient(credentials: Credentials, endpoint: Endpoint): Client {
+  const options = optionsOf(credentials, endpoint)
+  if (credentials.auth.kind === 'token') {
+    const { Provider } = require('apn') as typeof import('apn')
+    return (new Provider(options) as unknown as { client: Client }).client
+  }
+  const logger = Object.assign(() => undefined, { enabled: false })
+  const asItIs = () => ({})
+  const config = require('apn/lib/config')({ logger, prepareCertificate: asItIs, prepareCA: asItIs })
+  return new (require('apn/lib/client')({ logger, config, http2 }))(options)
 }
 
 function optionsOf({ auth }: Credentials, endpoint: Endpoint): ProviderOptions {

@@ -5,6 +5,7 @@ import { quantile } from '../measure.ts'
 import { servePart } from '../part.ts'
 import { deviceOf, userName } from '../site.ts'
 import { inParallel } from '../work.ts'
+import type { Stamp } from './outside.ts'
 
 export interface Job {
   /** REGISTER lines over a connection each, or POSTs over connections that stay. */
@@ -42,6 +43,17 @@ const api = servePart({
     for (const { close } of idle) close()
     const seconds = (performance.now() - start) / 1000
     return { perSecond: job.count / seconds, p50: quantile(delays, 0.5), p99: quantile(delays, 0.99) }
+  },
+  /** Tells of a mail to each of `count` users over one connection. Resolves with the time just before each request. */
+  async notifyInTurn({ port, from, count }: { port: number; from: number; count: number }) {
+    const stamps: Stamp[] = []
+    const client = posts(port, '/notify', index => notifyBody(index, 'MessageNew'))
+    for (let index = from; index < from + count; index += 1) {
+      stamps.push([deviceOf(index).token, performance.timeOrigin + performance.now()])
+      await client.exchange(index)
+    }
+    client.close()
+    return stamps
   },
   /** Opens so many connections, tells of a change over each and leaves them open. */
   async hold({ port, connections }: { port: number; connections: number }) {
