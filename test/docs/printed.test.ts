@@ -79,3 +79,30 @@ for (const page of PAGES) {
     for (const name of ours) assert.ok(existsSync(path.join(ROOT, name)), name)
   })
 }
+
+/** As GitHub makes it of a heading: letters, digits, hyphens and underscores stay, blanks become hyphens. */
+function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}_ -]/gu, '')
+    .replaceAll(' ', '-')
+}
+
+function anchorsOn(page: string): string[] {
+  return [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => anchorOf(heading))
+}
+
+test('each link from page to page leads to a page and a heading that are there', () => {
+  const pages = [
+    'README.md',
+    ...readdirSync(path.join(ROOT, 'docs'))
+      .filter(name => name.endsWith('.md'))
+      .map(name => `docs/${name}`),
+  ]
+  for (const page of pages)
+    for (const [, file = '', anchor] of read(page).matchAll(/\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]*))?\)/g)) {
+      const target = file === '' ? page : path.join(path.dirname(page), file)
+      assert.ok(existsSync(path.join(ROOT, target)), `${page}: ${file}`)
+      if (anchor !== undefined) assert.ok(anchorsOn(target).includes(anchor), `${page}: ${file}#${anchor}`)
+    }
+})
