@@ -27,7 +27,7 @@ const MOST_DISORDER_MS = 100
  * On a busy host claims, and with them pushes, go out some at a time: that saves system calls on both ways. A client that asks
  * for one after the other does not wait for that.
  */
-const PACE = { everyMs: 3, many: 16 } as const
+const PACE = { everyMs: 3, many: 32 } as const
 
 /** The claims that one process asked for at one time. */
 interface Line {
