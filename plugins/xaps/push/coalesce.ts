@@ -35,6 +35,8 @@ export class Entry {
   failures = 0
   /** Nothing is pushed before this time: a window, or a wait that Apple asked for. */
   notBefore = 0
+  /** When that was said. */
+  restsSince = 0
   /** `resting` until the next push is due, `ready` in the sender's queue, `busy` while a push is under way. */
   state: 'resting' | 'ready' | 'busy' = 'resting'
   timer: Timer | undefined
@@ -78,7 +80,9 @@ export class Coalescer {
     const entry = this.#entries.get(key) ?? this.#create(key, target)
     entry.target = target
     const batch = batchOf(event, this.#rule)
-    if (entry.startedAt !== undefined && covers(entry.startedAt, event.at)) {
+    // One that started later than now did so before the clock was set back, and shows nothing.
+    const startedAt = entry.startedAt !== undefined && entry.startedAt <= this.#clock.now() && entry.startedAt
+    if (startedAt !== false && covers(startedAt, event.at)) {
       entry.inFlight = merge(entry.inFlight, batch)
     } else entry.pending = merge(entry.pending, batch)
     this.#schedule(entry)
@@ -157,6 +161,7 @@ export class Coalescer {
     entry.startedAt = undefined
     entry.state = 'resting'
     entry.notBefore = notBefore
+    entry.restsSince = this.#clock.now()
     this.#schedule(entry)
   }
 
@@ -164,9 +169,9 @@ export class Coalescer {
   #schedule(entry: Entry): void {
     if (entry.state !== 'resting' || this.#closed) return
     const now = this.#clock.now()
-    // A later time is of a clock that was set back since.
+    // Later times are of a clock that was set back since.
     const due = this.#hurry ? 0 : Math.min(entry.pending?.due ?? 0, now + this.#rule.changeDelayMs)
-    const at = Math.max(due, entry.notBefore)
+    const at = Math.max(due, entry.restsSince > now ? 0 : entry.notBefore)
     if (at <= now) return this.#wake(entry)
     if (entry.timer && entry.wakesAt === at) return
     entry.timer?.cancel()
