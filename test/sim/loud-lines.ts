@@ -31,8 +31,9 @@ export class LoudLines {
     return times.length + 1
   }
 
-  /** The process has ended. */
-  forget(process: string): void {
-    for (const key of [...this.#times.keys()]) if (key.startsWith(`${process} `)) this.#times.delete(key)
+  /** Begins anew for a process that has ended, or for all. */
+  forget(process?: string): void {
+    for (const key of [...this.#times.keys()])
+      if (process === undefined || key.startsWith(`${process} `)) this.#times.delete(key)
   }
 }

@@ -46,10 +46,10 @@ export class Oracle {
   readonly #lines: LoudLines
   /** Since when claims work, and clocks go on as they did. */
   #claimsSince = 0
-  /** Since when no clock has been set forward that ages are counted by which a server compares with its own: not mended. */
-  agesSince = 0
-  /** A clock has been set while the world was running: of two registrations the older one may look newer. */
-  clocksJumped = false
+  /** Events up to then may be taken for older or newer than they are, because of a clock that was set. */
+  #misreadUntil = Number.NEGATIVE_INFINITY
+  /** A clock has been set: of two registrations the older one may look newer. */
+  #clocksJumped = false
   /** Processes about to end, which keep no window. */
   readonly hurried = new Set<string>()
   /** Whether pending pushes outlive their process. */
@@ -75,6 +75,17 @@ export class Oracle {
   /** Whether a process has died of late: another one makes its pushes, each perhaps once more. */
   get #isTakenOver(): boolean {
     return this.#survives && this.#now() - this.#diedAt < TAKEN_OVER_US
+  }
+
+  /** A clock was set: the minutes that are counted by it are over. */
+  clockSet(): void {
+    this.#clocksJumped = true
+    this.#lines.forget()
+  }
+
+  /** Events of before the clock was set, and of the next `us` microseconds, are excused. */
+  misread(us: number): void {
+    this.#misreadUntil = Math.max(this.#misreadUntil, this.#now()) + us
   }
 
   /** Claims work from now on, or do not. */
@@ -200,7 +211,7 @@ export class Oracle {
 
   /** Whether Apple has refused the last registration that was answered. The plugin's clock and Apple's agree but for jumps. */
   #isRefused({ answered, goneSince, refusedAt }: Known): boolean {
-    if (!answered || this.clocksJumped) return goneSince > 0 || refusedAt > 0
+    if (!answered || this.#clocksJumped) return goneSince > 0 || refusedAt > 0
     const askedMs = this.#wallMs() - (this.#now() - answered.at) / MS
     return refusedAt >= answered.at - EXACT_US || goneSince >= Math.floor(askedMs) - 1
   }
@@ -215,7 +226,7 @@ export class Oracle {
   end({ pending, spooled }: { readonly pending: number; readonly spooled: number }): void {
     if (pending > 0 || spooled > 0)
       this.breaks('settled', `${pending} devices are pending, ${spooled} registrations in the spool`)
-    for (const { what, at, process, open } of this.#taken.filter(taken => taken.at > this.agesSince))
+    for (const { what, at, process, open } of this.#taken.filter(taken => taken.at > this.#misreadUntil))
       this.breaks('covered', `${what} that ${process} took at ${at / SECOND} s has no push to device ${open}`)
     for (const [device, known] of this.#devices.entries()) this.#checkKept(device, known)
   }
@@ -225,7 +236,7 @@ export class Oracle {
     if (!answered) return
     if (storedSince === undefined && !this.#isRefused(known))
       this.breaks('kept', `device ${device} was told its topic, and is not in the store`)
-    if (storedSince !== undefined && generation < answered.generation && !this.clocksJumped)
+    if (storedSince !== undefined && generation < answered.generation && !this.#clocksJumped)
       this.breaks('kept', `device ${device} was answered ${answered.generation}, the store has ${generation}`)
   }
 }

@@ -55,13 +55,12 @@ const FAULTS = [
   'restart',
   'power',
   'forget',
-  'full',
-  'full',
-  'clock',
+  ...Array(3).fill('full'),
+  ...Array(3).fill('clock'),
 ] as const
 
 /** How many steps a plan has unless told otherwise. */
-export const STEPS = 40
+export const STEPS = 60
 
 /** The same plan for the same seed, of `count` steps. */
 export function planOf(seed: number, count = STEPS): Plan {
@@ -73,19 +72,19 @@ export function planOf(seed: number, count = STEPS): Plan {
   // Some runs are dense, some have long pauses; some are of many faults, some of few.
   const pace = pick([200, 1_000, LONGEST_MS / count])
   const faulty = pick([0, 10, 30, 50])
-  const hasJumps = below(4) === 0
+  const hasJumps = below(5) < 2
   let atMs = 100
   const steps: Step[] = owners.map((_, device) => ({ atMs: ++atMs, does: 'register', device }))
   for (let step = 0; step < count; step += 1) {
     atMs += pick([0, below(5), below(pace), below(2 * pace), below(5_500)])
     const isFault = below(100) < faulty
     if (isFault) steps.push(fault())
-    else if (below(8) === 0) steps.push(...race())
+    else if (below(4) === 0) steps.push(...race())
     else steps.push(event())
   }
   return { seed, store, owners, steps: steps.sort((a, b) => a.atMs - b.atMs) }
 
-  /** Phones register while Apple says that one of the user's is gone, or a second time while the first is not answered. */
+  /** A clock is set between two mails, or phones register while Apple says that one of the user's is gone, or a second time while the first is not answered. */
   function race(): Step[] {
     const gone = below(owners.length)
     const user = owners[gone] as number
@@ -95,8 +94,18 @@ export function planOf(seed: number, count = STEPS): Plan {
       does: 'register',
       device,
     })
-    if (below(2) === 0) return [register(gone, 500), register(gone, 500)]
-    const mail = { atMs, does: 'mail', process: pick(['worker1', 'worker2'] as const), user } as const
+    const worker = pick(['worker1', 'worker2'] as const)
+    if (hasJumps && below(4) === 0) {
+      const mail = (ms: number): Step => ({ atMs: atMs + ms, does: 'mail', process: worker, user })
+      const host = worker === 'worker1' ? 0 : 1
+      return [
+        mail(0),
+        { atMs: atMs + 900, does: 'clock', host, ms: -1_000 - below(8_000) },
+        mail(900 + below(500)),
+      ]
+    }
+    if (below(2) === 0) return [register(gone, 50), register(gone, 500)]
+    const mail = { atMs, does: 'mail', process: worker, user } as const
     return [{ atMs, does: 'gone', devices: [gone] }, mail, ...mine.map(device => register(device, 90))]
   }
 
@@ -133,7 +142,7 @@ export function planOf(seed: number, count = STEPS): Plan {
         return { atMs, does, most: pick([0, 1, 1, 2]) }
       case 'clock':
         if (hasJumps)
-          return { atMs, does, host, ms: pick([1, -1]) * pick([below(50), below(8_000), 3_600_000]) }
+          return { atMs, does, host, ms: pick([1, -1, -1]) * pick([below(8_000), below(8_000), 3_600_000]) }
         return { atMs, does: 'forget' }
       default:
         return { atMs, does }

@@ -10,8 +10,8 @@ import type { Disk } from './disk.ts'
 import { MS, type Scheduler } from './scheduler.ts'
 import { cryptoBy, dateBy, mathBy, withProc } from './surroundings.ts'
 
-/** When the simulated hosts' clocks begin, in ms since the epoch. */
-export const BEGINNING = Date.UTC(2030, 0, 1)
+/** When the simulated hosts' clocks begin, in ms since the epoch: in the middle of a period of the log of claims. */
+export const BEGINNING = Date.UTC(2030, 0, 1, 0, 5)
 
 /** Of a timer, in microseconds: Node's may be early by less than a millisecond, and are late in a busy process. */
 const TIMER_US = { earliest: -600, latest: 2 * MS } as const

@@ -9,11 +9,16 @@ import { numberOf } from './promises.ts'
 import { MS, type Scheduler } from './scheduler.ts'
 import type { StorePlace } from './store.ts'
 
+/** Of device/lmdb/shared-log.ts; no run is longer. */
+const LOG_PERIOD_MS = 10 * 60_000
+
 export class Site {
   readonly hosts: readonly [Host, Host]
   readonly #kind: Plan['store']
   readonly #scheduler: Scheduler
   readonly #oracle: Oracle
+  /** The files of the log of claims are named by the time: processes may have different ones open, until theirs is over. */
+  #areSplit = false
   readonly #store: Database
   readonly #spool: Database
   /** Those that a server keeps. */
@@ -100,14 +105,17 @@ export class Site {
 
   setClock(host: Host, ms: number): void {
     host.aheadMs += ms
+    this.#areSplit ||= Math.abs(ms) >= LOG_PERIOD_MS
     this.#tellClaims()
-    this.#oracle.clocksJumped = true
-    if (this.#kind === 'redis' && ms > 0) this.#oracle.agesSince = this.#scheduler.now
+    this.#oracle.clockSet()
+    // Events that wait now, or come until the clock has caught up: times of before and after are compared. Not mended.
+    const isMisread = this.#kind === 'redis' ? ms > 0 : ms < 0
+    if (isMisread) this.#oracle.misread(-Math.min(0, ms) * MS)
   }
 
   /** Whether claims work: from now on, or not. */
   #tellClaims(): void {
-    const isFull = this.hosts.some(({ disk }) => disk.room !== undefined)
+    const isFull = this.#areSplit || this.hosts.some(({ disk }) => disk.room !== undefined)
     const isBroken = this.#kind === 'redis' ? this.#store.trouble !== undefined : isFull
     this.#oracle.claimsWork(!isBroken)
   }

@@ -36,6 +36,8 @@ export class Entry {
   failures = 0
   /** Nothing is pushed before this time: a window, or a wait that Apple asked for. */
   notBefore = 0
+  /** When that was said. */
+  restsSince = 0
   /** `resting` until the next push is due, `ready` in the sender's queue, `busy` while a push is under way. */
   state: 'resting' | 'ready' | 'busy' = 'resting'
   timer: Timer | undefined
@@ -87,7 +89,9 @@ export class Coalescer {
     const entry = this.#entries.get(key) ?? this.#create(key, target)
     entry.target = target
     const batch = batchOf(event, this.#rule)
-    if (entry.startedAt !== undefined && covers(entry.startedAt, event.at)) {
+    // One that started later than now did so before the clock was set back, and shows nothing.
+    const startedAt = entry.startedAt !== undefined && entry.startedAt <= this.#clock.now() && entry.startedAt
+    if (startedAt !== false && covers(startedAt, event.at)) {
       entry.inFlight = merge(entry.inFlight, batch)
     } else entry.pending = merge(entry.pending, batch)
     this.#schedule(entry)
@@ -177,6 +181,7 @@ export class Coalescer {
     entry.startedAt = undefined
     entry.state = 'resting'
     entry.notBefore = notBefore
+    entry.restsSince = this.#clock.now()
     this.#schedule(entry)
   }
 
@@ -184,11 +189,11 @@ export class Coalescer {
   #schedule(entry: Entry): void {
     if (entry.state !== 'resting' || this.#closed) return
     const now = this.#clock.now()
-    // A later time is of a clock that was set back since.
+    // Later times are of a clock that was set back since.
     const due = this.#hurry ? 0 : Math.min(entry.pending?.due ?? 0, now + this.#rule.changeDelayMs)
     // A device that has not failed rests for the window alone, which may have become shorter.
     const most = entry.failures === 0 ? now + this.#rule.windowMs : Number.POSITIVE_INFINITY
-    const at = Math.max(due, Math.min(entry.notBefore, most))
+    const at = Math.max(due, entry.restsSince > now ? 0 : Math.min(entry.notBefore, most))
     if (at <= now) return this.#wake(entry)
     // Nothing is put off: after a clock was set back each event would.
     if (entry.timer && entry.wakesAt <= at) return
