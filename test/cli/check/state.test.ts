@@ -79,7 +79,7 @@ test('a store that belongs to another user is found, with the chown that mends i
 
 test('a store and a spool without access at all are found', { skip: notRoot }, async t => {
   const here = await usedByNobody(t)
-  for (const name of ['xaps', 'xaps-spool']) {
+  for (const name of ['xaps', 'xaps-spool', 'xaps-pending']) {
     chownAll(path.join(here.dir, name), 0)
     fs.chmodSync(path.join(here.dir, name), 0o700)
   }
@@ -87,6 +87,10 @@ test('a store and a spool without access at all are found', { skip: notRoot }, a
   assert.match(
     stdout,
     /^FAIL +spool \S+: \S+ belongs to root:root, and .* may not write it: chown -R nobody:nogroup/m,
+  )
+  assert.match(
+    stdout,
+    /^warn +pending pushes \S+: \S+ belongs to root:root.*: chown -R nobody:nogroup \S+\/xaps-pending; until then/m,
   )
 })
 

@@ -30,13 +30,26 @@ export async function* checkState(question: StateQuestion): AsyncGenerator<Findi
   const { config } = question
   const where = `store ${withoutPassword(config.store.uri)}`
   const directory = directoryOf(config)
-  const [spool, pending] = [spoolDirectory(config), pendingDirectory(config)]
+  const spool = spoolDirectory(config)
   const barrier = directory && (barrierTo(directory) ?? closedTo(config, directory))
   if (barrier) yield fail(`${where}: ${barrier}`)
   else yield* lookInto(where, question)
   yield* checkDirectory(config, { directory: spool, name: `spool ${spool}`, mode: '700' })
-  yield* checkDirectory(config, { directory: pending, name: `pending pushes ${pending}`, mode: '700' })
+  yield* checkPending(config)
   yield* await checkUserDb(config)
+}
+
+/** Without their directory pushes go on, and those of a killed process are lost: a warning. */
+function* checkPending(config: Config): Generator<Finding> {
+  const directory = pendingDirectory(config)
+  const name = `pending pushes ${directory}`
+  for (const { level, text } of checkDirectory(config, {
+    directory,
+    name,
+    mode: '700',
+    probe: PENDING_PROBE,
+  }))
+    yield level === 'FAIL' ? warn(`${text}; until then a process that is killed loses them`) : { level, text }
 }
 
 async function* lookInto(where: string, question: StateQuestion): AsyncGenerator<Finding> {
@@ -94,18 +107,20 @@ interface Wanted {
   /** For messages, and the mode of one that is to be made. */
   readonly name: string
   readonly mode: string
+  /** The name of a file that may be left there. Default: one of LMDB's. */
+  readonly probe?: string
 }
 
 /** Whether this user can write in a directory of the service's, or can make it. */
 function* checkDirectory(config: Config, wanted: Wanted): Generator<Finding> {
-  const { directory, name } = wanted
+  const { directory, name, probe } = wanted
   const me = namesOf(ownIds())
   const barrier = barrierTo(directory)
   if (barrier !== undefined) return yield fail(`${name}: ${barrier}`)
   const place = nearestThere(directory)
   if (place !== directory) return yield checkMaking(config, place, wanted)
   try {
-    writeFileIn(directory)
+    writeFileIn(directory, probe)
     yield written(`${name}: ${me} can write it`, directory)
   } catch (error) {
     const foreign = foreignIn(config, directory)
@@ -134,9 +149,12 @@ function checkMaking(config: Config, place: string, { directory, name, mode }: W
 
 const PROBE_BYTES = 4096
 
+/** As a process calls its journal while it writes it anew; such a file is never read. */
+const PENDING_PROBE = `${process.pid}-0.draft`
+
 /** A file and its bytes on disk, under a name that is one of ours if this process is killed meanwhile. */
-function writeFileIn(directory: string): void {
-  const file = path.join(directory, `data.mdb.${randomUUID()}`)
+function writeFileIn(directory: string, name = `data.mdb.${randomUUID()}`): void {
+  const file = path.join(directory, name)
   const fd = fs.openSync(file, 'wx', 0o600)
   try {
     const written = fs.writeSync(fd, Buffer.alloc(PROBE_BYTES))
