@@ -27,7 +27,8 @@ export function run(
   { cwd, env, input = '' }: RunOptions = {},
 ): Promise<Ended> {
   // The test runner asks for colours where it runs at a terminal.
-  const environment = { ...process.env, FORCE_COLOR: undefined, ...env }
+  // Node takes a terminal in CI for one without colours.
+  const environment = { ...process.env, FORCE_COLOR: undefined, CI: undefined, ...env }
   const options = { cwd, env: environment, maxBuffer: Number.POSITIVE_INFINITY }
   return new Promise((resolve, reject) => {
     const child = execFile(command, args, options, (error, stdout, stderr) => {
