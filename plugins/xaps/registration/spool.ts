@@ -90,11 +90,7 @@ export class Spool {
         return this.#takeRoom(user, register(record, registration, { maxDevices, live }))
       })
     } catch (error) {
-      // As it is on disk; a record that cannot be read either goes on counting.
-      await local.devices(user).then(
-        devices => this.#count(user, devices),
-        () => undefined,
-      )
+      await this.#countAgain(user)
       throw error
     }
     this.#schedule(BACKOFF.firstMs)
@@ -162,6 +158,14 @@ export class Spool {
     else this.#waiting.set(user, { devices: devices.length, bytes })
   }
 
+  /** As it is on disk, after a change that was counted and not made; a record that cannot be read goes on counting. */
+  async #countAgain(user: string): Promise<void> {
+    await this.#options.local.devices(user).then(
+      devices => this.#count(user, devices),
+      () => undefined,
+    )
+  }
+
   #schedule(ms: number): void {
     const save = this.#save
     if (!save || this.#closed || this.#saving || this.#next) return
@@ -221,6 +225,7 @@ export class Spool {
       return saved.length === devices.length
     } catch (error) {
       this.#log.debug('the spool cannot be emptied', { reason: reasonOf(error) })
+      await this.#countAgain(user)
       return false
     }
   }
