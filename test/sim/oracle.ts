@@ -111,7 +111,7 @@ export class Oracle {
       owner === user && isOpen(this.#devices[device] as Known) ? [device] : [],
     )
     this.#heard.set(process, (this.#heard.get(process) ?? new Set()).add(user))
-    if (open.length > 0) this.#taken.push({ at, what, process, open })
+    if (open.length > 0) this.#taken.push({ at, takenAt: this.#now(), what, process, open })
   }
 
   /** What a dead process had to do; `isOnDisk`: its journal was written, and is there still. */
@@ -119,7 +119,7 @@ export class Oracle {
     this.#diedAt = this.#now()
     if (!this.#survives || !isOnDisk) this.#forgive(process)
     // What came in the very turn in which it died was not on disk yet.
-    else this.#taken = this.#taken.filter(taken => taken.process !== process || taken.at < this.#now())
+    else this.#taken = this.#taken.filter(taken => taken.process !== process || taken.takenAt < this.#now())
     this.#lines.forget(process)
   }
 

@@ -24,6 +24,8 @@ export interface Broken {
 /** An event that a process has taken. */
 export interface Taken {
   readonly at: number
+  /** When its process has answered for it. */
+  readonly takenAt: number
   readonly what: string
   readonly process: string
   /** Of its user's devices, those that were in the store: by number. */
