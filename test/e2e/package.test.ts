@@ -13,7 +13,7 @@ const COMPILED = path.join(__dirname, '../..')
 
 /** The files that users need; any other would be development's. */
 const PACKED =
-  /^(?:package\.json|LICENSE|(?:README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|config\/xaps\.ini|docs\/[\w-]+\.md|contrib\/(?:systemd|prometheus|grafana)\/xaps[\w.]+|dist\/plugins\/xaps\/observe\/page\/(?:index\.html|xaps\.css|icon\.svg)|dist\/plugins\/(?:xaps|xaps\/[\w/-]+)\.js(?:\.map)?|dist\/plugins\/xaps\/xaps\.1)$/
+  /^(?:package\.json|LICENSE|(?:README|CHANGELOG|CONTRIBUTING|SECURITY)\.md|config\/xaps\.ini|docs\/[\w-]+\.md|contrib\/(?:systemd|prometheus|grafana)\/xaps[\w.]+|dist\/plugins\/xaps\/observe\/page\/(?:index\.html|xaps\.css|icon\.svg|package\.json)|dist\/plugins\/(?:xaps|xaps\/[\w/-]+)\.js(?:\.map)?|dist\/plugins\/xaps\/xaps\.1)$/
 
 const NEEDED = [
   'README.md',
