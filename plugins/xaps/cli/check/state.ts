@@ -59,7 +59,7 @@ async function* lookInto(where: string, question: StateQuestion): AsyncGenerator
     yield* await checkStore(store, where, question).finally(() => store.close())
   } catch (error) {
     if (error instanceof NoStoreYet) yield* checkNoStoreYet(config, where)
-    else yield fail(`${where}: ${reasonOf(error)}${remedyFor(config, directoryOf(config))}`)
+    else yield fail(`${where}: ${reasonOf(error)}${remedyFor(config, directoryOf(config), error)}`)
   }
 }
 
@@ -73,7 +73,9 @@ async function checkStore(store: DeviceStore, where: string, question: StateQues
     found.push(written(`${uri}: ${namesOf(ownIds())} can write it`, directoryOf(config)))
   } catch (error) {
     found.push(
-      fail(`${where}: it takes no registration: ${reasonOf(error)}${remedyFor(config, directoryOf(config))}`),
+      fail(
+        `${where}: it takes no registration: ${reasonOf(error)}${remedyFor(config, directoryOf(config), error)}`,
+      ),
     )
   }
   return found
@@ -125,7 +127,7 @@ function* checkDirectory(config: Config, wanted: Wanted): Generator<Finding> {
   } catch (error) {
     const foreign = foreignIn(config, directory)
     yield fail(
-      `${name}: ${foreign ?? `${me} cannot write it: ${reasonOf(error)}${remedyFor(config, directory)}`}`,
+      `${name}: ${foreign ?? `${me} cannot write it: ${reasonOf(error)}${remedyFor(config, directory, error)}`}`,
     )
   }
 }
@@ -166,12 +168,16 @@ function writeFileIn(directory: string, name = `data.mdb.${randomUUID()}`): void
   }
 }
 
+/** A Redis that answers says itself what is wrong. */
+const UNREACHED = /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ETIMEDOUT|no answer/
+const WHERE_IS_REDIS = '; does Redis run there, and is [store] uri right? (docs/redis.md)'
+
 /**
  * What mends that a store or spool cannot be used, as the end of a line: of one in Redis (no `directory`) where to look, of a
  * directory whose it is, or that there is no room.
  */
-function remedyFor(config: Config, directory: string | undefined): string {
-  if (directory === undefined) return '; does Redis run there, and is [store] uri right? (docs/redis.md)'
+function remedyFor(config: Config, directory: string | undefined, error: unknown): string {
+  if (directory === undefined) return UNREACHED.test(reasonOf(error)) ? WHERE_IS_REDIS : ''
   const foreign = foreignIn(config, directory)
   if (foreign !== undefined) return `; ${foreign}`
   return fs.existsSync(directory) && freeBytes(directory) < LITTLE ? `; make room: df -h ${directory}` : ''
