@@ -9,12 +9,14 @@ import type { Arrival } from './apple.ts'
 import { LINES_A_MINUTE, LoudLines } from './loud-lines.ts'
 import {
   type Broken,
+  generationIn,
   type Known,
   numberOf,
   type Promised,
   type Taken,
   tokenOf,
   unknownDevice,
+  unsureKey,
 } from './promises.ts'
 import { MS, SECOND } from './scheduler.ts'
 
@@ -47,7 +49,7 @@ export class Oracle {
   /** Since when claims work, and clocks go on as they did. */
   #claimsSince = 0
   /** Events up to then may be taken for older or newer than they are, because of a clock that was set. */
-  #misreadUntil = Number.NEGATIVE_INFINITY
+  readonly #misread = { all: Number.NEGATIVE_INFINITY, away: Number.NEGATIVE_INFINITY }
   /** A clock has been set: of two registrations the older one may look newer. */
   #clocksJumped = false
   /** Processes about to end, which keep no window. */
@@ -72,20 +74,15 @@ export class Oracle {
     this.broken.push({ promise, atUs: this.#now(), how })
   }
 
-  /** Whether a process has died of late: another one makes its pushes, each perhaps once more. */
-  get #isTakenOver(): boolean {
-    return this.#survives && this.#now() - this.#diedAt < TAKEN_OVER_US
-  }
-
   /** A clock was set: the minutes that are counted by it are over. */
   clockSet(): void {
     this.#clocksJumped = true
     this.#lines.forget()
   }
 
-  /** Events of before the clock was set, and of the next `us` microseconds, are excused. */
-  misread(us: number): void {
-    this.#misreadUntil = Math.max(this.#misreadUntil, this.#now()) + us
+  /** Events of before the clock was set, and of the next `us` microseconds, are excused: all, or those that the store is late for. */
+  misread(us: number, which: 'all' | 'away'): void {
+    this.#misread[which] = Math.max(this.#misread[which], this.#now()) + us
   }
 
   /** Claims work from now on, or do not. */
@@ -111,20 +108,28 @@ export class Oracle {
       owner === user && isOpen(this.#devices[device] as Known) ? [device] : [],
     )
     this.#heard.set(process, (this.#heard.get(process) ?? new Set()).add(user))
-    if (open.length > 0) this.#taken.push({ at, takenAt: this.#now(), what, process, open })
+    if (open.length > 0)
+      this.#taken.push({
+        at,
+        takenAt: this.#now(),
+        isAway: !Number.isFinite(this.#claimsSince),
+        what,
+        process,
+        open,
+      })
   }
 
   /** What a dead process had to do; `isOnDisk`: its journal was written, and is there still. */
   died(process: string, isOnDisk: boolean): void {
     this.#diedAt = this.#now()
-    if (!this.#survives || !isOnDisk) this.#forgive(process)
+    if (!this.#survives || !isOnDisk) this.lost(process)
     // What came in the very turn in which it died was not on disk yet.
     else this.#taken = this.#taken.filter(taken => taken.process !== process || taken.takenAt < this.#now())
     this.#lines.forget(process)
   }
 
-  /** It may have claimed a push that never was, for any user that it has heard of, and so have kept others from it. */
-  #forgive(process: string): void {
+  /** What it had to do is lost. It may have claimed a push that never was, for any user that it has heard of, and so have kept others from it. */
+  lost(process: string): void {
     for (const [device, owner] of this.#owners.entries())
       if (this.#heard.get(process)?.has(owner)) this.#settle(device, () => true)
     this.#heard.delete(process)
@@ -160,7 +165,7 @@ export class Oracle {
       this.#claimsSince > second.startedUs - AGREED_AFTER_US ||
       this.hurried.has(second.process) ||
       [first, second].some(push => this.#pushedUnsure.has(push)) ||
-      this.#isTakenOver
+      (this.#survives && this.#now() - this.#diedAt < TAKEN_OVER_US)
     if (apart < WINDOW_US && !isExcused)
       this.breaks(
         'window',
@@ -226,7 +231,9 @@ export class Oracle {
   end({ pending, spooled }: { readonly pending: number; readonly spooled: number }): void {
     if (pending > 0 || spooled > 0)
       this.breaks('settled', `${pending} devices are pending, ${spooled} registrations in the spool`)
-    for (const { what, at, process, open } of this.#taken.filter(taken => taken.at > this.#misreadUntil))
+    for (const { what, at, process, open } of this.#taken.filter(
+      taken => taken.at > this.#misread[taken.isAway ? 'away' : 'all'],
+    ))
       this.breaks('covered', `${what} that ${process} took at ${at / SECOND} s has no push to device ${open}`)
     for (const [device, known] of this.#devices.entries()) this.#checkKept(device, known)
   }
@@ -239,12 +246,4 @@ export class Oracle {
     if (storedSince !== undefined && generation < answered.generation && !this.#clocksJumped)
       this.breaks('kept', `device ${device} was answered ${answered.generation}, the store has ${generation}`)
   }
-}
-
-function unsureKey({ process, token }: Pick<Arrival, 'process' | 'token'>): string {
-  return `${process} ${numberOf(token)}`
-}
-
-function generationIn({ mailboxes }: Device): number {
-  return Number(mailboxes.find(name => /^g\d+$/.test(name))?.slice(1) ?? 0)
 }

@@ -33,7 +33,7 @@ const CREDENTIALS = {
 } as const
 
 /** Whether the plugin keeps a journal of pending pushes. */
-export const JOURNALED = false
+export const JOURNALED = true
 
 export interface WorldOptions {
   readonly mutation?: Mutation | undefined

@@ -1,5 +1,6 @@
 /** What is promised, with the numbers of docs/reliability.md; and what there is to know of events and devices. */
 
+import type { Device } from '../../plugins/xaps/device/device.ts'
 import type { Arrival } from './apple.ts'
 
 export const PROMISES = {
@@ -26,6 +27,8 @@ export interface Taken {
   readonly at: number
   /** When its process has answered for it. */
   readonly takenAt: number
+  /** The store that keeps the claims did not answer then, or late. */
+  readonly isAway: boolean
   readonly what: string
   readonly process: string
   /** Of its user's devices, those that were in the store: by number. */
@@ -62,3 +65,13 @@ export function unknownDevice(): Known {
 /** The number of a device, in its token. */
 export const numberOf = (token: string): number => Number.parseInt(token, 16) - 1
 export const tokenOf = (device: number): string => (device + 1).toString(16).padStart(64, '0')
+
+/** A process and a device. */
+export function unsureKey({ process, token }: Pick<Arrival, 'process' | 'token'>): string {
+  return `${process} ${numberOf(token)}`
+}
+
+/** The number of a registration stands in its mailboxes. */
+export function generationIn({ mailboxes }: Device): number {
+  return Number(mailboxes.find(name => /^g\d+$/.test(name))?.slice(1) ?? 0)
+}

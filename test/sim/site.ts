@@ -109,8 +109,9 @@ export class Site {
     this.#tellClaims()
     this.#oracle.clockSet()
     // Events that wait now, or come until the clock has caught up: times of before and after are compared. Not mended.
-    const isMisread = this.#kind === 'redis' ? ms > 0 : ms < 0
-    if (isMisread) this.#oracle.misread(-Math.min(0, ms) * MS)
+    const us = -Math.min(0, ms) * MS
+    this.#oracle.misread(us, 'away')
+    if (this.#kind === 'redis' ? ms > 0 : ms < 0) this.#oracle.misread(us, 'all')
   }
 
   /** Whether claims work: from now on, or not. */

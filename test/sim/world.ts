@@ -226,6 +226,7 @@ export class World {
       this.#downMs.set(process.name, downMs + this.scheduler.random.below(500))
       this.#unwritten.add(process)
       if (process.alive) process.killAfter(0)
+      this.oracle.lost(process.name)
     }
     this.#site.losePower(host)
   }
